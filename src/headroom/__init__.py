@@ -1,0 +1,53 @@
+"""Headroom: how fast could this network run on this GPU, what stands in the way, and what to change.
+
+>>> import headroom as hr
+>>> sorted(hr.__all__)[:3]
+['Analysis', 'DataType', 'GpuError']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from headroom._version import __version__
+from headroom.errors import GpuError, HeadroomError, ModelError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from headroom.api import Analysis, analyze, load
+    from headroom.graph.graph import Graph
+    from headroom.graph.layer import Layer
+    from headroom.graph.tensor import DataType, TensorSpec
+
+#: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
+_EXPORTS = {
+    "Analysis": "headroom.api",
+    "analyze": "headroom.api",
+    "load": "headroom.api",
+    "Graph": "headroom.graph.graph",
+    "Layer": "headroom.graph.layer",
+    "DataType": "headroom.graph.tensor",
+    "TensorSpec": "headroom.graph.tensor",
+}
+
+__all__ = [
+    "Analysis",
+    "DataType",
+    "GpuError",
+    "Graph",
+    "HeadroomError",
+    "Layer",
+    "ModelError",
+    "StoreError",
+    "TensorSpec",
+    "UsageError",
+    "__version__",
+    "analyze",
+    "load",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'headroom' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)

@@ -1,0 +1,1 @@
+"""Bounds and findings: from predictions to what a user should do."""

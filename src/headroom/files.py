@@ -1,0 +1,48 @@
+"""Writing files so that they are whole or absent."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from headroom.errors import UsageError
+
+
+def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Path:
+    """Write text to ``path`` through a temporary file, fsync and replace; return the path.
+
+    Whatever goes wrong, the old file is still there in full and no temporary file is left.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
+    target = Path(path)
+    temporary: str | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            for chunk in (chunks,) if isinstance(chunks, str) else chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(target)
+        temporary = None
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot write {target}: {reason}; choose another path or free it") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return target
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,82 @@
+"""A layer: one node of the model that does something."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from headroom.graph.kinds import LayerKind
+from headroom.graph.tensor import DataType, TensorSpec
+from headroom.graph.work import Convolution, Gemm, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A node of the model with everything that time and traffic depend on.
+
+    ``inputs`` are tensors that earlier layers or the caller produce; ``weights`` are the model's constants.
+    ``module`` is the dotted path of the user's own module (``"layer1.0.conv2"``) where the source tells it.
+    ``parts`` are the layers that a recognised pattern stands for (attention), in order; they run instead
+    of it where no fused implementation does.
+    """
+
+    name: str
+    operator: str
+    work: Work
+    inputs: tuple[TensorSpec, ...]
+    weights: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    module: str = ""
+    parts: tuple[Layer, ...] = ()
+
+    @property
+    def kind(self) -> LayerKind:
+        return self.work.kind
+
+    @property
+    def macs(self) -> int:
+        return self.work.macs
+
+    @property
+    def flops(self) -> int:
+        return self.work.flops
+
+    @property
+    def gemm(self) -> Gemm | None:
+        return self.work.gemm
+
+    def bytes_read(self, dtype: DataType) -> int:
+        """Compulsory reads: every operand once, or only the part of it that is used at all."""
+        if not self.kind.does_work:
+            return 0
+        operands = [tensor.bytes(dtype) for tensor in (*self.inputs, *self.weights)]
+        if operands and getattr(self.work, "partial_read", False):
+            # The table of a gather is the largest operand: an index tensor never is.
+            largest = max(range(len(operands)), key=operands.__getitem__)
+            operands[largest] = min(operands[largest], self.bytes_written(dtype))
+        if operands and isinstance(self.work, Convolution):
+            operands[0] = round(operands[0] * self.work.input_share)
+        return sum(operands)
+
+    def bytes_written(self, dtype: DataType) -> int:
+        """Compulsory writes: every output once."""
+        if not self.kind.does_work:
+            return 0
+        return sum(tensor.bytes(dtype) for tensor in self.outputs)
+
+    def bytes(self, dtype: DataType) -> int:
+        """Compulsory traffic: what is read plus what is written, each byte once."""
+        return self.bytes_read(dtype) + self.bytes_written(dtype)
+
+    @property
+    def configuration(self) -> Hashable:
+        """Equal for two layers that any implementation would run in the same way."""
+        return (
+            self.work,
+            tuple(tensor.form for tensor in self.inputs),
+            tuple(tensor.form for tensor in self.weights),
+            tuple(tensor.form for tensor in self.outputs),
+        )
+
+    def renamed(self, name: str) -> Layer:
+        return replace(self, name=name)

@@ -1,0 +1,1 @@
+"""The ONNX reader. A stranger's file is read in a capped child process; see ``client.py``."""

@@ -1,0 +1,1 @@
+"""The PyTorch reader, through ``torch.export``. Imported only where a module is read."""

@@ -1,0 +1,1 @@
+"""What a person or a program sees: terminal, JSON, CSV, trace and one self-contained HTML file."""
