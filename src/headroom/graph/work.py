@@ -131,9 +131,7 @@ class Convolution(_MacWork):
         if self.direction != "forward":
             return 1.0
         share = 1.0
-        for size, out, kernel, stride in zip(
-            self.in_size, self.out_size, self.kernel, self.stride, strict=True
-        ):
+        for size, out, kernel, stride in zip(self.in_size, self.out_size, self.kernel, self.stride, strict=True):
             if stride > kernel and size > 0:
                 share *= min(1.0, out * kernel / size)
         return share

@@ -1,0 +1,94 @@
+"""The story: time every layer, bound the whole, find what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headroom.advise.analysis import Analysis, LayerAnswer, Memory
+from headroom.advise.bounds import lower_bounds, parallel_schedule
+from headroom.advise.findings import find_all
+from headroom.advise.timed import TimedGraph
+from headroom.advise.verdict import verdict
+from headroom.errors import UsageError
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.graph import Graph
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import DataType
+from headroom.predict.prediction import Prediction
+
+#: Most groups that a table of modules shows before it is rolled up one level.
+MODULE_GROUPS = 12
+
+
+def analyze_graph(graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "warm") -> Analysis:
+    """Bounds, where time goes and findings for ``graph`` on ``gpu``.
+
+    Raises:
+        UsageError: the GPU has no unit for ``dtype``.
+    """
+    if not gpu.supports(dtype):
+        known = ", ".join(data_type for data_type in DataType if gpu.supports(data_type))
+        raise UsageError(f"{gpu.name} has no {dtype} units; choose --dtype from {known}")
+    timed = TimedGraph.predict(graph, gpu, dtype, l2_state)
+    bounds = lower_bounds(timed)
+    findings = find_all(timed)
+    by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
+    return Analysis(
+        model=graph.name,
+        gpu=gpu,
+        batch=graph.batch,
+        dtype=dtype,
+        l2_state=l2_state,
+        answers=_answers(timed),
+        bounds=bounds,
+        findings=findings,
+        coverage=graph.coverage,
+        memory=Memory(graph.weight_bytes(dtype), graph.peak_activation_bytes(dtype), gpu.memory_bytes),
+        verdict=verdict(timed, bounds, findings, by_bottleneck),
+        schedule=parallel_schedule(timed),
+        time_by_kind=_time_by(timed, lambda layer, _: str(layer.kind)),
+        time_by_module=_time_by_module(timed),
+        time_by_bottleneck=by_bottleneck,
+        macs=graph.macs,
+        flops=graph.flops,
+        notes=graph.notes,
+    )
+
+
+def _answers(timed: TimedGraph) -> tuple[LayerAnswer, ...]:
+    layers = timed.graph.layers
+    return tuple(
+        LayerAnswer(
+            layer=configuration.layer,
+            names=tuple(layers[index].name for index in configuration.members),
+            modules=tuple(layers[index].module for index in configuration.members),
+            indices=configuration.members,
+            prediction=prediction,
+        )
+        for configuration, prediction in timed.pairs()
+    )
+
+
+def _time_by(timed: TimedGraph, label: Callable[[Layer, Prediction], str]) -> dict[str, float]:
+    """Sequential time per label, the largest first."""
+    totals: dict[str, float] = {}
+    for configuration, prediction in timed.pairs():
+        name = label(configuration.layer, prediction)
+        totals[name] = totals.get(name, 0.0) + (prediction.time_us or 0.0) * configuration.count
+    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _time_by_module(timed: TimedGraph) -> dict[str, float]:
+    """Sequential time per module, at the deepest level that still makes a short table."""
+    paths = [layer.module.split(".") if layer.module else [] for layer in timed.graph.layers]
+    deepest = max(map(len, paths), default=0)
+    best: dict[str, float] = {}
+    for depth in range(1, deepest + 1):
+        totals: dict[str, float] = {}
+        for path, time_us in zip(paths, timed.times_us, strict=True):
+            name = ".".join(path[:depth]) or "(no module)"
+            totals[name] = totals.get(name, 0.0) + time_us
+        if best and len(totals) > MODULE_GROUPS:
+            break
+        best = totals
+    return dict(sorted(best.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,89 @@
+"""Lower bounds of a model's latency, from the times of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headroom.advise.analysis import Bounds, ScheduledLayer
+from headroom.advise.fusion import fused_groups
+from headroom.advise.timed import TimedGraph
+from headroom.graph.work import Unknown
+from headroom.predict.roofline import graph_floor
+
+
+def lower_bounds(timed: TimedGraph) -> Bounds:
+    """Sequential, parallel, fused and speed-of-light bounds, each with its error bar.
+
+    Unknown layers add nothing to any of them: a bound stays a lower bound, and its unknown share says so.
+    """
+    graph = timed.graph
+    floor = graph_floor(graph, timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    critical_us, path = graph.critical_path(timed.times_us)
+    groups = fused_groups(timed)
+    fused_us = None if not groups else timed.sequential_us - sum(group.saves_us for group in groups)
+    everything = timed.error_pct(range(len(graph.layers)))
+    unknown = sum(isinstance(layer.work, Unknown) for layer in graph.working_layers)
+    return Bounds(
+        sequential_us=timed.sequential_us,
+        sequential_error_pct=everything,
+        # A path through single layers can be shorter than the whole model's floor; no schedule can.
+        parallel_us=max(critical_us, floor.time_us),
+        parallel_error_pct=timed.error_pct(path),
+        fused_us=fused_us,
+        fused_error_pct=None if fused_us is None else everything,
+        speed_of_light_us=floor.time_us,
+        speed_of_light_error_pct=floor.error_pct,
+        unknown_share=unknown / len(graph.working_layers) if graph.working_layers else 0.0,
+        unknown_macs_share=1.0 - graph.coverage.known_macs_share,
+    )
+
+
+def parallel_schedule(timed: TimedGraph) -> tuple[ScheduledLayer, ...]:
+    """The timeline behind the parallel bound: every layer starts when its inputs are there.
+
+    A layer continues the stream of the predecessor that finished last, where that stream is still free, and
+    opens another otherwise; streams are reused.
+    """
+    graph = timed.graph
+    _, path = graph.critical_path(timed.times_us)
+    critical = frozenset(path)
+    finish: list[float] = []
+    stream_of: dict[int, int] = {}
+    free_at: list[float] = []
+    schedule = []
+    for index, before in enumerate(graph.predecessors):
+        start = max((finish[i] for i in before), default=0.0)
+        finish.append(start + timed.times_us[index])
+        if index not in timed.configuration_of:
+            if before:  # a view stays on its producer's stream
+                stream_of[index] = stream_of.get(max(before, key=finish.__getitem__), 0)
+            continue
+        stream = _stream(start, before, finish, stream_of, free_at)
+        stream_of[index] = stream
+        free_at[stream] = finish[index]
+        schedule.append(
+            ScheduledLayer(
+                name=graph.layers[index].name,
+                answer=timed.configuration_of[index],
+                stream=stream,
+                start_us=start,
+                duration_us=timed.times_us[index],
+                critical=index in critical,
+            )
+        )
+    return tuple(schedule)
+
+
+def _stream(
+    start: float,
+    before: Sequence[int],
+    finish: Sequence[float],
+    stream_of: dict[int, int],
+    free_at: list[float],
+) -> int:
+    wanted = [stream_of[i] for i in sorted(before, key=finish.__getitem__, reverse=True) if i in stream_of]
+    for stream in (*wanted, *range(len(free_at))):
+        if stream < len(free_at) and free_at[stream] <= start:
+            return stream
+    free_at.append(0.0)
+    return len(free_at) - 1

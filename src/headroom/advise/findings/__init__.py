@@ -1,0 +1,26 @@
+"""One file per question. A question is a function from a timed graph to findings; adding one adds a file and a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from headroom.advise.analysis import Finding
+from headroom.advise.findings.fusion import fusion_findings
+from headroom.advise.findings.parallel import parallel_findings
+from headroom.advise.findings.tail import tail_findings
+from headroom.advise.timed import TimedGraph
+
+Question = Callable[[TimedGraph], Iterable[Finding]]
+
+QUESTIONS: tuple[Question, ...] = (parallel_findings, fusion_findings, tail_findings)
+
+#: A finding that saves less than this share of the sequential bound is noise beside the error bars.
+SMALLEST_SHARE = 0.002
+
+
+def find_all(timed: TimedGraph) -> tuple[Finding, ...]:
+    """Every finding worth a line, the largest saving first."""
+    smallest_us = SMALLEST_SHARE * timed.sequential_us
+    found = [finding for question in QUESTIONS for finding in question(timed)]
+    worth = (finding for finding in found if finding.saves_us > smallest_us)
+    return tuple(sorted(worth, key=lambda finding: (-finding.saves_us, finding.kind, finding.layers)))

@@ -1,0 +1,42 @@
+"""What would fusion give? Chains whose values could stay on the chip, grouped by pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headroom.advise.analysis import Finding
+from headroom.advise.findings.common import counted, make_finding
+from headroom.advise.fusion import FusedGroup, fused_groups
+from headroom.advise.timed import TimedGraph
+from headroom.graph.kinds import LayerKind
+
+
+def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
+    """One finding per pattern (``convolution + batch + relu``), over all its occurrences."""
+    patterns: dict[str, list[FusedGroup]] = {}
+    for group in fused_groups(timed):
+        patterns.setdefault(group.pattern, []).append(group)
+    for pattern, groups in patterns.items():
+        before_us = sum(group.unfused_us for group in groups)
+        after_us = sum(group.fused_us for group in groups)
+        yield make_finding(
+            timed,
+            kind="fusion",
+            title=f"{pattern}: {counted(len(groups), 'chain')} in separate kernels",
+            action=(
+                f"Fuse {pattern} ({_how(timed, groups[0])}): {counted(len(groups), 'chain')}, "
+                f"{before_us:.3g} us apart and a predicted {after_us:.3g} us fused."
+            ),
+            layers=[index for group in groups for index in group.layers],
+            saves_us=before_us - after_us,
+        )
+
+
+def _how(timed: TimedGraph, group: FusedGroup) -> str:
+    """The implementation that fuses a chain which begins like this one."""
+    kind = timed.graph.layers[group.layers[0]].kind
+    if kind is LayerKind.CONVOLUTION:
+        return "a cuDNN graph with a pointwise epilogue, BatchNorm folded into the weights"
+    if kind in (LayerKind.MATMUL, LayerKind.MATVEC):
+        return "a cuBLASLt epilogue or a compiled kernel"
+    return "one kernel of torch.compile or TensorRT"

@@ -1,0 +1,51 @@
+"""Whose last wave is mostly empty? (The GPU tail effect.)
+
+A layer's CTAs run in waves of as many as fit on the GPU; a last wave of a few CTAs takes as long as a full one
+while most SMs idle. The saving named here is what an even last wave would give: an upper limit of what another
+width, tile or batch can bring.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from headroom.advise.analysis import Finding
+from headroom.advise.findings.common import counted, make_finding
+from headroom.advise.timed import TimedGraph
+from headroom.graph.layer import Layer
+from headroom.predict.prediction import Prediction
+
+#: Fill of the last wave under which it counts as mostly empty.
+MOSTLY_EMPTY = 0.5
+
+
+def tail_findings(timed: TimedGraph) -> Iterator[Finding]:
+    """One finding per configuration with at least one full wave and a mostly empty last one."""
+    for configuration, prediction in timed.pairs():
+        waves = prediction.waves
+        if prediction.time_us is None or waves is None or waves <= 1.0:
+            continue
+        fill = waves - math.floor(waves)
+        if not 0.0 < fill < MOSTLY_EMPTY:
+            continue
+        # Without the ragged wave the same work needs `waves` instead of ceil(waves) wave times.
+        saves_us = prediction.time_us * (1.0 - waves / math.ceil(waves)) * configuration.count
+        layer = configuration.layer
+        yield make_finding(
+            timed,
+            kind="tail",
+            title=f"{layer.name}: the last of {math.ceil(waves)} waves is {fill:.0%} full",
+            action=_action(layer, prediction, configuration.count),
+            layers=configuration.members,
+            saves_us=saves_us,
+        )
+
+
+def _action(layer: Layer, prediction: Prediction, count: int) -> str:
+    tile = f"{prediction.tile[0]}x{prediction.tile[1]} tiles" if prediction.tile else "tiles"
+    places = f" ({counted(count, 'layer')} like it)" if count > 1 else ""
+    return (
+        f"Try a slightly smaller width or batch, or a tile that divides the output better, for {layer.name}{places}: "
+        f"{prediction.ctas} CTAs of {tile} fill {prediction.waves:.2f} waves."
+    )

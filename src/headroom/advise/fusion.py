@@ -1,0 +1,144 @@
+"""Which layers could run as one kernel, and how long that kernel would take.
+
+A chain is followed from its first layer as long as each result has exactly one reader, so that the value
+between them never has to leave the chip. Only combinations with a known fused implementation are joined:
+
+* convolution or matrix product + folded BatchNorm, bias, activation, residual add (cuDNN's pointwise epilogues,
+  cuBLASLt's epilogues),
+* normalisation + elementwise work, and chains of elementwise work (one kernel of any deep-learning compiler).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from headroom.advise.timed import TimedGraph
+from headroom.graph.kinds import LayerKind
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import TensorSpec
+from headroom.graph.work import Normalization
+from headroom.predict.model import predict_layers
+
+_GEMMS = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC})
+_POINTWISE = frozenset({LayerKind.ELEMENTWISE, LayerKind.ACTIVATION})
+_ANCHORS = _GEMMS | _POINTWISE | {LayerKind.NORMALIZATION}
+
+
+@dataclass(frozen=True)
+class FusedGroup:
+    """Layers (indices into the graph, in order) that one kernel could replace."""
+
+    layers: tuple[int, ...]
+    pattern: str
+    unfused_us: float
+    fused_us: float
+
+    @property
+    def saves_us(self) -> float:
+        return self.unfused_us - self.fused_us
+
+
+def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
+    """Every chain that is predicted to be faster fused than apart, in graph order."""
+    chains = [chain for chain in _chains(timed) if all(_has_time(timed, layer) for layer in chain)]
+    fused_us = _fused_times(timed, chains)
+    groups = (
+        FusedGroup(
+            layers=tuple(chain),
+            pattern=" + ".join(_step(timed.graph.layers[index]) for index in chain),
+            unfused_us=sum(timed.times_us[index] for index in chain),
+            fused_us=time_us,
+        )
+        for chain, time_us in zip(chains, fused_us, strict=True)
+    )
+    return tuple(group for group in groups if group.saves_us > 0)
+
+
+def _has_time(timed: TimedGraph, layer: int) -> bool:
+    prediction = timed.prediction(layer)
+    return prediction is not None and prediction.time_us is not None
+
+
+def _chains(timed: TimedGraph) -> list[list[int]]:
+    layers = timed.graph.layers
+    readers: dict[str, list[int]] = {}
+    for index, layer in enumerate(layers):
+        for tensor in layer.inputs:
+            readers.setdefault(tensor.name, []).append(index)
+    kept = {tensor.name for tensor in timed.graph.outputs}
+    taken: set[int] = set()
+    chains = []
+    for index, layer in enumerate(layers):
+        if index in taken or layer.kind not in _ANCHORS:
+            continue
+        chain = [index]
+        while (following := _only_reader(layers[chain[-1]], readers, kept)) is not None:
+            if following in taken or not _can_follow(layer, layers[chain[-1]], layers[following]):
+                break
+            chain.append(following)
+        if len(chain) > 1:
+            taken.update(chain)
+            chains.append(chain)
+    return chains
+
+
+def _only_reader(layer: Layer, readers: dict[str, list[int]], kept: set[str]) -> int | None:
+    """The one layer that reads ``layer``'s one output, if that is so and nobody else needs it."""
+    outputs = [tensor.name for tensor in layer.outputs if tensor.name in readers or tensor.name in kept]
+    if len(outputs) != 1 or outputs[0] in kept or len(readers[outputs[0]]) != 1:
+        return None
+    return readers[outputs[0]][0]
+
+
+def _can_follow(anchor: Layer, tail: Layer, layer: Layer) -> bool:
+    folded = isinstance(layer.work, Normalization) and layer.work.group_elements == 0
+    if layer.kind not in _POINTWISE and not (folded and anchor.kind in _GEMMS):
+        return False
+    # A broadcast that grows the tensor belongs to its reader's size, not to this kernel's.
+    return layer.outputs[0].elements == tail.outputs[0].elements
+
+
+def _fused_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[float]:
+    """Time of each chain as one kernel, all predicted in one call."""
+    fused = [_as_one(timed, chain) for chain in chains]
+    predictions = predict_layers(fused, timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    times = []
+    for chain, layer, prediction in zip(chains, fused, predictions, strict=True):
+        time_us = prediction.time_us or 0.0
+        if layer.kind in _GEMMS:
+            time_us += _epilogue_us(timed, chain)
+        times.append(time_us)
+    return times
+
+
+def _as_one(timed: TimedGraph, chain: Sequence[int]) -> Layer:
+    """The layer that reads what the chain reads from outside and writes what it hands on."""
+    layers = [timed.graph.layers[index] for index in chain]
+    anchor = layers[0]
+    if anchor.kind in _GEMMS:
+        return replace(anchor, outputs=layers[-1].outputs)
+    weights = tuple(dict.fromkeys(weight for layer in layers for weight in layer.weights))
+    return replace(anchor, inputs=anchor.inputs + _from_outside(layers), weights=weights, outputs=layers[-1].outputs)
+
+
+def _from_outside(layers: Sequence[Layer]) -> tuple[TensorSpec, ...]:
+    """What the followers read besides their predecessor in the chain (a residual, a gate)."""
+    inside = {tensor.name for layer in layers for tensor in layer.outputs}
+    return tuple(tensor for layer in layers[1:] for tensor in layer.inputs if tensor.name not in inside)
+
+
+def _epilogue_us(timed: TimedGraph, chain: Sequence[int]) -> float:
+    """Time to read a fused residual: its bytes over the level that holds it, on top of the product itself."""
+    layers = [timed.graph.layers[index] for index in chain]
+    extra_bytes = sum(tensor.bytes(timed.dtype) for tensor in _from_outside(layers))
+    resident = timed.l2_state == "warm" and extra_bytes <= timed.gpu.l2.size_bytes
+    level = timed.gpu.l2 if resident else timed.gpu.dram
+    return extra_bytes / level.bandwidth_gbs * 1e-3
+
+
+def _step(layer: Layer) -> str:
+    """How a layer is called in a pattern: its kind for products, what it does for the rest."""
+    if layer.kind in _GEMMS:
+        return str(layer.kind)
+    return str(getattr(layer.work, "function", layer.kind))

@@ -1,0 +1,146 @@
+"""The library's front door: :func:`load` a model, :func:`analyze` it, take the answer along."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headroom.advise import analysis as advised
+from headroom.advise.analyze import analyze_graph
+from headroom.errors import StoreError, UsageError
+from headroom.gpu.sheets import load_gpu
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.graph import Graph
+from headroom.graph.tensor import DataType
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOURCES = ("auto", "measured", "predicted")
+L2_STATES = ("warm", "cold")
+
+
+class Analysis(advised.Analysis):
+    """The answer, with the outputs that a program wants from it."""
+
+    @property
+    def layers(self) -> pd.DataFrame | list[dict[str, Any]]:
+        """One row per configuration: a pandas DataFrame where pandas is installed, else a list of dicts."""
+        rows: list[dict[str, Any]] = self.to_dict()["layers"]
+        try:
+            import pandas as pd
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract (schema in ``headroom/report/schema``)."""
+        from headroom.report.answer import to_dict
+
+        return to_dict(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the self-contained report.
+
+        Raises:
+            UsageError: the place cannot be written.
+        """
+        from headroom.files import write_whole
+        from headroom.report.html import render_html
+
+        return write_whole(path, render_html([self]))
+
+
+def load(
+    model: object,
+    example_inputs: object = None,
+    *,
+    batch: int | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Graph:
+    """Read a model: the path of an ``.onnx`` file, ``"package.module:callable"``, or a module with its inputs.
+
+    Args:
+        model: a path, a callable's address, or a ``torch.nn.Module``.
+        example_inputs: a tensor or tuple of tensors; only for a module.
+        batch: samples per run; the model's own where not given.
+        dims: values for the symbolic dimensions of an ONNX model.
+
+    Raises:
+        ModelError: the model cannot be read; the sentence names the node and what to do.
+        UsageError: the arguments do not go together.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        from headroom.graph.torch.reader import read_module
+
+        if example_inputs is None:
+            raise UsageError("a module needs example inputs: load(module, example_inputs)")
+        return read_module(model, example_inputs, batch=batch)
+    if example_inputs is not None:
+        raise UsageError("example inputs go with a module, not with a path")
+    if _is_callable_address(os.fspath(model)):
+        from headroom.graph.torch.callable import load_callable
+        from headroom.graph.torch.reader import read_module
+
+        if dims:
+            raise UsageError("--dim names symbolic dimensions of an ONNX file; a PyTorch model has static inputs")
+        module, inputs = load_callable(os.fspath(model))
+        return read_module(module, inputs, batch=batch, name=os.fspath(model))
+    from headroom.graph.onnx.client import read_onnx
+
+    return read_onnx(model, batch=batch, dims=dims or {})
+
+
+def _is_callable_address(text: str) -> bool:
+    """``package.module:callable``, as opposed to a path (``C:\\model.onnx`` is one)."""
+    module, colon, name = text.rpartition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def analyze(
+    graph: Graph,
+    gpu: str | os.PathLike[str] | GpuSpec,
+    dtype: str | None = None,
+    *,
+    l2: str = "warm",
+    source: str = "auto",
+) -> Analysis:
+    """How fast ``graph`` could run on ``gpu``, what limits it, and what to do.
+
+    Args:
+        gpu: a sheet's id or an unambiguous prefix, a driver's name, the path of a sheet, or a sheet.
+        dtype: ``fp32`` (tf32 off), ``tf32``, ``fp16``, ``bf16`` or ``fp8``; :func:`default_dtype` if not given.
+        l2: ``warm`` (a layer finds its inputs in L2 where they fit) or ``cold``.
+        source: ``auto`` and ``predicted`` answer from theory; ``measured`` needs measurements.
+
+    Raises:
+        UsageError: an unknown name, or a data type that the GPU lacks.
+        StoreError: ``measured`` was asked for and there is nothing measured.
+    """
+    spec = gpu if isinstance(gpu, GpuSpec) else load_gpu(gpu)
+    _check("source", source, SOURCES)
+    _check("l2", l2, L2_STATES)
+    data_type = default_dtype(spec) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))
+    if source == "measured":
+        raise StoreError(
+            f"nothing has been measured on {spec.name}; use --source predicted (or auto) to answer from theory"
+        )
+    answer = analyze_graph(graph, spec, data_type, l2)
+    return Analysis(**{field.name: getattr(answer, field.name) for field in fields(advised.Analysis)})
+
+
+def default_dtype(gpu: GpuSpec) -> DataType:
+    """The fastest type of 16 bits or more that networks commonly run in: bf16, else fp16, else fp32."""
+    for dtype in (DataType.BF16, DataType.FP16):
+        if dtype in gpu.tensor_tflops:
+            return dtype
+    return DataType.FP32
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"{name} is {value!r}; expected one of {', '.join(known)}")
+    return value

@@ -1,0 +1,61 @@
+"""``headroom analyze``: load, time, bound, advise, report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headroom.cli.options import L2State, Source, complete_gpu, parse_batches, parse_dims
+from headroom.cli.progress import progress
+from headroom.graph.tensor import DataType
+
+THRESHOLD_CROSSED = 1
+
+
+def analyze(
+    model: Annotated[str, typer.Argument(help="An .onnx file, or package.module:callable.")],
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option(help="A GPU's id or sheet; repeat to compare.", autocompletion=complete_gpu),
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Samples per run: N, or N,N,… to compare.")] = None,
+    dim: Annotated[list[str] | None, typer.Option(help="Pin a symbolic dimension: NAME=N.")] = None,
+    dtype: Annotated[DataType | None, typer.Option(help="Default: the GPU's 16-bit tensor type.")] = None,
+    source: Annotated[Source, typer.Option(help="Where times come from.")] = Source.AUTO,
+    l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the answer as JSON; - is stdout.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one row per layer; - is stdout.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write a Chrome trace of the schedule.")] = None,
+    fail_above_us: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 1 if the latency is above this.")
+    ] = None,
+    max_latency_us: Annotated[float | None, typer.Option(min=0, help="Name the best batch under this.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Bounds, bottlenecks and advice for a model on a GPU.
+
+    Example: `headroom analyze resnet50.onnx --gpu h200 --batch 1,8,32 --html report.html`
+    """
+    import headroom as hr
+    from headroom.report import outputs
+
+    batches, dims = parse_batches(batch), parse_dims(dim or [])
+    sheets = outputs.resolve_gpus(gpu)
+    answers = []
+    with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:
+        for samples in batches:
+            step(f"reading {model}")
+            graph = hr.load(model, batch=samples, dims=dims)
+            for sheet in sheets:
+                step(f"analysing batch {graph.batch} on {sheet.id}")
+                answers.append(hr.analyze(graph, sheet, dtype, l2=l2, source=source))
+    if not quiet and Path("-") not in (json, csv):
+        outputs.print_report(answers, max_latency_us=max_latency_us)
+    outputs.write_all(answers, html=html, json=json, csv=csv, trace=trace)
+    if fail_above_us is not None and (sentence := outputs.over_limit(answers, fail_above_us)):
+        print(f"headroom: {sentence}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(THRESHOLD_CROSSED)

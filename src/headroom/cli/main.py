@@ -1,0 +1,90 @@
+"""``headroom``: the commands, and one line on stderr for whatever goes wrong."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import click
+import typer
+
+from headroom._version import __version__
+from headroom.cli.analyze import analyze
+from headroom.cli.compare import compare
+from headroom.cli.gpus import gpus
+from headroom.cli.predict import predict
+from headroom.errors import HeadroomError
+
+INTERNAL_FAILURE = 70
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="headroom",
+    help="How fast could this network run on this GPU, what stands in the way, and what to change.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(analyze)
+app.command()(predict)
+app.command()(compare)
+app.add_typer(gpus)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headroom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def headroom(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find the headroom of a neural network on a GPU."""
+    context.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that the contract gives each outcome."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; whatever it raises becomes one line on stderr and an exit code."""
+    try:
+        code = app(args=arguments, prog_name="headroom", standalone_mode=False)
+    except HeadroomError as error:
+        return _fail(str(error), error.exit_code, arguments)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "headroom"
+        return _fail(f"{error.format_message()} (see {command} --help)", 2, arguments)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED, arguments)
+    except BrokenPipeError:
+        # The reader of our output has gone (`headroom … | head`); there is nobody left to tell.
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort of a command line
+        text = " ".join(str(error).split())
+        return _fail(
+            f"internal failure: {type(error).__name__}: {text} (run again with --debug for the traceback)",
+            INTERNAL_FAILURE,
+            arguments,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentence: str, code: int, arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        traceback.print_exc()
+    print("headroom: " + " ".join(sentence.split()), file=sys.stderr)  # noqa: T201
+    return code
