@@ -1,0 +1,151 @@
+"""An analysis as a dictionary: the JSON contract, and what every other output is compared with.
+
+The keys and their meaning are published in ``schema/analysis-1.json``. The same analysis gives the same
+bytes: order is that of the model, floats keep six significant digits, nothing depends on time or machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headroom._version import __version__
+from headroom.advise.analysis import Analysis, Bounds, Finding, LayerAnswer
+from headroom.graph.tensor import DataType
+from headroom.predict.prediction import Source
+from headroom.report.figures import rounded, whole
+from headroom.report.sanitize import clean, clean_all
+from headroom.report.shapes import shape_text
+
+#: Raised when a key changes its meaning or goes; a new key does not raise it.
+SCHEMA_VERSION = 1
+
+#: From the figure one trusts most to the one one trusts least.
+_BY_TRUST = (Source.MEASURED, Source.INTERPOLATED, Source.PREDICTED, Source.UNKNOWN)
+
+
+def to_dict(analysis: Analysis) -> dict[str, Any]:
+    """The whole answer, per the published schema. Numbers are finite; text is free of control characters."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "headroom_version": __version__,
+        "model": clean(analysis.model),
+        "gpu": clean(analysis.gpu.id),
+        "gpu_name": clean(analysis.gpu.name),
+        "system": None if analysis.system is None else clean(analysis.system),
+        "batch": analysis.batch,
+        "dtype": analysis.dtype.value,
+        "l2": analysis.l2_state,
+        "verdict": clean(analysis.verdict),
+        "measured_us": rounded(analysis.measured_us),
+        "macs": analysis.macs,
+        "flops": analysis.flops,
+        "bounds": _bounds(analysis.bounds, overall_source(analysis)),
+        "findings": [_finding(finding) for finding in analysis.findings],
+        "coverage": {
+            "known_share": rounded(analysis.coverage.known_share),
+            "known_macs_share": rounded(analysis.coverage.known_macs_share),
+            "unknown_layers": clean_all(analysis.coverage.unknown_layers),
+        },
+        "memory_bytes": {
+            "weights": analysis.memory.weights,
+            "peak_activations": analysis.memory.peak_activations,
+            "gpu": analysis.memory.gpu,
+            "fits": analysis.memory.fits,
+        },
+        "time_by_kind": _times(analysis.time_by_kind),
+        "time_by_module": _times(analysis.time_by_module),
+        "time_by_bottleneck": _times(analysis.time_by_bottleneck),
+        "layers": [_layer(answer, analysis.dtype) for answer in analysis.answers],
+        "notes": clean_all(analysis.notes),
+    }
+
+
+def to_json(analyses: Sequence[Analysis]) -> str:
+    """The text of a JSON file: one object for one analysis, a list of them for several."""
+    answers = [to_dict(analysis) for analysis in analyses]
+    document = answers[0] if len(answers) == 1 else answers
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def overall_source(analysis: Analysis) -> Source:
+    """Where the totals come from: the least trusted source among the layers that have a time.
+
+    A total of 99 measured layers and one predicted layer is a prediction.
+    """
+    present = {answer.prediction.source for answer in analysis.answers if answer.prediction.time_us is not None}
+    return max(present, key=_BY_TRUST.index, default=Source.UNKNOWN)
+
+
+def _bounds(bounds: Bounds, source: Source) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value_us, error_pct in (
+        ("sequential", bounds.sequential_us, bounds.sequential_error_pct),
+        ("parallel", bounds.parallel_us, bounds.parallel_error_pct),
+        ("fused", bounds.fused_us, bounds.fused_error_pct),
+        ("speed_of_light", bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
+    ):
+        result[f"{name}_us"] = rounded(value_us)
+        # Two spellings of one figure: the contract's suffix on the whole key, and the library's attribute.
+        result[f"{name}_us_error_pct"] = result[f"{name}_error_pct"] = rounded(error_pct)
+    result["source"] = source.value
+    result["unknown_share"] = rounded(bounds.unknown_share)
+    result["unknown_macs_share"] = rounded(bounds.unknown_macs_share)
+    return result
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "title": clean(finding.title),
+        "saves_us": rounded(finding.saves_us),
+        "error_pct": rounded(finding.error_pct),
+        "speedup": rounded(finding.speedup),
+        "layers": clean_all(finding.layers),
+        "modules": clean_all(finding.modules),
+        "action": clean(finding.action),
+    }
+
+
+def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
+    """One configuration: every figure is for one occurrence, ``count`` says how many there are."""
+    layer, prediction = answer.layer, answer.prediction
+    modules = clean_all(answer.modules)
+    return {
+        "name": clean(layer.name),
+        "kind": layer.kind.value,
+        "operator": clean(layer.operator),
+        "module": clean(layer.module) or (modules[0] if modules else ""),
+        "count": answer.count,
+        "names": clean_all(answer.names),
+        "modules": modules,
+        "shape": shape_text(layer),
+        "macs": layer.macs,
+        "flops": layer.flops,
+        "bytes": layer.bytes(dtype),
+        "time_us": rounded(prediction.time_us),
+        "error_pct": rounded(prediction.error_pct),
+        "source": prediction.source.value,
+        "bottleneck": prediction.bottleneck.value,
+        "floor_us": rounded(prediction.floor_us),
+        "l1_bytes": whole(prediction.l1_bytes),
+        "l2_bytes": whole(prediction.l2_bytes),
+        "dram_bytes": whole(prediction.dram_bytes),
+        "implementation": clean(prediction.algorithm),
+        "tile": None if prediction.tile is None else list(prediction.tile),
+        "ctas": prediction.ctas,
+        "waves": rounded(prediction.waves),
+        "tail_utilization": rounded(prediction.tail_utilization),
+        "notes": clean_all(prediction.notes),
+    }
+
+
+def _times(times_us: Mapping[str, float]) -> dict[str, float | None]:
+    """Largest first; equal times in the order of their names, so that the order never depends on chance."""
+    sums: dict[str, float] = {}
+    for name, time_us in times_us.items():
+        # Two names may be one once cleaned; neither's time may go missing.
+        sums[clean(name)] = sums.get(clean(name), 0.0) + time_us
+    ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    return {name: rounded(time_us) for name, time_us in ordered}

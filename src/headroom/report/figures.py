@@ -1,0 +1,126 @@
+"""Numbers as text and as JSON, with no more digits than their error bar justifies."""
+
+from __future__ import annotations
+
+import math
+
+#: Significant digits of floats in files: more than any figure here deserves, few enough to repeat exactly.
+FILE_DIGITS = 6
+
+#: Most significant digits in a view.
+VIEW_DIGITS = 3
+
+#: What a view shows where there is no figure.
+NOTHING = "–"
+
+_TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
+_BYTE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_COUNT_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def rounded(value: float | None, digits: int = FILE_DIGITS) -> float | None:
+    """``value`` with ``digits`` significant digits; ``None`` for what is not finite, which JSON cannot hold."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits - 1}e}")
+
+
+def whole(value: float) -> int:
+    """``value`` as a whole number of bytes, to the digits that a file keeps."""
+    return round(rounded(value) or 0.0)
+
+
+def justified_digits(error_pct: float | None) -> int:
+    """Significant digits that a figure with this error bar deserves.
+
+    The last digit shown is the first that the error touches: three below 10 %, two below 100 %, else one.
+
+    >>> [justified_digits(e) for e in (0.0, 5.0, 15.0, 250.0)]
+    [3, 3, 2, 1]
+    """
+    if error_pct is None or not math.isfinite(error_pct):
+        return 1
+    if error_pct < 10:
+        return VIEW_DIGITS
+    return 2 if error_pct < 100 else 1
+
+
+def significant(value: float, digits: int) -> str:
+    """``value`` with ``digits`` significant digits, thousands separated, never in exponent notation.
+
+    >>> significant(1234.5, 2), significant(0.04567, 2), significant(9.96, 2)
+    ('1,200', '0.046', '10')
+    """
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else NOTHING
+    value = float(f"{value:.{digits - 1}e}")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def time(value_us: float | None, error_pct: float | None = 0.0) -> str:
+    """A time in the unit that suits it, rounded as its error bar asks.
+
+    >>> time(1234.5, 15.0), time(0.0451, 3.0)
+    ('1.2 ms', '0.0451 µs')
+    """
+    if value_us is None or not math.isfinite(value_us):
+        return NOTHING
+    digits = justified_digits(error_pct)
+    value_us = float(f"{value_us:.{digits - 1}e}")
+    scale, unit = next(((s, u) for s, u in _TIME_UNITS if abs(value_us) >= s), _TIME_UNITS[-1])
+    return f"{significant(value_us / scale, digits)} {unit}"
+
+
+def error(error_pct: float | None) -> str:
+    """An error bar: ``± 12 %``."""
+    if error_pct is None or not math.isfinite(error_pct):
+        return "± ?"
+    return f"± {significant(error_pct, 1 if error_pct < 1 else 2 if error_pct < 100 else 1)} %"
+
+
+def time_with_error(value_us: float | None, error_pct: float | None) -> str:
+    """``1.2 ms ± 15 %``, or a dash."""
+    return NOTHING if value_us is None else f"{time(value_us, error_pct)} {error(error_pct)}"
+
+
+def size(value_bytes: float) -> str:
+    """Bytes in decimal units, as GPU vendors state them.
+
+    >>> size(141e9), size(512)
+    ('141 GB', '512 B')
+    """
+    return _scaled(value_bytes, _BYTE_UNITS) or f"{value_bytes:,.0f} B"
+
+
+def amount(value: float) -> str:
+    """A count of macs or flops: ``4.09 G``."""
+    return _scaled(value, _COUNT_UNITS) or f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share of one as percent: whole above 1 %, and never rounded to "none" or "all" falsely.
+
+    >>> percent(0.424), percent(0.0004), percent(0.9996), percent(0.0)
+    ('42 %', '<1 %', '>99 %', '0 %')
+    """
+    value = 100 * share
+    if 0 < value < 0.5:
+        return "<1 %"
+    if 99.5 <= value < 100:
+        return ">99 %"
+    return f"{value:.0f} %"
+
+
+def ratio(value: float) -> str:
+    """A speed-up: ``1.31×``."""
+    return f"{significant(value, VIEW_DIGITS)}×" if math.isfinite(value) else NOTHING
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str | None:
+    # Rounded first, so that 999,999 becomes "1 M" and not "1,000 k".
+    value = float(f"{value:.{VIEW_DIGITS - 1}e}")
+    for scale, unit in units:
+        if abs(value) >= scale:
+            return f"{value / scale:.{VIEW_DIGITS}g} {unit}"
+    return None

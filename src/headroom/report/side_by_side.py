@@ -1,0 +1,95 @@
+"""Several answers in one table: GPUs and batches beside each other, and the best batch under a latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from headroom.advise.analysis import Analysis
+from headroom.report import figures
+from headroom.report.sanitize import view
+
+
+def latency_us(analysis: Analysis) -> float:
+    """The latency to plan with: measured where it was, else the sequential bound."""
+    return analysis.bounds.sequential_us if analysis.measured_us is None else analysis.measured_us
+
+
+def samples_per_second(analysis: Analysis) -> float:
+    time_us = latency_us(analysis)
+    return 1e6 * analysis.batch / time_us if time_us > 0 else 0.0
+
+
+def best_under(analyses: Sequence[Analysis], max_latency_us: float) -> Analysis | None:
+    """The answer with the most samples per second whose latency is at most ``max_latency_us``.
+
+    ``None`` when no answer is fast enough; of two equal ones the smaller batch.
+    """
+    fast_enough = [a for a in analyses if latency_us(a) <= max_latency_us and a.memory.fits]
+    return max(fast_enough, key=lambda a: (samples_per_second(a), -a.batch), default=None)
+
+
+def best_lines(analyses: Sequence[Analysis], max_latency_us: float) -> list[str]:
+    """One sentence per GPU and data type: the best batch under ``max_latency_us``, or what is closest to it."""
+    groups: dict[tuple[str, str], list[Analysis]] = {}
+    for analysis in analyses:
+        groups.setdefault((analysis.gpu.name, analysis.dtype.value), []).append(analysis)
+    return [_best_line(group, max_latency_us) for group in groups.values()]
+
+
+def _best_line(group: Sequence[Analysis], max_latency_us: float) -> str:
+    best, first = best_under(group, max_latency_us), group[0]
+    where = f"{view(first.gpu.name, 40)}, {first.dtype.value}"
+    limit = figures.time(max_latency_us)
+    if best is None:
+        closest = min(group, key=latency_us)
+        return f"{where}: no batch runs in {limit}; batch {closest.batch} comes closest with {_latency_text(closest)}."
+    rate = _rate_text(best)
+    return f"{where}: batch {best.batch} is the best under {limit}: {_latency_text(best)}, {rate} samples/s."
+
+
+def side_by_side(analyses: Sequence[Analysis], max_latency_us: float | None = None) -> RenderableType:
+    """A row per answer, and the best batch per GPU where a latency limit is given."""
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("GPU", no_wrap=True, overflow="ellipsis", max_width=22)
+    table.add_column("batch", justify="right", no_wrap=True)
+    for title in ("light", "parallel", "sequential", "samples/s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("± %", justify="right", no_wrap=True)
+    table.add_column("memory", no_wrap=True)
+    for analysis in analyses:
+        table.add_row(*_row(analysis))
+    parts: list[RenderableType] = [table]
+    if max_latency_us is not None:
+        parts += [Text(line, style="bold green") for line in best_lines(analyses, max_latency_us)]
+    parts.append(Text(""))
+    return Group(*parts)
+
+
+def _row(analysis: Analysis) -> tuple[RenderableType, ...]:
+    bounds = analysis.bounds
+    return (
+        Text(view(f"{analysis.gpu.name} {analysis.dtype.value}", 40)),
+        str(analysis.batch),
+        figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
+        figures.time(bounds.parallel_us, bounds.parallel_error_pct),
+        Text(figures.time(bounds.sequential_us, bounds.sequential_error_pct), style="bold"),
+        _rate_text(analysis),
+        figures.error(bounds.sequential_error_pct).removeprefix("± ").removesuffix(" %"),
+        "fits" if analysis.memory.fits else Text("too large", style="red"),
+    )
+
+
+def _latency_text(analysis: Analysis) -> str:
+    return figures.time(latency_us(analysis), _error_pct(analysis))
+
+
+def _rate_text(analysis: Analysis) -> str:
+    return figures.significant(samples_per_second(analysis), figures.justified_digits(_error_pct(analysis)))
+
+
+def _error_pct(analysis: Analysis) -> float:
+    return analysis.bounds.sequential_error_pct if analysis.measured_us is None else 0.0

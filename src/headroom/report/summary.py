@@ -1,0 +1,105 @@
+"""What both the terminal and the HTML say in words: titles, ladders, shares. One place, so that they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headroom.advise.analysis import Analysis, LayerAnswer
+from headroom.report import figures
+from headroom.report.sanitize import view
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One bound on the ladder from the speed of light to the sequential bound."""
+
+    key: str
+    label: str
+    meaning: str
+    time_us: float | None
+    error_pct: float | None
+
+    @property
+    def text(self) -> str:
+        return figures.time(self.time_us, self.error_pct)
+
+    @property
+    def error_text(self) -> str:
+        return "" if self.time_us is None else figures.error(self.error_pct)
+
+
+def ladder(analysis: Analysis) -> tuple[Rung, ...]:
+    """The bounds from the lowest promise to the highest, then the measured latency where there is one."""
+    bounds = analysis.bounds
+    rungs = (
+        Rung("speed-of-light", "Speed of light", "the roofline floor of the whole model",
+             bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
+        Rung("parallel", "Parallel", "independent layers run side by side",
+             bounds.parallel_us, bounds.parallel_error_pct),
+        Rung("fused", "Fused", "neighbours that can be one kernel are",
+             bounds.fused_us, bounds.fused_error_pct),
+        Rung("sequential", "Sequential", "every layer, one after another",
+             bounds.sequential_us, bounds.sequential_error_pct),
+    )  # fmt: skip
+    if analysis.measured_us is None:
+        return rungs
+    return (*rungs, Rung("measured", "Measured", "what the GPU takes today", analysis.measured_us, 0.0))
+
+
+def subtitle(analysis: Analysis) -> str:
+    """``resnet50 on NVIDIA H200 · batch 1 · bf16 · L2 warm``."""
+    return " · ".join(
+        (f"{view(analysis.model, 60)} on {view(analysis.gpu.name, 60)}", f"batch {analysis.batch}",
+         analysis.dtype.value, f"L2 {analysis.l2_state}")
+    )  # fmt: skip
+
+
+def shares(times_us: Mapping[str, float], most: int) -> list[tuple[str, float, float]]:
+    """(name, time in microseconds, share) of the largest ``most`` entries; the rest is one row at the end."""
+    ordered = sorted(((n, t) for n, t in times_us.items() if t > 0), key=lambda item: (-item[1], item[0]))
+    total = sum(time_us for _, time_us in ordered)
+    rows = [(view(name or "(no module)", 60), time_us, time_us / total) for name, time_us in ordered[:most]]
+    rest = ordered[most:]
+    if rest:
+        time_us = sum(t for _, t in rest)
+        rows.append((f"{len(rest)} more", time_us, time_us / total))
+    return rows
+
+
+def longest(analysis: Analysis) -> list[LayerAnswer]:
+    """Configurations by the time of all their occurrences, longest first; the unknown ones are left out."""
+    timed = [answer for answer in analysis.answers if answer.prediction.time_us is not None]
+    return sorted(timed, key=lambda answer: -answer.total_us)
+
+
+def memory_text(analysis: Analysis) -> str:
+    """What the model needs beside what the GPU has, and whether it fits."""
+    memory = analysis.memory
+    needed = memory.weights + memory.peak_activations
+    fits = "fits" if memory.fits else "does not fit"
+    return (
+        f"{figures.size(memory.weights)} weights + {figures.size(memory.peak_activations)} peak activations "
+        f"= {figures.size(needed)} of {figures.size(memory.gpu)}: {fits}"
+    )
+
+
+def unknown_text(analysis: Analysis) -> str:
+    """What every total leaves out, in one sentence."""
+    coverage = analysis.coverage
+    count = len(coverage.unknown_layers)
+    if not count and analysis.bounds.unknown_share == 0:
+        return "Every layer is known; no total leaves anything out."
+    layers = "1 layer is" if count == 1 else f"{count} layers are"
+    return (
+        f"{layers} unknown: every total leaves out {figures.percent(analysis.bounds.unknown_share)} of the layers, "
+        f"an estimated {figures.percent(analysis.bounds.unknown_macs_share)} of the macs."
+    )
+
+
+def named(names: tuple[str, ...], most: int, limit: int) -> str:
+    """The first ``most`` names, and how many more there are; empty and repeated names are left out."""
+    distinct = list(dict.fromkeys(name for name in names if name))
+    shown = ", ".join(view(name, limit) for name in distinct[:most])
+    rest = len(distinct) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,0 +1,190 @@
+"""The answer in a terminal: readable at 80 columns, without colour and in a pipe.
+
+Names from the model are :class:`rich.text.Text`, never markup, so a layer called ``[bold]`` stays that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from headroom.advise.analysis import Analysis, Finding, LayerAnswer
+from headroom.report import figures, summary
+from headroom.report.answer import overall_source
+from headroom.report.sanitize import clean, view
+from headroom.report.side_by_side import side_by_side
+
+#: Characters of the longest bar.
+_BAR_WIDTH = 24
+_TOP_LAYERS = 10
+_TOP_FINDINGS = 5
+_TOP_SHARES = 8
+_UNKNOWN_SHOWN = 5
+
+
+def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: float | None = None) -> None:
+    """Print the answers. Several are shown side by side first, then each one's verdict and findings.
+
+    Args:
+        analyses: at least one.
+        max_latency_us: with several batches, the latency under which the best batch is named.
+    """
+    if len(analyses) > 1 or max_latency_us is not None:
+        console.print(side_by_side(analyses, max_latency_us))
+    if len(analyses) == 1:
+        console.print(_full(analyses[0]))
+        return
+    for analysis in analyses:
+        console.print(_short(analysis))
+    console.print(Group(*_notes(dict.fromkeys(note for analysis in analyses for note in analysis.notes))))
+
+
+def _full(analysis: Analysis) -> RenderableType:
+    return Group(*_opening(analysis), *_bounds(analysis), *_where(analysis), *_layers(analysis),
+                 *_findings(analysis), *_unknown(analysis), *_notes(analysis.notes))  # fmt: skip
+
+
+def _short(analysis: Analysis) -> RenderableType:
+    """What the table beside it does not say: the verdict, the best finding, what is unknown."""
+    parts = [*_opening(analysis), *(_finding(rank, f) for rank, f in enumerate(analysis.findings[:1], start=1))]
+    if analysis.coverage.unknown_layers:
+        parts.append(_indented(summary.unknown_text(analysis), "dim"))
+    return Group(*parts, Text(""))
+
+
+def _opening(analysis: Analysis) -> Iterable[RenderableType]:
+    yield Text(clean(analysis.verdict), style="bold")
+    yield Text(summary.subtitle(analysis), style="dim")
+
+
+def _bounds(analysis: Analysis) -> Iterable[RenderableType]:
+    yield _heading("How fast it could run")
+    rungs = summary.ladder(analysis)
+    longest_us = max((rung.time_us or 0.0 for rung in rungs), default=0.0)
+    table = _table()
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    for rung in rungs:
+        style = "bold" if rung.key in ("sequential", "measured") else ""
+        bar = _bar(rung.time_us or 0.0, longest_us)
+        table.add_row(Text(rung.label, style), Text(rung.text, style), Text(rung.error_text, "dim"), bar)
+    yield table
+    yield _indented(f"All {overall_source(analysis).value}. {summary.unknown_text(analysis)}", "dim")
+    yield _indented(f"Memory: {summary.memory_text(analysis)}.", "" if analysis.memory.fits else "bold red")
+
+
+def _where(analysis: Analysis) -> Iterable[RenderableType]:
+    error_pct = analysis.bounds.sequential_error_pct
+    yield from _share_table("Where the time goes", analysis.time_by_kind, error_pct)
+    yield from _share_table("What limits it", analysis.time_by_bottleneck, error_pct)
+
+
+def _share_table(title: str, times_us: Mapping[str, float], error_pct: float) -> Iterable[RenderableType]:
+    rows = summary.shares(times_us, _TOP_SHARES)
+    if not rows:
+        return
+    yield _heading(title)
+    table = _table()
+    table.add_column(no_wrap=True, max_width=24, overflow="ellipsis")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for name, time_us, share in rows:
+        table.add_row(Text(name), figures.time(time_us, error_pct), figures.percent(share), _bar(share, 1.0))
+    yield table
+
+
+def _layers(analysis: Analysis) -> Iterable[RenderableType]:
+    answers = summary.longest(analysis)[:_TOP_LAYERS]
+    if not answers:
+        return
+    yield _heading("The longest layers")
+    table = _table(header=True)
+    table.add_column("layer", no_wrap=True, overflow="ellipsis", ratio=1, min_width=16)
+    table.add_column("kind", no_wrap=True, overflow="ellipsis")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("limited by", no_wrap=True)
+    for answer in answers:
+        table.add_row(*_layer_row(answer, analysis.bounds.sequential_us))
+    yield table
+
+
+def _layer_row(answer: LayerAnswer, sequential_us: float) -> tuple[RenderableType, ...]:
+    prediction = answer.prediction
+    share = answer.total_us / sequential_us if sequential_us > 0 else 0.0
+    return (
+        Text(view(answer.layer.name, 40)),
+        Text(answer.layer.kind.value),
+        f"× {answer.count}",
+        figures.time(answer.total_us, prediction.error_pct),
+        figures.percent(share),
+        prediction.bottleneck.value,
+    )
+
+
+def _findings(analysis: Analysis) -> Iterable[RenderableType]:
+    yield _heading("What to do")
+    if not analysis.findings:
+        yield _indented("No finding: nothing here is known to make this model faster.")
+    for rank, finding in enumerate(analysis.findings[:_TOP_FINDINGS], start=1):
+        yield _finding(rank, finding)
+    rest = len(analysis.findings) - _TOP_FINDINGS
+    if rest > 0:
+        yield _indented(f"{rest} smaller findings are in the HTML and JSON answers.", "dim")
+
+
+def _finding(rank: int, finding: Finding) -> RenderableType:
+    saves = figures.time_with_error(finding.saves_us, finding.error_pct)
+    places = summary.named(finding.modules or finding.layers, most=3, limit=36)
+    lines = [
+        Text.assemble((f"{rank}. {view(finding.title, 120)}", "bold")),
+        Text(f"saves {saves}, {figures.ratio(finding.speedup)} for the whole model", "green"),
+        Text(view(finding.action, 600)),
+    ]
+    if places:
+        lines.append(Text(f"at {places}", "dim"))
+    return Padding(
+        Group(lines[0], *(Padding(line, (0, 0, 0, 3), expand=False) for line in lines[1:])), (0, 0, 0, 2), expand=False
+    )
+
+
+def _unknown(analysis: Analysis) -> Iterable[RenderableType]:
+    unknown = analysis.coverage.unknown_layers
+    if unknown:
+        yield _heading("Not known")
+        yield _indented(summary.named(unknown, most=_UNKNOWN_SHOWN, limit=60))
+
+
+def _notes(notes: Iterable[str]) -> Iterable[RenderableType]:
+    for position, note in enumerate(notes):
+        if position == 0:
+            yield _heading("Notes")
+        yield _indented(view(note, 600), "dim")
+
+
+def _bar(value: float, longest: float) -> Text:
+    """A bar of whole and half cells; anything above zero shows at least half a cell."""
+    halves = round(2 * _BAR_WIDTH * value / longest) if longest > 0 else 0
+    if value > 0:
+        halves = max(halves, 1)
+    return Text("━" * (halves // 2) + "╸" * (halves % 2), "cyan")
+
+
+def _heading(title: str) -> RenderableType:
+    return Padding(Text(title, style="bold underline"), (1, 0, 0, 0), expand=False)
+
+
+def _indented(text: str, style: str = "") -> RenderableType:
+    return Padding(Text(text, style), (0, 0, 0, 2), expand=False)
+
+
+def _table(*, header: bool = False) -> Table:
+    return Table(box=None, show_header=header, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
