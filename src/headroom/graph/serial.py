@@ -78,7 +78,7 @@ def _holds_record(annotation: Any) -> bool:
 @cache
 def _encoder(annotation: Any) -> _Coder:
     if annotation is Work:
-        return lambda work: [type(work).__name__, *_encoder(type(work))(work)]
+        return _encode_work
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         return _record_encoder(annotation)
     if get_origin(annotation) is tuple and _holds_record(annotation):
@@ -86,6 +86,11 @@ def _encoder(annotation: Any) -> _Coder:
         return lambda values: [_encoder(item)(value) for value in values]
     # json.dumps writes a tuple of numbers or strings as it is.
     return lambda value: value
+
+
+def _encode_work(work: Any) -> list[Any]:
+    record: Any = type(work)
+    return [record.__name__, *_encoder(record)(work)]
 
 
 def _record_encoder(record: type[Any]) -> _Coder:
@@ -118,7 +123,7 @@ def _decoder(annotation: Any) -> _Coder:
 def _decode_work(value: Any) -> Any:
     if not isinstance(value, list) or not value or not isinstance(value[0], str):
         raise _MismatchError(f"{_shown(value)} is not a layer's work")
-    record = work_records().get(value[0])
+    record: Any = work_records().get(value[0])
     if record is None:
         raise _MismatchError(f"{_shown(value[0])} is no kind of work")
     return _decoder(record)(value[1:])
