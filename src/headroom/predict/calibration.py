@@ -1,0 +1,132 @@
+"""What measured tables taught the theory: constants and error bars, read from one data file.
+
+``calibration.json`` is written by ``benchmarks/calibrate.py`` and never edited by hand. It holds the
+constants that every GPU shares, the share of its peak rate that each architecture's main loop reaches, and
+how far off the predictions were on rows that no constant was fitted on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
+
+#: How much wider than its nearest relative the bar of a layer becomes that no table covers.
+UNLIKE_FACTOR = 2.0
+
+#: The bar of a layer with no calibrated relative at all, in percent.
+BLIND_ERROR_PCT = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class GemmConstants:
+    """Constants of the tile model for one kind of multiplier (``plain`` or ``tensor``).
+
+    ``efficiency`` maps an architecture family to the share of peak that a full SM's main loop reaches;
+    ``typical_efficiency`` stands in for a family without a table. The other fields are shared by all:
+    ``half_warps`` warps reach half the SM's rate; ``edge_cost`` is the extra main-loop time per unit of
+    ``1/tile_m + 1/tile_n`` (operand traffic from shared memory); ``round_latencies`` counts exposed DRAM
+    latencies per round of CTAs (prologue and epilogue); ``dram_share`` and ``l2_share`` are the shares of
+    the sheet's bandwidths that a GEMM's loads reach; ``launch_us`` is the shortest kernel.
+    """
+
+    efficiency: Mapping[str, float]
+    typical_efficiency: float
+    half_warps: float
+    edge_cost: float
+    round_latencies: float
+    dram_share: float
+    l2_share: float
+    launch_us: float
+
+    def efficiency_on(self, gpu: GpuSpec) -> float:
+        return self.efficiency.get(family_of(gpu), self.typical_efficiency)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConstants:
+    """Constants of the streaming model: ``launch_us`` of an empty kernel, ``dram_share`` and ``l2_share`` of
+    the sheet's bandwidths in steady state, ``ramp_us`` the time at which half of them is reached, and per
+    kind the number of passes over memory that its usual kernel makes beyond the compulsory one.
+    """
+
+    launch_us: float
+    ramp_us: float
+    dram_share: float
+    l2_share: float
+    kind_factor: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """Held-out residuals of one group of rows: four of five lie within ``error_pct``."""
+
+    kind: str
+    unit: str
+    family: str
+    regime: str
+    error_pct: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The whole data file."""
+
+    date: str
+    plain: GemmConstants
+    tensor: GemmConstants
+    stream: StreamConstants
+    errors: tuple[ErrorRow, ...]
+
+    def error_pct(self, kind: str, unit: str, gpu: GpuSpec, regime: str) -> float:
+        """The error bar of a layer: its own group's, or a relative's, widened for every step away."""
+        family = family_of(gpu)
+        rows = [row for row in self.errors if row.kind == kind]
+        widen = 1.0
+        for matches in (
+            lambda row: row.unit == unit and row.family == family,
+            lambda row: row.unit == unit,
+            lambda row: True,
+        ):
+            group = [row for row in rows if matches(row)]
+            if group:
+                same = [row.error_pct for row in group if row.regime == regime]
+                return widen * (max(same) if same else max(row.error_pct for row in group))
+            widen *= UNLIKE_FACTOR
+        return BLIND_ERROR_PCT
+
+
+def family_of(gpu: GpuSpec) -> str:
+    """The architecture's name as the calibration file spells it."""
+    return gpu.architecture.lower()
+
+
+def unit_of(gpu: GpuSpec, dtype: DataType) -> str:
+    """The multiplier that runs matrix products of ``dtype``: ``tensor`` or ``plain``."""
+    return "tensor" if gpu.tensor_tflops.get(dtype, 0.0) > gpu.plain_tflops.get(dtype, 0.0) else "plain"
+
+
+@cache
+def load_calibration() -> Calibration:
+    """The calibration that ships with the package."""
+    text = resources.files("headroom.predict").joinpath("calibration.json").read_text(encoding="utf-8")
+    return parse_calibration(json.loads(text))
+
+
+def parse_calibration(data: Mapping[str, object]) -> Calibration:
+    """The data file's content as records; the benchmark script calls it on what it is about to write."""
+    record: dict[str, dict[str, object]] = data["constants"]  # type: ignore[assignment]
+    rows: list[dict[str, object]] = data["errors"]  # type: ignore[assignment]
+    return Calibration(
+        date=str(data["date"]),
+        plain=GemmConstants(**record["plain"]),  # type: ignore[arg-type]
+        tensor=GemmConstants(**record["tensor"]),  # type: ignore[arg-type]
+        stream=StreamConstants(**record["stream"]),  # type: ignore[arg-type]
+        errors=tuple(ErrorRow(**row) for row in rows),  # type: ignore[arg-type]
+    )

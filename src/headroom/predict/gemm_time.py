@@ -1,0 +1,182 @@
+"""The time of tiled matrix products, for many of them and many tiles at once.
+
+A product is cut into CTAs of ``tile_m x tile_n``; each SM runs as many at once as its registers and shared
+memory hold, and takes the next when one ends. The model follows DeLTA's streams (section V: compute, shared
+memory, L2, DRAM, latency), in a form that needs only additions, multiplications, divisions, rounding and
+square roots on float64 arrays: those are exact to the last bit, so a row alone and the same row in a table of
+100,000 give the same number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
+from headroom.predict.calibration import GemmConstants
+
+Floats = NDArray[np.float64]
+
+#: Registers that a thread needs beside its accumulators: fragments, addresses, loop counters.
+_REGISTERS_BESIDE_ACCUMULATORS = {"plain": 60.0, "tensor": 90.0}
+
+#: Output elements per thread of a plain tile: cuDNN and cuBLAS kernels compute 8x8 blocks per thread.
+_OUTPUTS_PER_PLAIN_THREAD = 64.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """Matrix products: arrays of shape (P,).
+
+    ``m``, ``n``, ``k`` and ``batch`` give the products (im2col view for a convolution); ``a_bytes``, ``b_bytes`` and
+    ``c_bytes`` the different bytes of the operands and the result over the whole batch; ``a_reuse`` the
+    share of a tile's A elements that are different bytes (below 1 for im2col, whose columns overlap).
+    """
+
+    m: Floats
+    n: Floats
+    k: Floats
+    batch: Floats
+    a_bytes: Floats
+    b_bytes: Floats
+    c_bytes: Floats
+    a_reuse: Floats
+
+    def column(self) -> Problems:
+        """The same with shape (P, 1), to be combined with a row of tiles."""
+        return Problems(*(getattr(self, name)[:, None] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """CTA tiles, of shape (C,) for candidates or (P,) for one given tile per product.
+
+    ``splits`` says over how many CTAs the K dimension of one output tile is divided.
+    """
+
+    m: Floats
+    n: Floats
+    k: Floats
+    splits: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the model says: arrays in the broadcast shape of products and tiles, times in microseconds."""
+
+    time_us: Floats
+    compute_us: Floats
+    l2_us: Floats
+    dram_us: Floats
+    latency_us: Floats
+    launch_us: Floats
+    l1_bytes: Floats
+    l2_bytes: Floats
+    dram_bytes: Floats
+    ctas: Floats
+    waves: Floats
+    tail_utilization: Floats
+
+    def take(self, index: NDArray[np.intp]) -> Estimate:
+        """The chosen candidate of every product: shape (P, C) to (P,)."""
+        rows = np.arange(len(index))
+        return Estimate(*(getattr(self, name)[rows, index] for name in self.__slots__))
+
+
+def estimate(
+    problems: Problems,
+    tiles: Tiles,
+    gpu: GpuSpec,
+    dtype: DataType,
+    unit: str,
+    constants: GemmConstants,
+    l2_state: str,
+) -> Estimate:
+    """Time and traffic of every product with every tile (shapes as they broadcast)."""
+    ctas = np.ceil(problems.m / tiles.m) * np.ceil(problems.n / tiles.n) * problems.batch * tiles.splits
+    k_cta = np.ceil(np.ceil(problems.k / tiles.splits) / tiles.k) * tiles.k
+    warps, active = residency(tiles, gpu, dtype, unit)
+    rounds, per_sm = _schedule(ctas, active, gpu)
+    compute = _cta_us(tiles, k_cta, gpu, dtype, unit, constants) * (per_sm + rounds * constants.half_warps / warps)
+    latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
+    width = float(dtype.bytes)
+    l1_bytes = ctas * k_cta * (tiles.m + tiles.n) * width + problems.c_bytes
+    reduction = (tiles.splits > 1) * 2.0 * tiles.splits * problems.c_bytes * (4.0 / width)
+    l2_bytes = ctas * k_cta * (tiles.m * problems.a_reuse + tiles.n) * width + problems.c_bytes + reduction
+    dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state)
+    l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
+    dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
+    launch = constants.launch_us * (1.0 + 0.5 * (tiles.splits > 1)) + 0.0 * ctas
+    # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
+    # maximum with a soft corner.
+    streams = np.sqrt(np.sqrt(_fourth(compute) + _fourth(l2) + _fourth(dram)))
+    slots = np.ceil(ctas / gpu.sms) * gpu.sms
+    return Estimate(
+        time_us=launch + latency + streams,
+        compute_us=compute,
+        l2_us=l2 + 0.0 * compute,
+        dram_us=dram + 0.0 * compute,
+        latency_us=latency,
+        launch_us=launch,
+        l1_bytes=l1_bytes,
+        l2_bytes=l2_bytes,
+        dram_bytes=dram_bytes + 0.0 * compute,
+        ctas=ctas,
+        waves=ctas / (gpu.sms * active),
+        tail_utilization=ctas / slots,
+    )
+
+
+def residency(tiles: Tiles, gpu: GpuSpec, dtype: DataType, unit: str) -> tuple[Floats, Floats]:
+    """Warps per CTA, and CTAs that one SM holds at once (at least one)."""
+    outputs = tiles.m * tiles.n
+    if unit == "plain":
+        warps = np.maximum(1.0, np.ceil(outputs / (_OUTPUTS_PER_PLAIN_THREAD * 32)))
+        stages = 2.0
+    else:
+        warps = np.maximum(4.0, np.ceil(outputs / 4096))
+        stages = 3.0
+    registers = outputs / (warps * 32) + _REGISTERS_BESIDE_ACCUMULATORS[unit]
+    by_registers = gpu.registers_per_sm / (warps * 32 * registers)
+    by_shared = gpu.shared_bytes_per_sm / ((tiles.m + tiles.n) * tiles.k * dtype.bytes * stages)
+    by_warps = gpu.max_warps_per_sm / warps
+    limit = np.minimum(np.minimum(by_registers, by_shared), np.minimum(by_warps, float(gpu.max_ctas_per_sm)))
+    return warps, np.maximum(1.0, np.floor(limit))
+
+
+def _schedule(ctas: Floats, active: Floats, gpu: GpuSpec) -> tuple[Floats, Floats]:
+    """Rounds of resident CTAs, and CTAs in all, on the SM that gets most of them."""
+    per_sm = np.ceil(ctas / gpu.sms)
+    return np.ceil(per_sm / active), per_sm
+
+
+def _cta_us(tiles: Tiles, k_cta: Floats, gpu: GpuSpec, dtype: DataType, unit: str, constants: GemmConstants) -> Floats:
+    """Main-loop time of one CTA that has a whole SM's multipliers (DeLTA equation 13, times iterations)."""
+    rate = gpu.peak_tflops(dtype, tensor=unit == "tensor") * 1e6 / gpu.sms * constants.efficiency_on(gpu)
+    edge = 1.0 + constants.edge_cost * (1.0 / tiles.m + 1.0 / tiles.n)
+    return 2.0 * tiles.m * tiles.n * k_cta * edge / rate
+
+
+def _dram_bytes(problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, l2_state: str) -> Floats:
+    """Bytes across DRAM: compulsory ones, and the operands that the cache drops between their uses.
+
+    CTAs in flight form a block of the output that is as square as it can be; an operand larger than the
+    last-level cache is read again for every such block along the other dimension.
+    """
+    side = np.sqrt(gpu.sms * active * tiles.m * tiles.n)
+    again_a = np.maximum(1.0, problems.n / np.maximum(side, tiles.n))
+    again_b = np.maximum(1.0, problems.m / np.maximum(side, tiles.m))
+    cache = float(gpu.l2.size_bytes)
+    a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
+    b = problems.b_bytes * np.where(problems.b_bytes > cache, again_b, 1.0)
+    footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes
+    missed = 1.0 if l2_state == "cold" else np.minimum(1.0, np.maximum(0.0, (footprint - cache) / cache))
+    return (a + b + problems.c_bytes) * missed
+
+
+def _fourth(value: Floats) -> Floats:
+    square = value * value
+    return square * square

@@ -1,0 +1,37 @@
+"""What every kind's predictor is given, and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import DataType
+from headroom.predict.calibration import Calibration, unit_of
+from headroom.predict.prediction import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The circumstances of a prediction: one GPU, data type, cache state and layout for all layers.
+
+    ``layout`` is ``"nchw"``, ``"nhwc"`` or ``None`` for what the library likes best.
+    """
+
+    gpu: GpuSpec
+    dtype: DataType
+    l2_state: str
+    layout: str | None
+    calibration: Calibration
+
+    @property
+    def unit(self) -> str:
+        return unit_of(self.gpu, self.dtype)
+
+
+class Predictor(Protocol):
+    """Predicts layers of one kind together."""
+
+    def __call__(self, layers: Sequence[Layer], context: Context) -> list[Prediction]: ...

@@ -1,0 +1,155 @@
+"""Convolutions, matrix products and matrix-vector products: tiles on tensor cores or plain units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import DataType
+from headroom.graph.work import Convolution, Gemm
+from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.streaming import predict_streams
+from headroom.predict.prediction import Bottleneck, Prediction, Source
+from headroom.predict.roofline import floors_us
+from headroom.predict.tiles import candidates
+
+#: Up to this many channels per group, grouped convolutions run as direct kernels: a tile would be mostly empty.
+_DIRECT_GROUP_CHANNELS = 4
+
+
+def predict_convolutions(layers: Sequence[Layer], context: Context) -> list[Prediction]:
+    """Depthwise layers as streaming kernels, the others as implicit GEMMs."""
+    direct = [is_direct(layer) for layer in layers]
+    streams = iter(predict_streams([x for x, d in zip(layers, direct, strict=True) if d], context))
+    tiled = iter(predict_gemms([x for x, d in zip(layers, direct, strict=True) if not d], context))
+    return [next(streams) if d else next(tiled) for d in direct]
+
+
+def is_direct(layer: Layer) -> bool:
+    """Whether the layer is a depthwise convolution, or so nearly one that no tile fits it."""
+    work = layer.work
+    if not isinstance(work, Convolution) or work.groups == 1:
+        return False
+    per_group = max(work.in_channels, work.out_channels) // work.groups
+    return per_group <= _DIRECT_GROUP_CHANNELS
+
+
+def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]:
+    """Every layer with the fastest of the library's tiles."""
+    if not layers:
+        return []
+    convolution = isinstance(layers[0].work, Convolution)
+    problems = problems_of(layers, context.dtype)
+    tiles = candidates(context.gpu, context.dtype, context.unit, convolution=convolution)
+    constants = context.calibration.tensor if context.unit == "tensor" else context.calibration.plain
+    every = estimate(problems.column(), tiles, context.gpu, context.dtype, context.unit, constants, context.l2_state)
+    choice = np.argmin(every.time_us, axis=1)
+    best = every.take(choice)
+    floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
+    return [_prediction(i, layer, floors[i], best, tiles, int(choice[i]), context) for i, layer in enumerate(layers)]
+
+
+def problems_of(layers: Sequence[Layer], dtype: DataType) -> Problems:
+    """The products of layers that have a GEMM view, with the bytes their tensors really have."""
+    rows = [_problem(layer, dtype) for layer in layers]
+    return Problems(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
+
+
+def _problem(layer: Layer, dtype: DataType) -> tuple[float, ...]:
+    gemm = layer.gemm
+    if gemm is None:
+        raise TypeError(f"layer {layer.name!r} of kind {layer.kind} has no matrix product")
+    out = float(layer.bytes_written(dtype))
+    if isinstance(layer.work, Convolution):
+        weights = float(sum(tensor.bytes(dtype) for tensor in layer.weights))
+        data = max(float(layer.bytes_read(dtype)) - weights, 0.0)
+        if weights == 0.0:
+            weights = float(layer.work.out_channels * gemm.k * dtype.bytes)
+            data = max(data - weights, 0.0)
+        return gemm.m, gemm.n, gemm.k, gemm.batch, data, weights, out, tile_reuse(layer.work)
+    read = float(layer.bytes_read(dtype))
+    a_share = _a_share(gemm)
+    return gemm.m, gemm.n, gemm.k, gemm.batch, read * a_share, read * (1.0 - a_share), out, 1.0
+
+
+def _a_share(gemm: Gemm) -> float:
+    """Share of the operand bytes that belong to A."""
+    return gemm.m / (gemm.m + gemm.n) if gemm.m + gemm.n else 0.5
+
+
+def tile_reuse(work: Convolution) -> float:
+    """Share of an im2col tile's elements that are different bytes: neighbouring taps read the same values.
+
+    Along a row of outputs, a filter of S taps and stride s touches about s/S of the values that im2col
+    lists; reuse between filter rows needs more than a K step and is left to L2.
+    """
+    if not work.kernel or work.direction != "forward":
+        return 1.0
+    return min(1.0, work.stride[-1] / work.kernel[-1])
+
+
+def _prediction(
+    index: int, layer: Layer, floor: float, best: Estimate, tiles: Tiles, choice: int, context: Context
+) -> Prediction:
+    time = max(float(best.time_us[index]), floor)
+    return Prediction(
+        time_us=time,
+        error_pct=context.calibration.error_pct(layer.kind.value, context.unit, context.gpu, gemm_regime(index, best)),
+        source=Source.PREDICTED,
+        bottleneck=bottleneck_of(index, best),
+        floor_us=floor,
+        l1_bytes=float(best.l1_bytes[index]),
+        l2_bytes=float(best.l2_bytes[index]),
+        dram_bytes=float(best.dram_bytes[index]),
+        algorithm=_algorithm(layer, tiles, choice, context.unit),
+        tile=(int(tiles.m[choice]), int(tiles.n[choice]), int(tiles.k[choice])),
+        ctas=int(best.ctas[index]),
+        waves=float(best.waves[index]),
+        tail_utilization=float(best.tail_utilization[index]),
+        notes=notes_of(layer, context.dtype),
+    )
+
+
+def gemm_regime(index: int, best: Estimate) -> str:
+    """``short`` where launch and latency are at least half of the time, else ``long``."""
+    fixed = best.launch_us[index] + best.latency_us[index]
+    return "short" if 2.0 * fixed >= best.time_us[index] else "long"
+
+
+def bottleneck_of(index: int, best: Estimate) -> Bottleneck:
+    """The longest term."""
+    terms = {
+        Bottleneck.COMPUTE: best.compute_us[index],
+        Bottleneck.L2: best.l2_us[index],
+        Bottleneck.DRAM: best.dram_us[index],
+        Bottleneck.LATENCY: best.latency_us[index],
+        Bottleneck.LAUNCH: best.launch_us[index],
+    }
+    return max(terms, key=lambda name: float(terms[name]))
+
+
+def _algorithm(layer: Layer, tiles: Tiles, choice: int, unit: str) -> str:
+    name = "implicit GEMM" if isinstance(layer.work, Convolution) else "GEMM"
+    split = int(tiles.splits[choice])
+    suffix = f", K split {split} ways" if split > 1 else ""
+    where = "tensor cores" if unit == "tensor" else "plain units"
+    return f"{name} on {where}, {int(tiles.m[choice])}x{int(tiles.n[choice])} tiles{suffix}"
+
+
+def notes_of(layer: Layer, dtype: DataType) -> tuple[str, ...]:
+    """Sentences that name a layer whose usual kernel is not im2col."""
+    work = layer.work
+    if not isinstance(work, Convolution) or work.direction != "forward":
+        return ()
+    notes: list[str] = []
+    unit_steps = all(step == 1 for step in (*work.stride, *work.dilation))
+    if dtype is DataType.FP32 and work.groups == 1 and unit_steps:
+        if work.kernel == (3, 3):
+            notes.append("may be not im2col: a 3x3 stride-1 fp32 convolution is often run by Winograd kernels")
+        elif len(work.kernel) == 2 and math.prod(work.kernel) >= 25:
+            notes.append("may be not im2col: a large-filter fp32 convolution may be run by FFT kernels")
+    return tuple(notes)

@@ -1,0 +1,118 @@
+"""Memory-bound kernels: layers without a matrix product, and products with next to no reuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headroom.graph.layer import Layer
+from headroom.graph.work import Convolution, Matmul, Normalization, Pooling, Reduction, Softmax
+from headroom.predict.kinds.context import Context
+from headroom.predict.memory_bound import StreamEstimate, Streams, estimate_streams
+from headroom.predict.prediction import Bottleneck, Prediction, Source
+from headroom.predict.roofline import floors_us
+
+#: A row or group that does not fit a CTA's registers and shared memory is read once per pass.
+_ROW_ON_CHIP_BYTES = 64 * 1024
+
+
+def predict_streams(layers: Sequence[Layer], context: Context) -> list[Prediction]:
+    """Normalisation, pooling, softmax, activation, elementwise, reduction, movement and embedding.
+
+    Also depthwise convolutions and matrix-vector products, whose kernels use no multiplier tiles.
+    """
+    if not layers:
+        return []
+    dtype, gpu = context.dtype, context.gpu
+    factors = context.calibration.stream.kind_factor
+    streams = Streams(
+        bytes_moved=np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64),
+        factor=np.array([traffic_factor(x, context) * factors.get(x.kind.value, 1.0) for x in layers]),
+        passes=np.array([passes(layer) for layer in layers], dtype=np.float64),
+        values=np.array([sum(t.elements for t in layer.outputs) for layer in layers], dtype=np.float64),
+        flops=np.array([layer.flops for layer in layers], dtype=np.float64),
+    )
+    estimate = estimate_streams(
+        streams, gpu, gpu.peak_tflops(dtype, tensor=False), context.calibration.stream, context.l2_state
+    )
+    floors = floors_us(layers, gpu, dtype, context.l2_state)
+    return [_prediction(i, layer, floors[i], estimate, context) for i, layer in enumerate(layers)]
+
+
+def passes(layer: Layer) -> int:
+    """Dependent sweeps: one for elementwise work, two where a statistic has to be known first."""
+    work = layer.work
+    if isinstance(work, Softmax):
+        return 2
+    if isinstance(work, Normalization):
+        return 2 if work.group_elements else 1
+    if isinstance(work, Reduction):
+        # Few outputs from many values: CTAs reduce their parts, then one of them the parts' results.
+        return 2 if work.elements >= 4096 * max(1, work.out_elements) else 1
+    return 1
+
+
+def traffic_factor(layer: Layer, context: Context) -> float:
+    """Traffic of the usual kernel in units of the compulsory traffic."""
+    work = layer.work
+    group = 0
+    if isinstance(work, Softmax):
+        group = work.row_elements
+    elif isinstance(work, Normalization):
+        group = work.group_elements
+    elif isinstance(work, Pooling):
+        # Overlapping windows hit in L1; a window larger than its stride re-reads rows from L2 now and then.
+        return 1.0
+    return 1.5 if group * context.dtype.bytes > _ROW_ON_CHIP_BYTES else 1.0
+
+
+def _prediction(index: int, layer: Layer, floor: float, estimate: StreamEstimate, context: Context) -> Prediction:
+    time = max(float(estimate.time_us[index]), floor)
+    ctas = int(estimate.ctas[index])
+    sms = context.gpu.sms
+    rounds = -(-ctas // sms)
+    return Prediction(
+        time_us=time,
+        error_pct=context.calibration.error_pct(layer.kind.value, "plain", context.gpu, stream_regime(index, estimate)),
+        source=Source.PREDICTED,
+        bottleneck=_bottleneck(index, estimate),
+        floor_us=floor,
+        l1_bytes=float(estimate.l2_bytes[index]),
+        l2_bytes=float(estimate.l2_bytes[index]),
+        dram_bytes=float(estimate.dram_bytes[index]),
+        algorithm=_algorithm(layer),
+        notes=_notes(layer),
+        ctas=ctas,
+        waves=ctas / sms,
+        tail_utilization=ctas / (rounds * sms),
+    )
+
+
+def stream_regime(index: int, estimate: StreamEstimate) -> str:
+    """``short`` where launch and ramp are at least half of the time, else ``long``."""
+    fixed = estimate.launch_us[index] + estimate.ramp_us[index]
+    return "short" if 2.0 * fixed >= estimate.time_us[index] else "long"
+
+
+def _bottleneck(index: int, estimate: StreamEstimate) -> Bottleneck:
+    terms = {
+        Bottleneck.LAUNCH: estimate.launch_us[index],
+        Bottleneck.LATENCY: estimate.ramp_us[index],
+        Bottleneck.L2: estimate.l2_us[index],
+        Bottleneck.DRAM: estimate.dram_us[index],
+        Bottleneck.COMPUTE: estimate.compute_us[index],
+    }
+    return max(terms, key=lambda name: float(terms[name]))
+
+
+def _algorithm(layer: Layer) -> str:
+    if isinstance(layer.work, Convolution):
+        return "direct depthwise kernel"
+    return "matrix-vector kernel" if isinstance(layer.work, Matmul) else "streaming kernel"
+
+
+def _notes(layer: Layer) -> tuple[str, ...]:
+    if isinstance(layer.work, Convolution):
+        return ("not im2col: a depthwise convolution runs as a direct streaming kernel",)
+    return ()
