@@ -1,0 +1,290 @@
+"""The walk through a model: node by node, carrying what is known of every tensor.
+
+Nodes whose operands are all constants become constants themselves (weight plumbing, computed shapes);
+every other node becomes a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from headroom.errors import ModelError
+from headroom.graph.layer import Layer
+from headroom.graph.onnx import limits
+from headroom.graph.onnx.call import Call, Value
+from headroom.graph.onnx.elements import element_name, tensor_data
+from headroom.graph.onnx.fold import fold, shape_of
+from headroom.graph.onnx.inline import function_body, function_key
+from headroom.graph.onnx.lower import lowered
+from headroom.graph.onnx.modules import module_of
+from headroom.graph.onnx.operators import DESCRIBE, SETTINGS
+from headroom.graph.onnx.operators.registry import Form, key_of
+from headroom.graph.onnx.operators.unsupported import unknown
+from headroom.graph.onnx.shapes import ShapeInference, label
+from headroom.graph.tensor import TensorSpec
+from headroom.graph.work import Work
+
+#: Operators whose result is a weight in other clothes: the same stored bytes.
+_VIEWS_OF_WEIGHTS = frozenset(
+    {"Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Cast", "CastLike", "DequantizeLinear"}
+)
+
+#: Operators that give something new on every run although their operands are constant.
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
+
+#: How many bodies may stand inside each other (functions, branches, loops).
+_DEPTH = 32
+
+Forms = tuple[Form | None, ...]
+
+
+class Repair(Protocol):
+    """Corrects what a node writes when constants in the file belong to another batch."""
+
+    def forms(self, node: onnx.NodeProto, call: Call, forms: Forms | None) -> Forms | None:
+        """Forms to use; ``forms`` is what inference says, ``None`` where it refused."""
+        ...
+
+    def operands(self, node: onnx.NodeProto, call: Call) -> Call:
+        """The call with operands corrected."""
+        ...
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Result of a walk; ``values`` holds every tensor by name."""
+
+    layers: tuple[Layer, ...]
+    outputs: tuple[TensorSpec, ...]
+    values: Mapping[str, Value]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Walk:
+    """One walk. Create it for a model with its inputs pinned, call :meth:`run` once."""
+
+    model: onnx.ModelProto
+    inputs: tuple[TensorSpec, ...]
+    repair: Repair | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in self.model.opset_import}
+        graph = self.model.graph
+        declared = {info.name: info.type for info in (*graph.value_info, *graph.output)}
+        self._inference = ShapeInference(opsets, declared)
+        self._functions = {
+            function_key(f.domain, f.name, f.overload): f for f in self.model.functions
+        }
+        self._names: dict[str, int] = {}
+        self._nodes_left = limits.NODES
+
+    def run(self) -> Walked:
+        """Walk through the whole graph.
+
+        Raises:
+            ModelError: a node does not fit its operands, or reads what nothing before it writes.
+        """
+        graph = self.model.graph
+        self.add_constants(graph.initializer)
+        for sparse in graph.sparse_initializer:
+            spec = TensorSpec(sparse.values.name, tuple(sparse.dims), element_name(sparse.values.data_type))
+            self.values[spec.name] = Value(spec, constant=True)
+        for spec in self.inputs:
+            self.values[spec.name] = Value(spec)
+        self.walk(graph.node)
+        return Walked(tuple(self.layers), self._outputs(), self.values, tuple(dict.fromkeys(self.notes)))
+
+    def _outputs(self) -> tuple[TensorSpec, ...]:
+        missing = [out.name for out in self.model.graph.output if out.name not in self.values]
+        if missing:
+            raise ModelError(f"no node writes the model's output {missing[0]!r}; export the model again")
+        return tuple(self.values[out.name].spec for out in self.model.graph.output)
+
+    def add_constants(self, tensors: Iterable[onnx.TensorProto]) -> None:
+        for tensor in tensors:
+            spec = TensorSpec(tensor.name, tuple(tensor.dims), element_name(tensor.data_type))
+            self.values[tensor.name] = Value(spec, constant=True, data=tensor_data(tensor))
+
+    def walk(self, nodes: Iterable[onnx.NodeProto], depth: int = 0, module: str = "") -> None:
+        """Take nodes in order; ``module`` is where they come from if they do not tell themselves."""
+        for node in nodes:
+            self._nodes_left -= 1
+            if self._nodes_left < 0 or depth > _DEPTH:
+                raise ModelError(
+                    f"node {label(node)} expands into too much (over {limits.NODES} nodes or {_DEPTH} levels); "
+                    "export the model with its functions and loops simplified"
+                )
+            self._visit(node, depth, module)
+
+    def _visit(self, node: onnx.NodeProto, depth: int, module: str) -> None:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        function = self._functions.get(function_key(domain, node.op_type, node.overload))
+        here = module_of(node) or module
+        if function is not None:
+            prefix = f"{node.name or node.output[0]}/"
+            self.walk(function_body(function, node, prefix), depth + 1, here)
+            return
+        call = self._call(node, domain)
+        if lowered(self, node, call, depth, here):
+            return
+        if not self._fold(node, call):
+            self._add_layer(node, call, here)
+
+    def _call(self, node: onnx.NodeProto, domain: str) -> Call:
+        operands = tuple(self._operand(name, node) if name else None for name in node.input)
+        attributes = {
+            attribute.name: onnx.helper.get_attribute_value(attribute)
+            for attribute in node.attribute
+            if not attribute.ref_attr_name
+        }
+        name = node.name or f"{node.op_type}:{next(iter(node.output), '')}"
+        opset = self._inference.opset(domain)
+        outputs = (None,) * len(node.output)
+        return Call(node.op_type, domain, opset, name, attributes, operands, outputs, self.notes)
+
+    def _operand(self, name: str, node: onnx.NodeProto) -> Value:
+        value = self.values.get(name)
+        if value is None:
+            raise ModelError(
+                f"node {label(node)} reads {name!r}, which nothing before it writes; export the model again"
+            )
+        return value
+
+    def _fold(self, node: onnx.NodeProto, call: Call) -> bool:
+        """Make the node's results constants if nothing it reads depends on the model's inputs."""
+        if call.operator in ("Shape", "Size") and call.domain == "":
+            sizes = shape_of(call) if call.operator == "Shape" else np.array(np.prod(call.shape(0)), np.int64)
+            self._set_data(node.output[0], sizes)
+            return True
+        if call.operator == "Constant" and call.domain == "":
+            self._set_constant(node, call)
+            return True
+        if call.operator in _RANDOM or any(v is not None and not v.constant for v in call.inputs):
+            return False
+        results = fold(call) if self.repair is None or not call.inputs else fold(self.repair.operands(node, call))
+        if results is not None and len(results) >= sum(bool(name) for name in node.output):
+            for name, data in zip(node.output, results, strict=False):
+                if name:
+                    self._set_data(name, data, call)
+            return True
+        self._set_plumbing(node, call)
+        return True
+
+    def _set_data(self, name: str, data: NDArray[Any], call: Call | None = None) -> None:
+        spec = TensorSpec(name, data.shape, data.dtype.name)
+        self.values[name] = Value(spec, constant=True, data=data, stored=_stored(call))
+
+    def _set_plumbing(self, node: onnx.NodeProto, call: Call) -> None:
+        """Constants too large to compute: only their shapes are tracked."""
+        for name, form in zip(node.output, self._forms(node, call), strict=True):
+            if name and form is not None:
+                self.values[name] = Value(TensorSpec(name, *form), constant=True, stored=_stored(call))
+
+    def _set_constant(self, node: onnx.NodeProto, call: Call) -> None:
+        name = node.output[0]
+        tensor = call.attribute("value")
+        if isinstance(tensor, onnx.TensorProto):
+            spec = TensorSpec(name, tuple(tensor.dims), element_name(tensor.data_type))
+            self.values[name] = Value(spec, constant=True, data=tensor_data(tensor))
+            return
+        for attribute, kind in (("value_int", np.int64), ("value_ints", np.int64),
+                                ("value_float", np.float32), ("value_floats", np.float32)):  # fmt: skip
+            if call.attribute(attribute) is not None:
+                self._set_data(name, np.array(call.attribute(attribute), kind))
+                return
+        self._set_plumbing(node, call)
+
+    def _forms(self, node: onnx.NodeProto, call: Call) -> Forms:
+        if self.repair is None:
+            return self._inference.forms(node, call)
+        forms: Forms | None
+        try:
+            forms, refusal = self._inference.forms(node, call), None
+        except ModelError as error:
+            forms, refusal = None, error
+        repaired = self.repair.forms(node, call, forms)
+        if repaired is None:
+            raise refusal or ModelError(f"the shape that node {label(node)} writes cannot be known")
+        return repaired
+
+    def _add_layer(self, node: onnx.NodeProto, call: Call, module: str) -> None:
+        if self.repair is not None:
+            call = self.repair.operands(node, call)
+        forms = self._forms(node, call)
+        outputs = tuple(
+            TensorSpec(name, *form) if name and form is not None else None
+            for name, form in zip(node.output, forms, strict=True)
+        )
+        call = replace(call, outputs=outputs)
+        for spec in outputs:
+            if spec is not None:
+                self.values[spec.name] = Value(spec)
+        if not any(outputs):
+            return
+        inputs, weights = _operands(call)
+        self.layers.append(
+            Layer(
+                name=self._unique(call.name),
+                operator=key_of(call.domain, call.operator),
+                work=self._describe(node, call),
+                inputs=inputs,
+                weights=weights,
+                outputs=tuple(spec for spec in outputs if spec is not None),
+                module=module,
+            )
+        )
+
+    def _describe(self, node: onnx.NodeProto, call: Call) -> Work:
+        describe = DESCRIBE.get(key_of(call.domain, call.operator))
+        if describe is None:
+            return unknown(call, f"no reader knows the operator {key_of(call.domain, call.operator)}")
+        try:
+            return describe(call)
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+            raise ModelError(
+                f"node {label(node)} cannot be understood: {_sentence(error)}; export the model again"
+            ) from error
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else self._unique(f"{name}~{count + 1}")
+
+
+def _stored(call: Call | None) -> TensorSpec | None:
+    if call is None or call.operator not in _VIEWS_OF_WEIGHTS or not call.inputs or call.inputs[0] is None:
+        return None
+    source = call.inputs[0]
+    return source.stored or source.spec
+
+
+def _operands(call: Call) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """What the layer reads, each tensor once: tensors made at run time, and weights. Settings are neither."""
+    settings = SETTINGS.get(key_of(call.domain, call.operator), ())
+    inputs: dict[str, TensorSpec] = {}
+    weights: dict[str, TensorSpec] = {}
+    for position, value in enumerate(call.inputs):
+        if value is None or position in settings:
+            continue
+        if value.constant:
+            weights.setdefault(value.weight.name, value.weight)
+        else:
+            inputs.setdefault(value.name, value.spec)
+    return tuple(inputs.values()), tuple(weights.values())
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())[:160]
+    return text or f"an operand or attribute is missing ({type(error).__name__})"
