@@ -12,8 +12,9 @@ from headroom.graph.tensor import DataType
 class MemoryLevel:
     """One level of the memory hierarchy of the whole GPU, at ``GpuSpec.clock_mhz``.
 
-    ``bandwidth_gbs`` is what a well-written kernel reaches (measured where known, derived by a stated rule
-    where not), in 10^9 bytes per second over all SMs; ``latency_ns`` is that of one dependent load.
+    ``size_bytes`` is over all SMs (for one SM's L1 see ``GpuSpec.l1_bytes_per_sm``). ``bandwidth_gbs`` is what a
+    well-written kernel reaches (measured where known, derived by a stated rule where not), in 10^9 bytes per
+    second over all SMs; ``latency_ns`` is that of one dependent load.
     """
 
     size_bytes: int
@@ -26,8 +27,10 @@ class GpuSpec:
     """A GPU's sheet. Rates are dense and per GPU, at ``clock_mhz`` (the boost clock unless a source says so).
 
     ``plain_tflops`` and ``tensor_tflops`` give 10^12 flops per second per data type on the two kinds of unit;
-    a data type that a unit lacks is absent. ``sources`` maps each field to where its value comes from;
-    ``derived`` names those that follow from a stated rule rather than from a source.
+    a data type that a unit lacks is absent. Tensor rates accumulate in fp32. ``launch_us`` is what one small kernel
+    takes when launched back to back with others. ``sources`` maps each field of the sheet (``l2_bandwidth_gbs``,
+    ``tensor_tflops.bf16``; the names are those of :data:`headroom.gpu.schema.FIELDS`) to where its value comes
+    from; ``derived`` names those that follow from a stated rule rather than from a source.
     """
 
     id: str
@@ -60,6 +63,11 @@ class GpuSpec:
     def cycle_ns(self) -> float:
         return 1e3 / self.clock_mhz
 
+    @property
+    def l1_bytes_per_sm(self) -> int:
+        """L1 of one SM; from Volta on the pool that shared memory is carved from."""
+        return self.l1.size_bytes // self.sms
+
     def supports(self, dtype: DataType) -> bool:
         """Whether some unit multiplies this data type."""
         return dtype in self.plain_tflops or dtype in self.tensor_tflops
@@ -67,7 +75,8 @@ class GpuSpec:
     def peak_tflops(self, dtype: DataType, *, tensor: bool = True) -> float:
         """The fastest dense rate for ``dtype``; ``tensor=False`` for work that has no matrix product.
 
-        Plain arithmetic on a data type without plain units (fp8, bf16 on some GPUs) runs in fp32.
+        Plain arithmetic on a data type without plain units (fp8, bf16 on some GPUs), or with slower ones (fp16 at
+        1/64 on most Pascal boards), runs in fp32: kernels convert on load, which is what the libraries do.
         """
-        plain = self.plain_tflops.get(dtype, self.plain_tflops[DataType.FP32])
+        plain = max(self.plain_tflops.get(dtype, 0.0), self.plain_tflops[DataType.FP32])
         return max(plain, self.tensor_tflops.get(dtype, 0.0)) if tensor else plain

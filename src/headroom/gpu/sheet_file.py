@@ -1,0 +1,106 @@
+"""Reading one sheet file: TOML in, checked entries out; nothing about a GPU is decided here.
+
+A number is written ``sms = { value = 132, source = "..." }``, or plainly ``sms = 132`` in a user's own file, whose
+source is then "user". Rates stand in tables: ``[tensor_tflops]`` with ``bf16 = …``. Texts are plain TOML.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from headroom.errors import UsageError
+from headroom.gpu import schema
+from headroom.gpu.schema import Entry
+
+#: A sheet is a page of text; anything larger is some other file.
+MAX_FILE_BYTES = 256 * 1024
+
+_RATE_TABLES = ("plain_tflops", "tensor_tflops")
+
+
+@dataclass(frozen=True, slots=True)
+class SheetFile:
+    """A sheet as written: numbers by field name, texts, lists of texts, before bases and rules."""
+
+    where: str
+    entries: Mapping[str, Entry]
+    texts: Mapping[str, str]
+    lists: Mapping[str, tuple[str, ...]]
+
+
+def read_sheet_file(path: Path) -> SheetFile:
+    """Read a user's sheet.
+
+    Raises:
+        UsageError: the file cannot be read, is no sheet (too large, not UTF-8, not TOML), names an unknown field,
+            or holds a value that cannot be; the sentence names the field.
+    """
+    where = f"gpu sheet {path}"
+    try:
+        if not path.is_file():
+            raise UsageError(f"{where}: no such file; expected a TOML sheet or the id of a bundled GPU")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{where}: cannot be read ({error.strerror}); check its permissions") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise UsageError(f"{where}: larger than {MAX_FILE_BYTES} bytes; a sheet is a page of TOML")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where}: not UTF-8 at byte {error.start}; expected a TOML text file") from error
+    return parse_sheet(text, where)
+
+
+def parse_sheet(text: str, where: str) -> SheetFile:
+    """Parse and check the text of a sheet; ``where`` opens every error sentence."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: not valid TOML: {error}; correct that line") from error
+    except RecursionError as error:
+        raise UsageError(f"{where}: nested too deeply; a sheet is a flat table of fields") from error
+    entries: dict[str, Entry] = {}
+    texts: dict[str, str] = {}
+    lists: dict[str, tuple[str, ...]] = {}
+    for name, value in _flat(where, raw):
+        if name in schema.TEXTS:
+            texts[name] = schema.check_text(where, name, value)
+        elif name in schema.LISTS:
+            lists[name] = _check_list(where, name, value)
+        elif name in schema.FIELDS:
+            entries[name] = _check_entry(where, name, value)
+        else:
+            raise schema.unknown_field(where, name)
+    return SheetFile(where, entries, texts, lists)
+
+
+def _flat(where: str, raw: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The fields of a sheet with the rate tables opened up: ``tensor_tflops.bf16``."""
+    for name, value in raw.items():
+        if name not in _RATE_TABLES:
+            yield name, value
+        elif isinstance(value, dict):
+            yield from ((f"{name}.{dtype}", rate) for dtype, rate in value.items())
+        else:
+            raise schema.bad_value(where, name, value, "a table of rates per data type")
+
+
+def _check_entry(where: str, name: str, value: object) -> Entry:
+    field = schema.FIELDS[name]
+    if not isinstance(value, dict):
+        return Entry(schema.check_number(where, field, value), "user")
+    for key in value:
+        if key not in {"value", "source"}:
+            raise schema.bad_value(where, name, f"a table with '{key}'", "a number, or value and source")
+    number = schema.check_number(where, field, value.get("value", "without a value"))
+    return Entry(number, schema.check_text(where, f"{name}.source", value.get("source", "user")))
+
+
+def _check_list(where: str, name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise schema.bad_value(where, name, value, "a list of texts")
+    return tuple(schema.check_text(where, name, item) for item in value)
