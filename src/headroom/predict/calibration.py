@@ -27,39 +27,52 @@ BLIND_ERROR_PCT = 100.0
 class GemmConstants:
     """Constants of the tile model for one kind of multiplier (``plain`` or ``tensor``).
 
-    ``efficiency`` maps an architecture family to the share of peak that a full SM's main loop reaches;
-    ``typical_efficiency`` stands in for a family without a table. The other fields are shared by all:
-    ``half_warps`` warps reach half the SM's rate; ``edge_cost`` is the extra main-loop time per unit of
-    ``1/tile_m + 1/tile_n`` (operand traffic from shared memory); ``round_latencies`` counts exposed DRAM
-    latencies per round of CTAs (prologue and epilogue); ``dram_share`` and ``l2_share`` are the shares of
-    the sheet's bandwidths that a GEMM's loads reach; ``launch_us`` is the shortest kernel.
+    ``efficiency`` maps an architecture family to the share of peak that the main loop of a full SM reaches
+    with 128x128 tiles, ``launch_us`` to its shortest kernel; ``typical`` is the entry for a family without a
+    table. The other fields are shared by all: ``half_warps`` warps reach half the SM's rate;
+    ``edge_cost`` is the extra main-loop time per unit of ``1/tile_m + 1/tile_n`` (operand traffic from shared
+    memory); ``round_latencies`` counts exposed DRAM latencies per round of CTAs (prologue and epilogue);
+    ``step_ns`` is the shortest main-loop step; ``dram_share`` and ``l2_share`` are the shares of the
+    sheet's bandwidths that a GEMM's loads reach; ``cache_share`` is the share of the last-level cache that a
+    cyclic sweep can use; ``wide_handicap`` is how much faster a 128-wide plain tile must look before
+    the library takes it.
     """
 
     efficiency: Mapping[str, float]
-    typical_efficiency: float
+    launch_us: Mapping[str, float]
     half_warps: float
     edge_cost: float
     round_latencies: float
+    step_ns: float
     dram_share: float
     l2_share: float
-    launch_us: float
+    cache_share: float
+    wide_handicap: float
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
-        return self.efficiency.get(family_of(gpu), self.typical_efficiency)
+        return self.efficiency.get(family_of(gpu), self.efficiency["typical"])
+
+    def launch_us_on(self, gpu: GpuSpec) -> float:
+        return self.launch_us.get(family_of(gpu), self.launch_us["typical"])
 
 
 @dataclass(frozen=True, slots=True)
 class StreamConstants:
-    """Constants of the streaming model: ``launch_us`` of an empty kernel, ``dram_share`` and ``l2_share`` of
-    the sheet's bandwidths in steady state, ``ramp_us`` the time at which half of them is reached, and per
-    kind the number of passes over memory that its usual kernel makes beyond the compulsory one.
+    """Constants of the streaming model: per architecture family ``launch_us`` of an empty kernel; ``dram_share``
+    and ``l2_share`` of the sheet's bandwidths in steady state; ``ramp_us``, what every dependent sweep adds
+    while its loads are not yet in flight; ``cache_share``, the share of the last-level cache that stays
+    warm; and per kind how many times the compulsory bytes its usual kernel is as slow as.
     """
 
-    launch_us: float
+    launch_us: Mapping[str, float]
     ramp_us: float
     dram_share: float
     l2_share: float
+    cache_share: float
     kind_factor: Mapping[str, float]
+
+    def launch_us_on(self, gpu: GpuSpec) -> float:
+        return self.launch_us.get(family_of(gpu), self.launch_us["typical"])
 
 
 @dataclass(frozen=True, slots=True)

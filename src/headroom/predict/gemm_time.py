@@ -95,7 +95,11 @@ def estimate(
     constants: GemmConstants,
     l2_state: str,
 ) -> Estimate:
-    """Time and traffic of every product with every tile (shapes as they broadcast)."""
+    """Time and traffic of every product with every tile (shapes as they broadcast).
+
+    Beside ``warm`` and ``cold``, ``l2_state`` may be ``weights-cold``: A and the result are in the cache as far as
+    they fit, B never is (benchmarks that rotate their weights).
+    """
     ctas = np.ceil(problems.m / tiles.m) * np.ceil(problems.n / tiles.n) * problems.batch * tiles.splits
     k_cta = np.ceil(np.ceil(problems.k / tiles.splits) / tiles.k) * tiles.k
     warps, active = residency(tiles, gpu, dtype, unit)
@@ -106,10 +110,10 @@ def estimate(
     l1_bytes = ctas * k_cta * (tiles.m + tiles.n) * width + problems.c_bytes
     reduction = (tiles.splits > 1) * 2.0 * tiles.splits * problems.c_bytes * (4.0 / width)
     l2_bytes = ctas * k_cta * (tiles.m * problems.a_reuse + tiles.n) * width + problems.c_bytes + reduction
-    dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state)
+    dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants.cache_share)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
-    launch = constants.launch_us * (1.0 + 0.5 * (tiles.splits > 1)) + 0.0 * ctas
+    launch = constants.launch_us_on(gpu) * (1.0 + 0.5 * (tiles.splits > 1)) + 0.0 * ctas
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
     # maximum with a soft corner.
     streams = np.sqrt(np.sqrt(_fourth(compute) + _fourth(l2) + _fourth(dram)))
@@ -156,11 +160,14 @@ def _schedule(ctas: Floats, active: Floats, gpu: GpuSpec) -> tuple[Floats, Float
 def _cta_us(tiles: Tiles, k_cta: Floats, gpu: GpuSpec, dtype: DataType, unit: str, constants: GemmConstants) -> Floats:
     """Main-loop time of one CTA that has a whole SM's multipliers (DeLTA equation 13, times iterations)."""
     rate = gpu.peak_tflops(dtype, tensor=unit == "tensor") * 1e6 / gpu.sms * constants.efficiency_on(gpu)
-    edge = 1.0 + constants.edge_cost * (1.0 / tiles.m + 1.0 / tiles.n)
+    # The efficiency is that of 128x128 tiles: a smaller tile moves more operands per multiplication.
+    edge = (1.0 + constants.edge_cost * (1.0 / tiles.m + 1.0 / tiles.n)) / (1.0 + constants.edge_cost / 64.0)
     return 2.0 * tiles.m * tiles.n * k_cta * edge / rate
 
 
-def _dram_bytes(problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, l2_state: str) -> Floats:
+def _dram_bytes(
+    problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, l2_state: str, cache_share: float
+) -> Floats:
     """Bytes across DRAM: compulsory ones, and the operands that the cache drops between their uses.
 
     CTAs in flight form a block of the output that is as square as it can be; an operand larger than the
@@ -172,9 +179,22 @@ def _dram_bytes(problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, 
     cache = float(gpu.l2.size_bytes)
     a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
     b = problems.b_bytes * np.where(problems.b_bytes > cache, again_b, 1.0)
+    if l2_state == "cold":
+        return a + b + problems.c_bytes
+    if l2_state == "weights-cold":
+        return b + (a + problems.c_bytes) * missing_share(problems.a_bytes + problems.c_bytes, cache, cache_share)
     footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes
-    missed = 1.0 if l2_state == "cold" else np.minimum(1.0, np.maximum(0.0, (footprint - cache) / cache))
-    return (a + b + problems.c_bytes) * missed
+    return (a + b + problems.c_bytes) * missing_share(footprint, cache, cache_share)
+
+
+def missing_share(footprint: Floats, cache_bytes: float, cache_share: float) -> Floats:
+    """Share of a footprint that crosses DRAM on every launch though the cache was warm.
+
+    A cyclic sweep over more than the cache can use evicts lines before their next use: the share climbs
+    from none at the usable size to all at twice that.
+    """
+    usable = cache_bytes * cache_share
+    return np.minimum(1.0, np.maximum(0.0, (footprint - usable) / usable))
 
 
 def _fourth(value: Floats) -> Floats:

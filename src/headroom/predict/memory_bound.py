@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import StreamConstants
+from headroom.predict.gemm_time import missing_share
 
 Floats = NDArray[np.float64]
 
@@ -57,13 +58,15 @@ def estimate_streams(
 ) -> StreamEstimate:
     """Time and traffic of every kernel."""
     l2_bytes = streams.bytes_moved * streams.factor
-    dram_bytes = streams.bytes_moved * missing_share(streams.bytes_moved, gpu, l2_state)
+    cache = float(gpu.l2.size_bytes)
+    missing = 1.0 if l2_state == "cold" else missing_share(streams.bytes_moved, cache, constants.cache_share)
+    dram_bytes = streams.bytes_moved * missing
     l2 = l2_bytes / (max(gpu.l2.bandwidth_gbs, gpu.dram.bandwidth_gbs) * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     compute = streams.flops / (plain_tflops * 1e6)
     ctas = np.maximum(1.0, np.ceil(streams.values / _VALUES_PER_CTA))
     ramp = constants.ramp_us * streams.passes
-    launch = constants.launch_us + 0.0 * l2
+    launch = constants.launch_us_on(gpu) + 0.0 * l2
     return StreamEstimate(
         time_us=launch + ramp + np.maximum(np.maximum(l2, dram), compute),
         launch_us=launch,
@@ -75,15 +78,3 @@ def estimate_streams(
         dram_bytes=dram_bytes,
         ctas=ctas,
     )
-
-
-def missing_share(footprint: Floats, gpu: GpuSpec, l2_state: str) -> Floats:
-    """Share of a footprint that crosses DRAM on every launch.
-
-    A cold cache has none of it. A warm one has it all up to its size; a cyclic sweep over more than that
-    evicts lines before their next use, so the share climbs to one by twice the size.
-    """
-    if l2_state == "cold":
-        return np.ones_like(footprint)
-    cache = float(gpu.l2.size_bytes)
-    return np.minimum(1.0, np.maximum(0.0, (footprint - cache) / cache))

@@ -43,7 +43,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     latency = constants.round_latencies * gpu.dram.latency_ns * 1e-3
-    launch = constants.launch_us * (2.0 if key_parts > 1 else 1.0)
+    launch = constants.launch_us_on(gpu) * (2.0 if key_parts > 1 else 1.0)
     floor = floor_us(layer, gpu, dtype, context.l2_state)
     terms = {
         Bottleneck.COMPUTE: compute,

@@ -38,7 +38,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     latency = steps * _BARRIERS_PER_STEP * gpu.l2.latency_ns * 1e-3
-    launch = constants.launch_us
+    launch = constants.launch_us_on(gpu)
     floor = floor_us(layer, gpu, dtype, context.l2_state)
     terms = {
         Bottleneck.COMPUTE: compute,
