@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headroom.advise.analysis import Bounds, ScheduledLayer
-from headroom.advise.fusion import fused_groups
+from headroom.advise.fusion import floors_with_fusion, fused_groups
 from headroom.advise.timed import TimedGraph
 from headroom.graph.work import Unknown
 from headroom.predict.roofline import graph_floor
+
+#: GPUs of one architecture whose L2 was measured differ by up to this much in bytes per clock and SM.
+DERIVED_L2_ERROR_PCT = 25.0
 
 
 def lower_bounds(timed: TimedGraph) -> Bounds:
@@ -17,7 +20,7 @@ def lower_bounds(timed: TimedGraph) -> Bounds:
     Unknown layers add nothing to any of them: a bound stays a lower bound, and its unknown share says so.
     """
     graph = timed.graph
-    floor = graph_floor(graph, timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    light_us, light_error_pct = speed_of_light(timed)
     critical_us, path = graph.critical_path(timed.times_us)
     groups = fused_groups(timed)
     fused_us = None if not groups else timed.sequential_us - sum(group.saves_us for group in groups)
@@ -27,15 +30,28 @@ def lower_bounds(timed: TimedGraph) -> Bounds:
         sequential_us=timed.sequential_us,
         sequential_error_pct=everything,
         # A path through single layers can be shorter than the whole model's floor; no schedule can.
-        parallel_us=max(critical_us, floor.time_us),
+        parallel_us=max(critical_us, light_us),
         parallel_error_pct=timed.error_pct(path),
         fused_us=fused_us,
         fused_error_pct=None if fused_us is None else everything,
-        speed_of_light_us=floor.time_us,
-        speed_of_light_error_pct=floor.error_pct,
+        speed_of_light_us=light_us,
+        speed_of_light_error_pct=light_error_pct,
         unknown_share=unknown / len(graph.working_layers) if graph.working_layers else 0.0,
         unknown_macs_share=1.0 - graph.coverage.known_macs_share,
     )
+
+
+def speed_of_light(timed: TimedGraph) -> tuple[float, float]:
+    """The model's roofline floor in microseconds, and its error bar in percent.
+
+    The largest of: all arithmetic over the peak rates, the bytes that must cross DRAM over its bandwidth, and the
+    critical path of the layers' own floors, a fusible chain counted as one layer. Published peaks are exact by
+    definition; an L2 bandwidth that is derived is not, and only the path depends on it.
+    """
+    whole_us = graph_floor(timed.graph, timed.gpu, timed.dtype, timed.l2_state)
+    path_us, _ = timed.graph.critical_path(floors_with_fusion(timed))
+    derived = "l2_bandwidth_gbs" in timed.gpu.derived
+    return max(whole_us, path_us), DERIVED_L2_ERROR_PCT if path_us > whole_us and derived else 0.0
 
 
 def parallel_schedule(timed: TimedGraph) -> tuple[ScheduledLayer, ...]:

@@ -7,7 +7,6 @@ use.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headroom.advise.timed import TimedGraph
@@ -99,6 +98,6 @@ def _dram_share(prediction: Prediction, timed: TimedGraph) -> float:
     return transfer_us / (prediction.time_us or transfer_us or 1.0)
 
 
-def signature(timed: TimedGraph, layers: Sequence[int]) -> tuple[int, ...]:
-    """Equal for two regions made of the same configurations in the same order."""
-    return tuple(timed.configuration_of[index] for index in layers)
+def structure(timed: TimedGraph, region: Region) -> tuple[object, ...]:
+    """Equal for two regions of the same shape: as many branches, of the same kinds of layer in the same order."""
+    return (region.branches, *(timed.graph.layers[index].kind for index in region.layers))

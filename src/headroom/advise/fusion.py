@@ -19,6 +19,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Normalization
 from headroom.predict.model import predict_layers
+from headroom.predict.roofline import floors_us
 
 _GEMMS = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC})
 _POINTWISE = frozenset({LayerKind.ELEMENTWISE, LayerKind.ACTIVATION})
@@ -53,6 +54,22 @@ def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
         for chain, time_us in zip(chains, fused_us, strict=True)
     )
     return tuple(group for group in groups if group.saves_us > 0)
+
+
+def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
+    """Speed of light per layer of the graph, in microseconds, every chain counted as the one kernel it could be.
+
+    A chain's floor stands at its first layer and the others are 0, so that a path through it pays once.
+    """
+    graph = timed.graph
+    floors = floors_us(graph.layers, timed.gpu, timed.dtype, timed.l2_state)
+    for chain in _chains(timed):
+        fused = floors_us([_as_one(timed, chain)], timed.gpu, timed.dtype, timed.l2_state)[0]
+        # Never above the chain's layers apart: they touch at least what the one kernel touches.
+        floors[chain[0]] = min(fused, sum(floors[index] for index in chain))
+        for index in chain[1:]:
+            floors[index] = 0.0
+    return tuple(floors)
 
 
 def _has_time(timed: TimedGraph, layer: int) -> bool:

@@ -40,12 +40,19 @@ def analyze(
 
     Example: `headroom analyze resnet50.onnx --gpu h200 --batch 1,8,32 --html report.html`
     """
+    from rich.console import Console
+
     import headroom as hr
-    from headroom.report import outputs
+    from headroom.gpu.detect import detect_gpu
+    from headroom.gpu.sheets import load_gpu
+    from headroom.report.outputs import STDOUT, chosen, write_outputs
+    from headroom.report.side_by_side import above
+    from headroom.report.terminal import render
 
     batches, dims = parse_batches(batch), parse_dims(dim or [])
-    sheets = outputs.resolve_gpus(gpu)
-    answers = []
+    outputs = chosen(model, json=json, html=html, csv=csv, trace=trace)
+    sheets = [load_gpu(name) for name in gpu] if gpu else [detect_gpu()]
+    answers: list[hr.Analysis] = []
     with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:
         for samples in batches:
             step(f"reading {model}")
@@ -53,9 +60,9 @@ def analyze(
             for sheet in sheets:
                 step(f"analysing batch {graph.batch} on {sheet.id}")
                 answers.append(hr.analyze(graph, sheet, dtype, l2=l2, source=source))
-    if not quiet and Path("-") not in (json, csv):
-        outputs.print_report(answers, max_latency_us=max_latency_us)
-    outputs.write_all(answers, html=html, json=json, csv=csv, trace=trace)
-    if fail_above_us is not None and (sentence := outputs.over_limit(answers, fail_above_us)):
-        print(f"headroom: {sentence}", file=sys.stderr)  # noqa: T201
+    if not quiet and STDOUT not in outputs.values():
+        render(answers, Console(highlight=False), max_latency_us=max_latency_us)
+    write_outputs(answers, outputs)
+    if fail_above_us is not None and (sentences := above(answers, fail_above_us)):
+        print(f"headroom: {'; '.join(sentences)}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(THRESHOLD_CROSSED)

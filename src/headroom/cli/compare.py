@@ -16,6 +16,9 @@ def compare(
 
     Example: `headroom compare before.json after.json`
     """
-    from headroom.report.outputs import print_comparison
+    from rich.console import Console
 
-    print_comparison(a, b)
+    from headroom.report.compare import compare_files
+    from headroom.report.compare_terminal import render_comparison
+
+    render_comparison(compare_files(a, b), Console(highlight=False))

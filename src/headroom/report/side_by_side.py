@@ -32,6 +32,16 @@ def best_under(analyses: Sequence[Analysis], max_latency_us: float) -> Analysis 
     return max(fast_enough, key=lambda a: (samples_per_second(a), -a.batch), default=None)
 
 
+def above(analyses: Sequence[Analysis], limit_us: float) -> list[str]:
+    """A sentence for each answer whose latency is above ``limit_us``."""
+    return [
+        f"{view(a.model, 60)} at batch {a.batch} on {a.gpu.id} takes {_latency_text(a)}, "
+        f"which is above the limit of {figures.time(limit_us)}"
+        for a in analyses
+        if latency_us(a) > limit_us
+    ]
+
+
 def best_lines(analyses: Sequence[Analysis], max_latency_us: float) -> list[str]:
     """One sentence per GPU and data type: the best batch under ``max_latency_us``, or what is closest to it."""
     groups: dict[tuple[str, str], list[Analysis]] = {}

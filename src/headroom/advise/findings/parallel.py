@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headroom.advise.analysis import Finding
-from headroom.advise.branches import Region, parallel_regions, signature
+from headroom.advise.branches import Region, parallel_regions, structure
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.timed import TimedGraph
 
 
 def parallel_findings(timed: TimedGraph) -> Iterator[Finding]:
-    """One finding per distinct region with branches that gain from running together."""
-    alike: dict[tuple[int, ...], list[Region]] = {}
+    """One finding per structure of region (all Inception modules are one) that gains from running together."""
+    alike: dict[tuple[object, ...], list[Region]] = {}
     for region in parallel_regions(timed):
         if region.saves_us > 0:
-            alike.setdefault(signature(timed, region.layers), []).append(region)
+            alike.setdefault(structure(timed, region), []).append(region)
     for regions in alike.values():
-        first = regions[0]
+        first = max(regions, key=lambda region: region.saves_us)
         layers = [index for region in regions for index in region.layers]
         where = timed.graph.layers[first.layers[-1]].name
-        times = f"{counted(len(regions), 'place')} like this, the first" if len(regions) > 1 else "the branches"
+        places = counted(len(regions), "place")
         yield make_finding(
             timed,
             kind="parallel_branches",
-            title=f"{first.branches} independent branches run one after another",
+            title=f"{first.branches} independent branches in {places} run one after another",
             action=(
-                f"Run up to {first.branches} branches at once, on streams or as parallel branches of a CUDA graph: "
-                f"{times} ending at {where}, take {first.sequential_us:.3g} us in sequence and a predicted "
+                f"Run up to {first.branches} branches at once, on streams or as parallel branches of a CUDA graph, in "
+                f"{places}: what ends at {where} takes {first.sequential_us:.3g} us in sequence and a predicted "
                 f"{first.joint_us:.3g} us together (critical path {first.critical_us:.3g} us)."
             ),
             layers=layers,

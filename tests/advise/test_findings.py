@@ -1,0 +1,103 @@
+"""Findings name what would really help, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from builders import H200, add, batch_norm, conv, fork, graph, prediction, relu, timed
+from headroom.advise.findings import find_all
+from headroom.advise.findings.parallel import parallel_findings
+from headroom.advise.findings.tail import tail_findings
+from headroom.advise.fusion import fused_groups
+from headroom.advise.timed import TimedGraph
+from headroom.graph.tensor import DataType
+
+
+def test_two_half_empty_branches_gain_from_running_together() -> None:
+    model = timed(fork(), 10.0, 100.0, 60.0, 10.0, tail_utilization=0.4)
+    (finding,) = parallel_findings(model)
+    assert finding.saves_us == pytest.approx(60.0 - H200.launch_us)
+    assert "left" in finding.layers
+    assert "2 branches" in finding.action
+
+
+def test_two_branches_that_fill_the_gpu_gain_nothing() -> None:
+    assert not list(parallel_findings(timed(fork(), 10.0, 100.0, 60.0, 10.0, tail_utilization=1.0)))
+
+
+def test_two_branches_that_share_the_memory_gain_nothing() -> None:
+    saturating = 100e-6 * H200.dram.bandwidth_gbs * 1e9
+    model = timed(fork(), 10.0, 100.0, 100.0, 10.0, tail_utilization=0.2, dram_bytes=saturating)
+    assert not list(parallel_findings(model))
+
+
+def test_a_residual_connection_is_not_a_branch() -> None:
+    block = graph(relu("in", "x"), conv("a", "in"), conv("b", "a"), add("out", "b", "in"))
+    assert not list(parallel_findings(timed(block, 10.0, 50.0, 10.0, tail_utilization=0.1)))
+
+
+def test_equal_regions_are_one_finding() -> None:
+    layers = [relu("s0", "x")]
+    for index in range(3):
+        stem = f"s{index}"
+        layers += [conv(f"l{index}", stem), conv(f"r{index}", stem, channels=64, size=56)]
+        layers.append(add(f"s{index + 1}", f"l{index}", f"r{index}"))
+    model = graph(*layers)
+    times = [20.0 for _ in model.configurations]
+    findings = list(parallel_findings(timed(model, *times, tail_utilization=0.3)))
+    assert len(findings) <= 2  # the first region begins with another layer than the rest
+    assert {name for finding in findings for name in finding.layers} >= {"l0", "r0", "l2", "r2"}
+
+
+def chain_model() -> TimedGraph:
+    model = graph(conv("c", "x"), batch_norm("n", "c"), relu("r", "n"))
+    return TimedGraph.predict(model, H200, DataType.BF16, "warm")
+
+
+def test_a_convolution_takes_its_batchnorm_and_activation_along() -> None:
+    (group,) = fused_groups(chain_model())
+    assert group.layers == (0, 1, 2)
+    assert group.fused_us < group.unfused_us
+    assert group.pattern == "convolution + batch + relu"
+
+
+def test_a_value_with_two_readers_is_not_fused_away() -> None:
+    model = graph(conv("c", "x"), relu("r", "c"), conv("d", "r"), add("a", "d", "c"))
+    groups = fused_groups(TimedGraph.predict(model, H200, DataType.BF16, "warm"))
+    assert [group.layers for group in groups] == [(2, 3)]
+
+
+def test_a_value_that_the_caller_wants_is_not_fused_away() -> None:
+    model = graph(conv("c", "x"), relu("r", "c"), outputs=["c", "r"])
+    assert not fused_groups(TimedGraph.predict(model, H200, DataType.BF16, "warm"))
+
+
+def test_a_fused_residual_still_has_to_be_read() -> None:
+    plain = graph(conv("c", "x"), relu("r", "c"))
+    residual = graph(conv("b", "x"), conv("c", "b"), add("a", "c", "b"), relu("r", "a"))
+    alone = fused_groups(TimedGraph.predict(plain, H200, DataType.BF16, "cold"))[0]
+    joined = fused_groups(TimedGraph.predict(residual, H200, DataType.BF16, "cold"))[0]
+    assert joined.fused_us > alone.fused_us
+
+
+@pytest.mark.parametrize(("waves", "found"), [(2.1, True), (2.9, False), (3.0, False), (0.3, False)])
+def test_only_a_mostly_empty_last_wave_is_a_tail(waves: float, found: bool) -> None:
+    model = timed(graph(conv("c", "x")), 100.0, waves=waves)
+    findings = list(tail_findings(model))
+    assert bool(findings) is found
+    if found:
+        assert findings[0].saves_us == pytest.approx(100.0 * (1 - 2.1 / 3))
+
+
+def test_findings_are_ranked_and_name_the_users_modules() -> None:
+    model = graph(conv("c", "x", module="layer1.conv"), relu("r", "c", module="layer1.act"))
+    findings = find_all(TimedGraph.predict(model, H200, DataType.BF16, "warm"))
+    assert [f.saves_us for f in findings] == sorted((f.saves_us for f in findings), reverse=True)
+    assert findings[0].modules == ("layer1.conv", "layer1.act")
+    assert findings[0].speedup > 1
+
+
+def test_a_layer_without_a_time_is_in_no_finding() -> None:
+    model = graph(conv("c", "x"), relu("r", "c"))
+    nothing = TimedGraph(model, H200, DataType.BF16, "warm", (prediction(None), prediction(None)))
+    assert find_all(nothing) == ()
