@@ -10,6 +10,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the long runs of the promise tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long runs are chosen on purpose: by ``--long``, or by an expression of markers that names them."""
+    if config.getoption("--long") or "long" in config.getoption("-m"):
+        return
+    kept = [item for item in items if item.get_closest_marker("long") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    items[:] = kept
+
+
 def _shared_folder() -> Path:
     return Path(os.environ.get("HEADROOM_SHARED", ROOT.parent / "shared"))
 

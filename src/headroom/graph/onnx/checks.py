@@ -306,10 +306,22 @@ def _check_working_layer(layer: Layer, where: str) -> None:
     for tensor in layer.outputs:
         if tensor.elements == 0:
             raise ModelError(f"{where} writes {_quoted(tensor.name)}, which is empty: {list(tensor.shape)}")
-    work = layer.work
-    if isinstance(work, Convolution):
-        for role, channels in (("input", work.in_channels), ("output", work.out_channels)):
-            if channels % work.groups != 0:
-                raise ModelError(
-                    f"{where} has group {work.groups}, which does not divide its {channels} {role} channels"
-                )
+    if isinstance(layer.work, Convolution):
+        _check_convolution(layer.work, where)
+
+
+def _check_convolution(work: Convolution, where: str) -> None:
+    """Values that came through a function's attributes were named differently when the file was checked."""
+    for what, values in (
+        ("group", (work.groups,)),
+        ("strides", work.stride),
+        ("dilations", work.dilation),
+        ("kernel_shape", work.kernel),
+    ):
+        if min(values, default=1) < 1:
+            raise ModelError(f"{where} has {what} {', '.join(map(str, values))}; it must be at least 1")
+    for role, channels in (("input", work.in_channels), ("output", work.out_channels)):
+        if channels % work.groups != 0:
+            raise ModelError(
+                f"{where} has group {work.groups}, which does not divide its {channels} {role} channels"
+            )
