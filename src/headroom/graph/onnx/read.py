@@ -9,8 +9,12 @@ import onnx
 
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
-from headroom.graph.onnx.symbols import pin_inputs
-from headroom.graph.onnx.walk import Walk
+from headroom.graph.onnx.rebatch import Rebatch, prove
+from headroom.graph.onnx.shapes import label
+from headroom.graph.onnx.symbols import Inputs, pin_inputs
+from headroom.graph.onnx.walk import Walk, Walked
+
+_TRAINING_DOMAINS = frozenset({"ai.onnx.training", "ai.onnx.preview.training"})
 
 _NO_DIMS: Mapping[str, int] = MappingProxyType({})
 
@@ -35,8 +39,10 @@ def build_graph(
     """
     if batch is not None and batch < 1:
         raise ModelError(f"a batch of {batch} was asked for; it must be at least 1")
+    if batch is not None:
+        _refuse_training(model, batch)
     inputs = pin_inputs(model.graph, batch, dims)
-    walked = Walk(model, inputs.target).run()
+    walked = _walked(model, inputs)
     return Graph(
         name=name,
         layers=walked.layers,
@@ -45,3 +51,24 @@ def build_graph(
         batch=inputs.batch,
         notes=walked.notes,
     )
+
+
+def _walked(model: onnx.ModelProto, inputs: Inputs) -> Walked:
+    if inputs.batch == inputs.reference_batch:
+        return Walk(model, inputs.target).run()
+    reference = Walk(model, inputs.reference).run()
+    repair = Rebatch(reference, inputs.reference_batch, inputs.batch, inputs.batched)
+    walked = Walk(model, inputs.target, repair).run()
+    prove(reference, walked, inputs.reference_batch, inputs.batch, inputs.batched)
+    return walked
+
+
+def _refuse_training(model: onnx.ModelProto, batch: int) -> None:
+    """Gradients of weights do not grow with the batch, so a training graph cannot be carried over."""
+    for node in model.graph.node:
+        gradient = node.domain not in ("", "ai.onnx") and node.op_type.endswith(("Grad", "Grad_13", "Grad_dX"))
+        if gradient or node.domain in _TRAINING_DOMAINS:
+            raise ModelError(
+                f"--batch {batch} does not work for a training graph (node {label(node)} computes gradients); "
+                "export the training step with that batch"
+            )
