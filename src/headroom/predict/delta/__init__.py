@@ -6,9 +6,11 @@ leaves something open, the comment beside the code says which reading was taken;
 
 :mod:`shapes` holds many layers as arrays, :mod:`tiles` and :mod:`occupancy` choose and place CTAs,
 :mod:`traffic` is section IV, :mod:`time` section V, :mod:`model` puts them together, :mod:`explain` spells
-out every term of one layer, and :mod:`prior` is what the paper compares itself with.
+out every term of one layer, :mod:`prior` is what the paper compares itself with, and :mod:`published` holds
+the paper's own GPUs.
 """
 
+from headroom.predict.delta.explain import Term, explain
 from headroom.predict.delta.machine import Machine
 from headroom.predict.delta.model import Estimate, estimate
 from headroom.predict.delta.reading import PAPER, Reading
@@ -23,7 +25,9 @@ __all__ = [
     "Estimate",
     "Machine",
     "Reading",
+    "Term",
     "TileBatch",
     "TileTable",
     "estimate",
+    "explain",
 ]
