@@ -28,8 +28,9 @@ class GemmConstants:
     """Constants of the tile model for one kind of multiplier (``plain`` or ``tensor``).
 
     ``efficiency`` maps an architecture family to the share of peak that the main loop of a full SM reaches
-    with 128x128 tiles, ``launch_us`` to its shortest kernel; ``typical`` is the entry for a family without a
-    table. The other fields are shared by all: ``half_warps`` warps reach half the SM's rate;
+    with 128x128 tiles; ``typical`` is the entry for a family without a table. The other fields are shared by
+    all: ``launch_factor`` is the shortest kernel in units of the sheet's; ``half_warps`` warps reach half the
+    SM's rate;
     ``edge_cost`` is the extra main-loop time per unit of ``1/tile_m + 1/tile_n`` (operand traffic from shared
     memory); ``round_latencies`` counts exposed DRAM latencies per round of CTAs (prologue and epilogue);
     ``step_ns`` is the shortest main-loop step; ``dram_share`` and ``l2_share`` are the shares of the
@@ -39,7 +40,7 @@ class GemmConstants:
     """
 
     efficiency: Mapping[str, float]
-    launch_us: Mapping[str, float]
+    launch_factor: float
     half_warps: float
     edge_cost: float
     round_latencies: float
@@ -53,18 +54,18 @@ class GemmConstants:
         return self.efficiency.get(family_of(gpu), self.efficiency["typical"])
 
     def launch_us_on(self, gpu: GpuSpec) -> float:
-        return self.launch_us.get(family_of(gpu), self.launch_us["typical"])
+        return self.launch_factor * gpu.launch_us
 
 
 @dataclass(frozen=True, slots=True)
 class StreamConstants:
-    """Constants of the streaming model: per architecture family ``launch_us`` of an empty kernel; ``dram_share``
+    """Constants of the streaming model: ``launch_factor``, an empty kernel in units of the sheet's; ``dram_share``
     and ``l2_share`` of the sheet's bandwidths in steady state; ``ramp_us``, what every dependent sweep adds
     while its loads are not yet in flight; ``cache_share``, the share of the last-level cache that stays
     warm; and per kind how many times the compulsory bytes its usual kernel is as slow as.
     """
 
-    launch_us: Mapping[str, float]
+    launch_factor: float
     ramp_us: float
     dram_share: float
     l2_share: float
@@ -72,7 +73,7 @@ class StreamConstants:
     kind_factor: Mapping[str, float]
 
     def launch_us_on(self, gpu: GpuSpec) -> float:
-        return self.launch_us.get(family_of(gpu), self.launch_us["typical"])
+        return self.launch_factor * gpu.launch_us
 
 
 @dataclass(frozen=True, slots=True)

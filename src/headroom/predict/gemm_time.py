@@ -45,6 +45,13 @@ class Problems:
     c_bytes: Floats
     a_reuse: Floats
 
+    def __len__(self) -> int:
+        return len(self.m)
+
+    def rows(self, which: slice | NDArray[np.intp]) -> Problems:
+        """Some of the products."""
+        return Problems(*(getattr(self, name)[which] for name in self.__slots__))
+
     def column(self) -> Problems:
         """The same with shape (P, 1), to be combined with a row of tiles."""
         return Problems(*(getattr(self, name)[:, None] for name in self.__slots__))
@@ -84,6 +91,13 @@ class Estimate:
         """The chosen candidate of every product: shape (P, C) to (P,)."""
         rows = np.arange(len(index))
         return Estimate(*(getattr(self, name)[rows, index] for name in self.__slots__))
+
+    @classmethod
+    def concatenate(cls, parts: list[Estimate]) -> Estimate:
+        """Estimates of shape (P,) one after another."""
+        if not parts:
+            return cls(*(np.zeros(0) for _ in cls.__slots__))
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
 
 def estimate(

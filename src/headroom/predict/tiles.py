@@ -8,7 +8,8 @@ import numpy as np
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.gemm_time import Tiles
+from headroom.predict.calibration import GemmConstants
+from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 
 #: cuDNN's implicit-GEMM kernels for plain fp32, and cuBLAS's sgemm kernels: (m, n, k).
 PLAIN_CONVOLUTION_TILES = ((128, 128, 8), (128, 64, 8), (128, 32, 8))
@@ -25,13 +26,17 @@ TENSOR_TILES = (
 #: Over how many CTAs a library divides the K dimension when the grid is small.
 SPLITS = (1, 2, 4, 8, 16)
 
+#: Products looked at together with all their candidates: keeps the arrays inside a CPU's cache.
+_ROWS_AT_ONCE = 2048
 
-def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, convolution: bool) -> Tiles:
+
+def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> Tiles:
     """What a tuned library chooses from: arrays of shape (C,), larger tiles first.
 
-    Strict-fp32 convolutions have no split-K kernels in forward direction; every other product has.
+    ``may_split`` is false for the convolutions whose kernels cannot divide K: plain ones that are not weight
+    gradients. They also have fewer tiles.
     """
-    if unit == "plain" and convolution:
+    if unit == "plain" and not may_split:
         shapes = [(m, n, k, 1) for m, n, k in PLAIN_CONVOLUTION_TILES]
     elif unit == "plain":
         shapes = [(*tile, split) for tile, split in itertools.product(PLAIN_MATMUL_TILES, SPLITS)]
@@ -43,3 +48,42 @@ def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, convolution: bool) -
         ]
     columns = np.array(shapes, dtype=np.float64).T
     return Tiles(columns[0], columns[1], columns[2], columns[3])
+
+
+def choose(
+    problems: Problems,
+    gpu: GpuSpec,
+    dtype: DataType,
+    unit: str,
+    constants: GemmConstants,
+    l2_state: str,
+    *,
+    may_split: bool,
+) -> tuple[Estimate, Tiles]:
+    """Every product with the tile that a tuned library would take: the fastest, large plain ones with a
+    handicap because cuDNN prefers 64-wide tiles until the larger one clearly wins. Shapes are (P,).
+    """
+    tiles = candidates(gpu, dtype, unit, may_split=may_split)
+    wide = np.where((tiles.n >= 128) & (unit == "plain"), constants.wide_handicap, 1.0)
+    parts: list[Estimate] = []
+    choices = []
+    for start in range(0, len(problems), _ROWS_AT_ONCE):
+        part = problems.rows(slice(start, start + _ROWS_AT_ONCE))
+        every = estimate(part.column(), tiles, gpu, dtype, unit, constants, l2_state)
+        choice = np.argmin(every.time_us * wide, axis=1)
+        parts.append(every.take(choice))
+        choices.append(choice)
+    index = np.concatenate(choices) if choices else np.zeros(0, dtype=np.intp)
+    chosen = Tiles(tiles.m[index], tiles.n[index], tiles.k[index], tiles.splits[index])
+    return Estimate.concatenate(parts), chosen
+
+
+def main_loop_depth(gpu: GpuSpec, dtype: DataType, unit: str) -> float:
+    """K elements per main-loop step where a caller gives a tile without its K."""
+    tiles = candidates(gpu, dtype, unit, may_split=False)
+    return float(tiles.k[0])
+
+
+def given_tiles(m: Floats, n: Floats, k: Floats) -> Tiles:
+    """One tile per product, as a caller gave them: arrays of shape (P,), K not split."""
+    return Tiles(m, n, k, np.ones_like(m))

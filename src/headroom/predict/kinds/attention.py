@@ -30,7 +30,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     if not isinstance(work, Attention):
         raise TypeError(f"layer {layer.name!r} of kind {layer.kind} is not an attention")
     gpu, dtype = context.gpu, context.dtype
-    constants = context.calibration.tensor if context.unit == "tensor" else context.calibration.plain
+    constants = context.gemm_constants
     heads = work.batch * work.heads
     key_parts = _key_parts(work, heads, gpu.sms)
     ctas = heads * math.ceil(work.query_length / _QUERY_TILE) * key_parts

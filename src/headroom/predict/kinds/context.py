@@ -9,7 +9,7 @@ from typing import Protocol
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import Calibration, unit_of
+from headroom.predict.calibration import Calibration, GemmConstants, unit_of
 from headroom.predict.prediction import Prediction
 
 
@@ -29,6 +29,11 @@ class Context:
     @property
     def unit(self) -> str:
         return unit_of(self.gpu, self.dtype)
+
+    @property
+    def gemm_constants(self) -> GemmConstants:
+        """The tile model's constants for the unit that multiplies."""
+        return self.calibration.tensor if self.unit == "tensor" else self.calibration.plain
 
 
 class Predictor(Protocol):

@@ -10,12 +10,12 @@ import numpy as np
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Gemm
-from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.gemm_time import Estimate, Problems, Tiles
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
-from headroom.predict.tiles import candidates
+from headroom.predict.tiles import choose
 
 #: Up to this many channels per group, grouped convolutions run as direct kernels: a tile would be mostly empty.
 _DIRECT_GROUP_CHANNELS = 4
@@ -42,15 +42,36 @@ def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]
     """Every layer with the fastest of the library's tiles."""
     if not layers:
         return []
-    convolution = isinstance(layers[0].work, Convolution)
+    splits = [may_split(layer, context.unit) for layer in layers]
+    answers: dict[int, Prediction] = {}
+    for kind in (False, True):
+        members = [i for i, split in enumerate(splits) if split is kind]
+        group = _predict_group([layers[i] for i in members], context, may_split=kind)
+        answers.update(zip(members, group, strict=True))
+    return [answers[i] for i in range(len(layers))]
+
+
+def may_split(layer: Layer, unit: str) -> bool:
+    """Whether the library has kernels for the layer that divide K among CTAs."""
+    work = layer.work
+    return unit == "tensor" or not isinstance(work, Convolution) or work.direction == "wgrad"
+
+
+def _predict_group(layers: Sequence[Layer], context: Context, *, may_split: bool) -> list[Prediction]:
+    if not layers:
+        return []
     problems = problems_of(layers, context.dtype)
-    tiles = candidates(context.gpu, context.dtype, context.unit, convolution=convolution)
-    constants = context.calibration.tensor if context.unit == "tensor" else context.calibration.plain
-    every = estimate(problems.column(), tiles, context.gpu, context.dtype, context.unit, constants, context.l2_state)
-    choice = np.argmin(every.time_us, axis=1)
-    best = every.take(choice)
+    best, tiles = choose(
+        problems,
+        context.gpu,
+        context.dtype,
+        context.unit,
+        context.gemm_constants,
+        context.l2_state,
+        may_split=may_split,
+    )
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
-    return [_prediction(i, layer, floors[i], best, tiles, int(choice[i]), context) for i, layer in enumerate(layers)]
+    return [_prediction(i, layer, floors[i], best, tiles, context) for i, layer in enumerate(layers)]
 
 
 def problems_of(layers: Sequence[Layer], dtype: DataType) -> Problems:
@@ -70,10 +91,26 @@ def _problem(layer: Layer, dtype: DataType) -> tuple[float, ...]:
         if weights == 0.0:
             weights = float(layer.work.out_channels * gemm.k * dtype.bytes)
             data = max(data - weights, 0.0)
+        gemm = kernel_gemm(layer.work)
         return gemm.m, gemm.n, gemm.k, gemm.batch, data, weights, out, tile_reuse(layer.work)
     read = float(layer.bytes_read(dtype))
     a_share = _a_share(gemm)
     return gemm.m, gemm.n, gemm.k, gemm.batch, read * a_share, read * (1.0 - a_share), out, 1.0
+
+
+def kernel_gemm(work: Convolution) -> Gemm:
+    """The product that an implicit-GEMM kernel tiles.
+
+    The forward and weight-gradient views are the work's own. A kernel for an input gradient (or transposed
+    convolution) gathers instead of scattering: M runs over the positions it writes, and K over the
+    taps that meet such a position, which are ``stride`` times fewer per dimension.
+    """
+    if work.direction != "dgrad":
+        return work.gemm
+    m = work.batch * math.prod(work.out_size)
+    n = work.out_channels // work.groups
+    k = math.ceil(work.macs / max(1, work.groups * m * n))
+    return Gemm(m, n, k, work.groups)
 
 
 def _a_share(gemm: Gemm) -> float:
@@ -92,9 +129,7 @@ def tile_reuse(work: Convolution) -> float:
     return min(1.0, work.stride[-1] / work.kernel[-1])
 
 
-def _prediction(
-    index: int, layer: Layer, floor: float, best: Estimate, tiles: Tiles, choice: int, context: Context
-) -> Prediction:
+def _prediction(index: int, layer: Layer, floor: float, best: Estimate, tiles: Tiles, context: Context) -> Prediction:
     time = max(float(best.time_us[index]), floor)
     return Prediction(
         time_us=time,
@@ -105,8 +140,8 @@ def _prediction(
         l1_bytes=float(best.l1_bytes[index]),
         l2_bytes=float(best.l2_bytes[index]),
         dram_bytes=float(best.dram_bytes[index]),
-        algorithm=_algorithm(layer, tiles, choice, context.unit),
-        tile=(int(tiles.m[choice]), int(tiles.n[choice]), int(tiles.k[choice])),
+        algorithm=_algorithm(layer, tiles, index, context.unit),
+        tile=(int(tiles.m[index]), int(tiles.n[index]), int(tiles.k[index])),
         ctas=int(best.ctas[index]),
         waves=float(best.waves[index]),
         tail_utilization=float(best.tail_utilization[index]),
@@ -132,12 +167,12 @@ def bottleneck_of(index: int, best: Estimate) -> Bottleneck:
     return max(terms, key=lambda name: float(terms[name]))
 
 
-def _algorithm(layer: Layer, tiles: Tiles, choice: int, unit: str) -> str:
+def _algorithm(layer: Layer, tiles: Tiles, index: int, unit: str) -> str:
     name = "implicit GEMM" if isinstance(layer.work, Convolution) else "GEMM"
-    split = int(tiles.splits[choice])
+    split = int(tiles.splits[index])
     suffix = f", K split {split} ways" if split > 1 else ""
     where = "tensor cores" if unit == "tensor" else "plain units"
-    return f"{name} on {where}, {int(tiles.m[choice])}x{int(tiles.n[choice])} tiles{suffix}"
+    return f"{name} on {where}, {int(tiles.m[index])}x{int(tiles.n[index])} tiles{suffix}"
 
 
 def notes_of(layer: Layer, dtype: DataType) -> tuple[str, ...]:
