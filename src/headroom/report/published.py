@@ -16,6 +16,7 @@ from typing import Any
 
 from headroom.errors import ModelError
 from headroom.report.answer import SCHEMA_VERSION
+from headroom.text import plain_line
 
 #: Largest answer that is read, in bytes: a thousand times a large one, small enough to hold in memory.
 LARGEST_FILE_BYTES = 1 << 28
@@ -54,7 +55,7 @@ def read_answers(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         _check_version(path, answer, where)
         complaint = _complaint(answer, schema()["$defs"]["answer"], where)
         if complaint:
-            raise ModelError(f"{path}: {complaint}; write it again with `headroom analyze --json`")
+            raise ModelError(f"{path}: {plain_line(complaint)}; write it again with `headroom analyze --json`")
     return answers
 
 

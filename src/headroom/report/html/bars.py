@@ -1,0 +1,116 @@
+"""The bar charts: ladder of bounds, where the time goes, the longest layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headroom.advise.analysis import Analysis, LayerAnswer
+from headroom.report import figures, summary
+from headroom.report.html.charts import Bar, BarChart, DataTable, Segment, css_name, legend_of, tip
+from headroom.report.sanitize import view
+
+_TOP_LAYERS = 20
+_TOP_SHARES = 10
+
+
+def ladder_chart(analysis: Analysis) -> BarChart:
+    """The bounds from the speed of light up, each with its error bar."""
+    rungs = summary.ladder(analysis)
+    known = [(r.time_us or 0.0) * (1 + _fraction(r.error_pct)) for r in rungs]
+    full_us = max(known, default=0.0) or 1.0
+    bars = tuple(_rung(rung, full_us) for rung in rungs)
+    rows = tuple((rung.label, rung.text, rung.error_text or figures.NOTHING, rung.meaning) for rung in rungs)
+    return BarChart(
+        "ladder",
+        "How fast it could run",
+        "Each step up gives something away. The thin line at the end of a bar is its error bar.",
+        bars,
+        DataTable(("Bound", "Time", "Error", "What it assumes"), rows),
+    )
+
+
+def _rung(rung: summary.Rung, full_us: float) -> Bar:
+    if rung.time_us is None:
+        return Bar(rung.label, figures.NOTHING, (), rung.meaning, "no fused implementation is known")
+    at = 100 * rung.time_us / full_us
+    facts = tip(f"{rung.label}: {rung.text} {rung.error_text}", rung.meaning)
+    spread = at * _fraction(rung.error_pct)
+    return Bar(
+        rung.label,
+        rung.text,
+        (Segment(0.0, at, f"rung-{rung.key}", facts),),
+        rung.meaning,
+        rung.error_text,
+        (max(at - spread, 0.0), min(at + spread, 100.0)),
+    )
+
+
+def share_chart(
+    key: str, title: str, explanation: str, times_us: Mapping[str, float], error_pct: float, *, coloured: bool
+) -> BarChart:
+    """Shares of the sequential bound; ``coloured`` names are kinds or bottlenecks, which have a colour."""
+    rows = summary.shares(times_us, _TOP_SHARES)
+    longest = max((share for _, _, share in rows), default=1.0)
+    bars = []
+    for name, time_us, share in rows:
+        text = figures.time(time_us, error_pct)
+        css = css_name(name) if coloured else "c-plain"
+        segment = Segment(0.0, 100 * share / longest, css, tip(name, f"{text}, {figures.percent(share)}"))
+        bars.append(Bar(name, text, (segment,), note=figures.percent(share)))
+    table = tuple((name, figures.time(time_us, error_pct), figures.percent(share)) for name, time_us, share in rows)
+    return BarChart(key, title, explanation, tuple(bars), DataTable((title, "Time", "Share"), table))
+
+
+def layer_chart(analysis: Analysis) -> BarChart:
+    """The longest configurations, coloured by what limits them, with their speed of light as a tick."""
+    answers = summary.longest(analysis)[:_TOP_LAYERS]
+    full_us = max((a.total_us * (1 + _fraction(a.prediction.error_pct)) for a in answers), default=0.0) or 1.0
+    bars = tuple(_layer_bar(answer, full_us, analysis.bounds.sequential_us) for answer in answers)
+    rows = tuple(
+        (
+            view(answer.layer.name),
+            str(answer.count),
+            figures.time_with_error(answer.total_us, answer.prediction.error_pct),
+            figures.time(answer.prediction.floor_us * answer.count),
+            answer.prediction.bottleneck.value,
+        )
+        for answer in answers
+    )
+    return BarChart(
+        "layers",
+        "The longest layers",
+        "Time of all occurrences together, coloured by what limits the layer. The upright mark is the layer's own "
+        "speed of light: the distance between mark and bar is its headroom.",
+        bars,
+        DataTable(("Layer", "Count", "Time", "Speed of light", "Limited by"), rows),
+        legend_of([answer.prediction.bottleneck.value for answer in answers]),
+        mono=True,
+    )
+
+
+def _layer_bar(answer: LayerAnswer, full_us: float, sequential_us: float) -> Bar:
+    prediction = answer.prediction
+    at = 100 * answer.total_us / full_us
+    spread = at * _fraction(prediction.error_pct)
+    share = answer.total_us / sequential_us if sequential_us > 0 else 0.0
+    total = figures.time_with_error(answer.total_us, prediction.error_pct)
+    facts = tip(
+        view(answer.layer.name) + (f" × {answer.count}" if answer.count > 1 else ""),
+        f"{total} ({prediction.source.value}), {figures.percent(share)} of the model",
+        f"limited by {prediction.bottleneck.value}",
+        f"speed of light {figures.time(prediction.floor_us * answer.count)}",
+    )
+    return Bar(
+        view(answer.layer.name, 80),
+        figures.time(answer.total_us, prediction.error_pct),
+        (Segment(0.0, at, css_name(prediction.bottleneck.value), facts),),
+        f"{answer.layer.kind.value}" + (f" × {answer.count}" if answer.count > 1 else ""),
+        figures.percent(share),
+        (max(at - spread, 0.0), min(at + spread, 100.0)),
+        100 * prediction.floor_us * answer.count / full_us,
+    )
+
+
+def _fraction(error_pct: float | None) -> float:
+    """An error bar as a fraction, cut at the figure itself so that one wild guess does not shrink the chart."""
+    return min((error_pct or 0.0) / 100, 1.0)
