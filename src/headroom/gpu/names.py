@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from headroom.errors import UsageError
+from headroom.text import plain_line
 
 
 def is_path(name: str) -> bool:
@@ -35,23 +36,19 @@ def resolve(name: str, ids: Sequence[str], spoken_names: Callable[[], Mapping[st
     wanted = normalise(name)
     if wanted in ids:
         return wanted
-    spoken = spoken_names()
-    if wanted in spoken:
-        return spoken[wanted]
     fitting = [sheet_id for sheet_id in ids if wanted and sheet_id.startswith(wanted)]
     if len(fitting) == 1:
         return fitting[0]
+    spoken = spoken_names()
+    if wanted in spoken:
+        return spoken[wanted]
+    shown = plain_line(name, 60)
     if fitting:
-        raise UsageError(f"gpu '{_shown(name)}' is ambiguous: {', '.join(fitting)}; name one of these")
-    raise UsageError(f"no gpu '{_shown(name)}'; {_nearest(wanted, ids, spoken)}, or pass a sheet file ending in .toml")
+        raise UsageError(f"gpu '{shown}' is ambiguous: {', '.join(fitting)}; name one of these")
+    raise UsageError(f"no gpu '{shown}': {_nearest(wanted, ids, spoken)}, or pass a sheet file ending in .toml")
 
 
 def _nearest(wanted: str, ids: Sequence[str], spoken: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(wanted, [*ids, *spoken], n=6, cutoff=0.5)
+    close = difflib.get_close_matches(wanted[:60], [*ids, *spoken], n=6, cutoff=0.5)
     choices = list(dict.fromkeys(spoken.get(match, match) for match in close))[:3]
-    return f"did you mean {' or '.join(choices)}?" if choices else f"known are {', '.join(ids)}"
-
-
-def _shown(name: str) -> str:
-    text = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return f"nearest are {', '.join(choices)}" if choices else f"known are {', '.join(ids)}"

@@ -7,12 +7,12 @@ imagine building and narrow enough to catch a wrong unit (MHz given in Hz, bytes
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
+from headroom.text import plain_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def check_number(where: str, field: Field, value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise bad_value(where, field.name, value, f"a number, {field.expected}")
-    if not math.isfinite(value) or not field.low <= value <= field.high:
+    if not field.low <= value <= field.high:  # also catches NaN
         raise bad_value(where, field.name, value, field.expected)
     if field.whole and value != int(value):
         raise bad_value(where, field.name, value, f"a whole number, {field.expected}")
@@ -134,18 +134,26 @@ def check_relations(where: str, values: Mapping[str, float]) -> None:
 
 def unknown_field(where: str, name: str) -> UsageError:
     """The error for a name that is no field, with the nearest right one."""
-    close = difflib.get_close_matches(name, [*FIELDS, *sorted(TEXTS), *sorted(LISTS)], n=1, cutoff=0.0)
-    return UsageError(f"{where}: unknown field '{_short(name)}'; did you mean '{close[0]}'?")
+    shown = plain_line(name, 60)
+    nearest = difflib.get_close_matches(shown, [*FIELDS, *sorted(TEXTS), *sorted(LISTS)], n=1, cutoff=0.0)
+    return UsageError(f"{where}: unknown field '{shown}'; did you mean '{nearest[0]}'?")
 
 
 def bad_value(where: str, name: str, value: object, expected: str) -> UsageError:
     """The error for a field with a wrong value."""
-    found = f"{value:g}" if isinstance(value, float) else _short(value)
-    return UsageError(f"{where}: field '{name}' is {found}; expected {expected}")
+    return UsageError(f"{where}: field '{plain_line(name, 60)}' is {_found(value)}; expected {expected}")
 
 
-def _short(value: object) -> str:
-    """A stranger's value on one line, short and printable."""
-    text = repr(value) if not isinstance(value, str) else value
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _found(value: object) -> str:
+    """A stranger's value in a few words; what could be huge or deep is not spelled out."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 128 else "a number of over 128 bits"
+    if isinstance(value, str):
+        return f"the text '{plain_line(value, 60)}'"
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    return f"a {type(value).__name__}"

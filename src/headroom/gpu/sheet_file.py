@@ -14,6 +14,7 @@ from pathlib import Path
 from headroom.errors import UsageError
 from headroom.gpu import schema
 from headroom.gpu.schema import Entry
+from headroom.text import plain_line
 
 #: A sheet is a page of text; anything larger is some other file.
 MAX_FILE_BYTES = 256 * 1024
@@ -38,14 +39,14 @@ def read_sheet_file(path: Path) -> SheetFile:
         UsageError: the file cannot be read, is no sheet (too large, not UTF-8, not TOML), names an unknown field,
             or holds a value that cannot be; the sentence names the field.
     """
-    where = f"gpu sheet {path}"
+    where = f"gpu sheet {plain_line(str(path))}"
     try:
-        if not path.is_file():
+        if not path.is_file():  # opening a pipe or a device could wait for ever
             raise UsageError(f"{where}: no such file; expected a TOML sheet or the id of a bundled GPU")
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{where}: cannot be read ({error.strerror}); check its permissions") from error
+        raise UsageError(f"{where}: cannot be read ({error.strerror}); check its name and permissions") from error
     if len(content) > MAX_FILE_BYTES:
         raise UsageError(f"{where}: larger than {MAX_FILE_BYTES} bytes; a sheet is a page of TOML")
     try:
@@ -59,8 +60,8 @@ def parse_sheet(text: str, where: str) -> SheetFile:
     """Parse and check the text of a sheet; ``where`` opens every error sentence."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: not valid TOML: {error}; correct that line") from error
+    except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
+        raise UsageError(f"{where}: not valid TOML: {plain_line(str(error))}; correct that line") from error
     except RecursionError as error:
         raise UsageError(f"{where}: nested too deeply; a sheet is a flat table of fields") from error
     entries: dict[str, Entry] = {}
@@ -93,10 +94,9 @@ def _check_entry(where: str, name: str, value: object) -> Entry:
     field = schema.FIELDS[name]
     if not isinstance(value, dict):
         return Entry(schema.check_number(where, field, value), "user")
-    for key in value:
-        if key not in {"value", "source"}:
-            raise schema.bad_value(where, name, f"a table with '{key}'", "a number, or value and source")
-    number = schema.check_number(where, field, value.get("value", "without a value"))
+    if "value" not in value or not value.keys() <= {"value", "source"}:
+        raise schema.bad_value(where, name, value, "a number, or a table with value and source alone")
+    number = schema.check_number(where, field, value["value"])
     return Entry(number, schema.check_text(where, f"{name}.source", value.get("source", "user")))
 
 

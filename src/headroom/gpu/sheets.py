@@ -18,7 +18,7 @@ from headroom.graph.tensor import DataType
 _FOLDER = files("headroom.gpu") / "sheets"
 
 #: Bundled ids by generation, then by size: the order of every listing.
-IDS = (
+_IDS = (
     "k80", "m40", "m60", "jetson-nano", "titan-x-pascal", "titan-xp", "gtx-1080-ti", "p4", "p6000", "p100-pcie",
     "p100-sxm2", "titan-v", "v100-pcie-16gb", "v100-pcie-32gb", "v100-sxm2-16gb", "rtx-6000", "t4", "rtx-3090", "a10",
     "a100-40gb-pcie", "a100-40gb-sxm", "a100-80gb-pcie", "a100-80gb-sxm", "jetson-orin", "l4", "l40s", "rtx-4090",
@@ -44,17 +44,17 @@ def load_gpu(name: str | Path) -> GpuSpec:
     """
     if isinstance(name, Path) or names.is_path(name):
         return _assemble(read_sheet_file(Path(name)), sheet_id=Path(name).stem)
-    return _load_bundled(names.resolve(name, IDS, _spoken_names))
+    return _load_bundled(names.resolve(name, _IDS, _spoken_names))
+
+
+def sheet_ids() -> tuple[str, ...]:
+    """The ids of the bundled sheets, oldest generation first; reads no file."""
+    return _IDS
 
 
 def list_gpus() -> tuple[GpuSpec, ...]:
     """Every bundled sheet, oldest generation first."""
-    return tuple(_load_bundled(sheet_id) for sheet_id in IDS)
-
-
-def gpu_notes(sheet_id: str) -> tuple[str, ...]:
-    """What a bundled sheet says about sources that disagree."""
-    return _bundled_file(sheet_id).lists.get("notes", ())
+    return tuple(_load_bundled(sheet_id) for sheet_id in _IDS)
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def _load_bundled(sheet_id: str) -> GpuSpec:
 def _spoken_names() -> Mapping[str, str]:
     """Driver names and aliases of every bundled sheet, normalised, to ids."""
     spoken = {}
-    for sheet_id in IDS:
+    for sheet_id in _IDS:
         lists = _bundled_file(sheet_id).lists
         for name in (*lists.get("driver_names", ()), *lists.get("aliases", ())):
             spoken[names.normalise(name)] = sheet_id
@@ -103,7 +103,7 @@ def _assemble(sheet: SheetFile, sheet_id: str) -> GpuSpec:
 def _base_file(sheet: SheetFile) -> SheetFile:
     base = sheet.texts["base"]
     try:
-        return _bundled_file(names.resolve(base, IDS, _spoken_names))
+        return _bundled_file(names.resolve(base, _IDS, _spoken_names))
     except UsageError as error:
         raise UsageError(f"{sheet.where}: field 'base': {error}") from error
 
@@ -172,6 +172,7 @@ def _to_spec(sheet: SheetFile, entries: Mapping[str, Entry], sheet_id: str, name
         aliases=sheet.lists.get("aliases", ()),
         sources={field: entry.source for field, entry in entries.items()},
         derived=frozenset(field for field, entry in entries.items() if entry.derived),
+        notes=sheet.lists.get("notes", ()),
     )
 
 

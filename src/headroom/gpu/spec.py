@@ -30,7 +30,8 @@ class GpuSpec:
     a data type that a unit lacks is absent. Tensor rates accumulate in fp32. ``launch_us`` is what one small kernel
     takes when launched back to back with others. ``sources`` maps each field of the sheet (``l2_bandwidth_gbs``,
     ``tensor_tflops.bf16``; the names are those of :data:`headroom.gpu.schema.FIELDS`) to where its value comes
-    from; ``derived`` names those that follow from a stated rule rather than from a source.
+    from; ``derived`` names those that follow from a stated rule rather than from a source. ``notes`` say where
+    published figures disagree and which was taken.
     """
 
     id: str
@@ -58,6 +59,7 @@ class GpuSpec:
     aliases: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     derived: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def cycle_ns(self) -> float:
