@@ -8,11 +8,14 @@ from types import MappingProxyType
 import onnx
 
 from headroom.errors import ModelError
+from headroom.graph.attention import join_attention
 from headroom.graph.graph import Graph
+from headroom.graph.layer import Layer
 from headroom.graph.onnx.rebatch import Rebatch, prove
 from headroom.graph.onnx.shapes import label
 from headroom.graph.onnx.symbols import Inputs, pin_inputs
 from headroom.graph.onnx.walk import Walk, Walked
+from headroom.graph.patterns import join_patterns
 
 _TRAINING_DOMAINS = frozenset({"ai.onnx.training", "ai.onnx.preview.training"})
 
@@ -45,12 +48,18 @@ def build_graph(
     walked = _walked(model, inputs)
     return Graph(
         name=name,
-        layers=walked.layers,
+        layers=_recognised(walked, inputs.batch),
         inputs=inputs.target,
         outputs=walked.outputs,
         batch=inputs.batch,
         notes=walked.notes,
     )
+
+
+def _recognised(walked: Walked, batch: int) -> tuple[Layer, ...]:
+    """Layers that exporters wrote out as several nodes, as one again."""
+    layers = join_attention(walked.layers, walked.outputs, batch)
+    return join_patterns(layers, walked.outputs)
 
 
 def _walked(model: onnx.ModelProto, inputs: Inputs) -> Walked:
