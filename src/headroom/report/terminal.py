@@ -15,7 +15,7 @@ from rich.text import Text
 from headroom.advise.analysis import Analysis, Finding, LayerAnswer
 from headroom.report import figures, summary
 from headroom.report.answer import overall_source
-from headroom.report.sanitize import clean, view
+from headroom.report.sanitize import view
 from headroom.report.side_by_side import side_by_side
 
 #: Characters of the longest bar.
@@ -57,7 +57,7 @@ def _short(analysis: Analysis) -> RenderableType:
 
 
 def _opening(analysis: Analysis) -> Iterable[RenderableType]:
-    yield Text(clean(analysis.verdict), style="bold")
+    yield Text(view(analysis.verdict, 1000), style="bold")
     yield Text(summary.subtitle(analysis), style="dim")
 
 

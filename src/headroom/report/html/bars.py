@@ -54,7 +54,7 @@ def share_chart(
     bars = []
     for name, time_us, share in rows:
         text = figures.time(time_us, error_pct)
-        css = css_name(name) if coloured else "c-plain"
+        css = "c-rest" if name not in times_us else css_name(name) if coloured else "c-plain"
         segment = Segment(0.0, 100 * share / longest, css, tip(name, f"{text}, {figures.percent(share)}"))
         bars.append(Bar(name, text, (segment,), note=figures.percent(share)))
     table = tuple((name, figures.time(time_us, error_pct), figures.percent(share)) for name, time_us, share in rows)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import jinja2
 
@@ -27,7 +26,7 @@ from headroom.report.html.roofline import roofline_chart
 from headroom.report.html.rows import COLUMNS, LayerRow, layer_rows
 from headroom.report.html.timeline import timeline_chart
 from headroom.report.html.traffic import heaviest_chart, level_chart
-from headroom.report.sanitize import clean, view
+from headroom.report.sanitize import view
 
 _UNKNOWN_SHOWN = 200
 _PLACES_SHOWN = 4
@@ -36,14 +35,17 @@ _PLACES_LISTED = 200
 
 @dataclass(frozen=True, slots=True)
 class FindingCard:
-    """A finding, ready to print. ``places`` are the user's modules, or the layers where modules are unknown."""
+    """A finding, ready to print: every second part of ``action`` is code.
+
+    ``places`` are the user's modules, or the layers where modules are unknown.
+    """
 
     kind: str
     title: str
     saves: str
     error: str
     speedup: str
-    action: str
+    action: tuple[str, ...]
     places: tuple[str, ...]
     more_places: tuple[str, ...]
     unlisted: int
@@ -133,7 +135,7 @@ def _answer(analysis: Analysis, key: str) -> AnswerView:
         model=view(analysis.model, 80),
         gpu=gpu,
         chips=(f"batch {analysis.batch}", analysis.dtype.value, f"L2 {analysis.l2_state}", overall_source(analysis)),
-        verdict=clean(analysis.verdict) if len(analysis.verdict) < 2000 else view(analysis.verdict, 2000),
+        verdict=view(analysis.verdict, 1000),
         facts=_facts(analysis),
         ladder=ladder_chart(analysis),
         shares=_shares(analysis),
@@ -191,11 +193,17 @@ def _finding(finding: Finding) -> FindingCard:
         saves=figures.time(finding.saves_us, finding.error_pct),
         error=figures.error(finding.error_pct),
         speedup=figures.ratio(finding.speedup),
-        action=view(finding.action, 1000),
+        action=_with_code(view(finding.action, 1000)),
         places=places[:_PLACES_SHOWN],
         more_places=places[_PLACES_SHOWN:],
         unlisted=max(0, len(names) - _PLACES_LISTED),
     )
+
+
+def _with_code(sentence: str) -> tuple[str, ...]:
+    """A sentence cut at its backquotes; whole where they do not come in pairs."""
+    parts = tuple(sentence.split("`"))
+    return parts if len(parts) % 2 else (sentence,)
 
 
 def _sheet(analysis: Analysis) -> DataTable:

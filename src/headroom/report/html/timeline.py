@@ -70,7 +70,13 @@ def _ticks(span_us: float) -> tuple[Tick, ...]:
     power = 10.0 ** math.floor(math.log10(span_us / 4))
     step = max(power * factor for factor in (1, 2, 5) if power * factor <= span_us / 4)
     count = math.floor(span_us / step)
-    return tuple(Tick(100 * i * step / span_us, figures.time(i * step) if i else "0") for i in range(count + 1))
+    return tuple(Tick(100 * i * step / span_us, _short(i * step) if i else "0") for i in range(count + 1))
+
+
+def _short(time_us: float) -> str:
+    """A round time without trailing zeros."""
+    number, unit = figures.time(time_us).split(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
 
 def _table(critical: list[ScheduledLayer], analysis: Analysis) -> DataTable:
