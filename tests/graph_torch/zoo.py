@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 Model = tuple[nn.Module, tuple[Tensor, ...]]
 
@@ -240,9 +240,9 @@ class BertLayer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.word(tokens)
-        mixed = F.scaled_dot_product_attention(*(self.split(f(x)) for f in (self.query, self.key, self.value)))
+        mixed = functional.scaled_dot_product_attention(*(self.split(f(x)) for f in (self.query, self.key, self.value)))
         x = self.norm1(x + self.dense(mixed.transpose(1, 2).reshape(x.shape)))
-        return self.norm2(x + self.down(F.gelu(self.up(x))))
+        return self.norm2(x + self.down(functional.gelu(self.up(x))))
 
 
 def bert_layer() -> Model:
@@ -288,9 +288,9 @@ class UNet(nn.Module):
         self.merge, self.out = nn.Conv2d(16, 8, 3, padding=1), nn.ConvTranspose2d(8, 2, 3, 2, 1, 1, groups=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        first = F.relu(self.down1(x))
-        second = F.relu(self.down2(self.pool(first)))
-        return self.out(F.relu(self.merge(torch.cat([self.up(second), first], dim=1))))
+        first = functional.relu(self.down1(x))
+        second = functional.relu(self.down2(self.pool(first)))
+        return self.out(functional.relu(self.merge(torch.cat([self.up(second), first], dim=1))))
 
 
 def unet() -> Model:

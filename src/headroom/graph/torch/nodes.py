@@ -26,9 +26,10 @@ def operand_of(tensor: Any, node: Any) -> Operand:
         ModelError: a dimension depends on the data.
     """
     if not all(isinstance(size, int) for size in tensor.shape):
+        shape = ", ".join(map(str, tensor.shape))
         raise ModelError(
-            f"the shape {tuple(map(str, tensor.shape))} of {node.name} in module {module_path(node)!r} depends "
-            "on the data; only models whose shapes are fixed by their inputs' shapes can be analysed"
+            f"the shape ({shape}) of {node.name} in module {module_path(node) or '(the outermost)'} depends on "
+            "values, not on the inputs' shapes; replace it by an operator of fixed size, such as a mask"
         )
     return Operand(tuple(tensor.shape), element_of(tensor))
 

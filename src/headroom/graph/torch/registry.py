@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from headroom.graph.torch.call import Call
+from headroom.graph.torch.call import Call, Operand
 from headroom.graph.work import Unknown, Work
 
 Builder = Callable[[Call], Work]
@@ -30,13 +30,14 @@ def work_of(call: Call) -> Work:
     builder = _BUILDERS.get(call.operator)
     if builder is None:
         return Unknown(call.operator, f"no reader for this operator, which writes {described(call.outputs)}")
-    return builder(call)
+    try:
+        return builder(call)
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+        found = f"{type(error).__name__}: {error}"
+        return Unknown(call.operator, f"unexpected arguments ({found}); it writes {described(call.outputs)}")
 
 
-def described(outputs: tuple[object, ...]) -> str:
+def described(outputs: tuple[Operand, ...]) -> str:
     """Shapes for a person: ``2x64x7x7 float32 and 2 int64``."""
-    parts = [
-        f"{'x'.join(map(str, getattr(o, 'shape', ()))) or 'a scalar'} {getattr(o, 'element', '')}".strip()
-        for o in outputs
-    ]
+    parts = [f"{'x'.join(map(str, out.shape)) or 'a scalar'} {out.element}" for out in outputs]
     return " and ".join(parts) if parts else "nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,8 +142,8 @@ class Walk:
                 name=operator.rpartition("::")[2],  # naming.py gives the final one, which needs all layers
                 operator=qualified,
                 work=work,
-                inputs=tuple(value.spec for value in operands if not value.constant),
-                weights=tuple(value.spec for value in operands if value.constant),
+                inputs=_once(value.spec for value in operands if not value.constant),
+                weights=_once(value.spec for value in operands if value.constant),
                 outputs=outputs,
                 module=nodes.module_path(node),
             )
@@ -193,6 +194,11 @@ class Walk:
         """A fresh number, negative so that it never equals an address in memory."""
         self._storages -= 1
         return self._storages
+
+
+def _once(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Each tensor once, in order: ``x * x`` loads x once."""
+    return tuple({spec.name: spec for spec in specs}.values())
 
 
 def _view_of_weight(source: Value, view: TensorSpec) -> Value:

@@ -37,7 +37,7 @@ _ACTIVATIONS = {
     "celu": 10, "clamp": 2, "clamp_max": 1, "clamp_min": 1, "clip": 2, "elu": 10, "gelu": 14, "hardshrink": 2,
     "hardsigmoid": 4, "hardswish": 5, "hardtanh": 2, "leaky_relu": 2, "log_sigmoid": 12, "mish": 20, "prelu": 2,
     "_prelu_kernel": 2, "relu": 1, "relu6": 2, "rrelu": 2, "selu": 10, "sigmoid": 10, "silu": 11, "softplus": 12,
-    "softshrink": 2, "special_expit": 10, "tanh": 10, "threshold": 1, "tanhshrink": 11,
+    "softshrink": 2, "special_expit": 10, "tanh": 10, "threshold": 1,
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def gated(call: Call) -> Work:
 
 
 @operators("softmax", "_softmax", "_safe_softmax", "special_softmax", "log_softmax", "_log_softmax",
-           "special_log_softmax", "softmin")  # fmt: skip
+           "special_log_softmax")  # fmt: skip
 def softmax(call: Call) -> Work:
     values = call.first
     row = values.shape[call.arguments["dim"]] if values.shape else 1

@@ -44,6 +44,13 @@ def rms_norm(call: Call) -> Work:
     return Normalization("rms", call.first.elements, group, _RMS)
 
 
+@operators("_weight_norm", "_weight_norm_interface")
+def weight_norm(call: Call) -> Work:
+    """A weight rebuilt from direction and length at every call; one length per index of ``dim``."""
+    direction, length = call.operand("v"), call.operand("g")
+    return Normalization("weight", direction.elements, direction.elements // max(length.elements, 1), _RMS)
+
+
 @operators("group_norm", "native_group_norm")
 def group_norm(call: Call) -> Work:
     values = call.first
