@@ -60,6 +60,10 @@ MEMORY_TYPES = tuple(sorted({memory for _, memory in _DRAM}))
 TYPICAL_LAUNCH_US = 2.2
 
 
+#: Fields that the rules multiply: a sheet without them cannot be filled.
+NEEDED = ("sms", "clock_mhz", "dram_peak_gbs")
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a rule may look at: the values so far, the architecture and the kind of memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from headroom.gpu.architecture import known_capabilities, load_architecture
 from headroom.gpu.schema import Entry
 from headroom.gpu.sheet_file import SheetFile, parse_sheet, read_sheet_file
 from headroom.gpu.spec import GpuSpec, MemoryLevel
+from headroom.gpu.what_if import inherit
 from headroom.graph.tensor import DataType
+from headroom.text import plain_line
 
 _FOLDER = files("headroom.gpu") / "sheets"
 
@@ -24,10 +27,6 @@ _IDS = (
     "a100-40gb-pcie", "a100-40gb-sxm", "a100-80gb-pcie", "a100-80gb-sxm", "jetson-orin", "l4", "l40s", "rtx-4090",
     "h100-pcie", "h100-sxm", "h200", "b200",
 )  # fmt: skip
-
-#: What a what-if sheet inherits in proportion when it changes its base's SM count or clock: the SMs' own bandwidth
-#: and arithmetic. L2 and DRAM are separate machinery and stay until the sheet changes them too.
-_GROWS_WITH_SMS_AND_CLOCK = ("plain_tflops.", "tensor_tflops.", "l1_bandwidth_gbs", "shared_bandwidth_gbs")
 
 
 def load_gpu(name: str | Path) -> GpuSpec:
@@ -43,7 +42,10 @@ def load_gpu(name: str | Path) -> GpuSpec:
             sheet that is incomplete or absurd (it names the field).
     """
     if isinstance(name, Path) or names.is_path(name):
-        return _assemble(read_sheet_file(Path(name)), sheet_id=Path(name).stem)
+        path = Path(name)
+        # A user's sheet never passes for a bundled GPU, whose measurements would not hold for it.
+        sheet_id = path.name if path.stem in _IDS else path.stem
+        return _assemble(read_sheet_file(path), plain_line(sheet_id))
     return _load_bundled(names.resolve(name, _IDS, _spoken_names))
 
 
@@ -79,61 +81,52 @@ def _spoken_names() -> Mapping[str, str]:
 
 
 def _assemble(sheet: SheetFile, sheet_id: str) -> GpuSpec:
-    """From what a file states to a complete, consistent sheet: base, architecture, rules, checks."""
-    own_name = sheet.texts.get("name", sheet_id)
+    """From what a file states to a complete, consistent sheet."""
+    sheet = _completed(sheet)
+    schema.check_complete(sheet.where, sheet.entries, sheet.texts["compute_capability"])
+    schema.check_relations(sheet.where, {name: entry.value for name, entry in sheet.entries.items()})
+    return _to_spec(sheet, sheet_id)
+
+
+def _completed(sheet: SheetFile) -> SheetFile:
+    """``sheet`` with what its base, its architecture and the rules add."""
     if "base" in sheet.texts:
-        sheet = _inherit(sheet, _base_file(sheet))
-    where = sheet.where
+        sheet = _on_base(sheet)
+    capability = _capability(sheet)
+    for needed in rules.NEEDED:
+        if needed not in sheet.entries:
+            schema.check_complete(sheet.where, sheet.entries, capability)
+    memory_type = sheet.texts.get("memory_type", "")
+    if memory_type and memory_type not in rules.MEMORY_TYPES:
+        expected = f"one of {', '.join(rules.MEMORY_TYPES)}"
+        raise schema.bad_value(sheet.where, "memory_type", memory_type, expected)
+    return replace(sheet, entries=rules.fill(sheet.entries, load_architecture(capability), memory_type))
+
+
+def _capability(sheet: SheetFile) -> str:
     capability = sheet.texts.get("compute_capability")
     if capability is None:
         choices = ", ".join(known_capabilities())
-        raise UsageError(f"{where}: field 'compute_capability' is missing; expected one such as {choices}, or a base")
-    for needed in ("sms", "clock_mhz", "dram_peak_gbs"):  # the rules multiply these
-        if needed not in sheet.entries:
-            schema.check_complete(where, sheet.entries, capability)
-    memory_type = sheet.texts.get("memory_type", "")
-    if memory_type and memory_type not in rules.MEMORY_TYPES:
-        raise schema.bad_value(where, "memory_type", memory_type, f"one of {', '.join(rules.MEMORY_TYPES)}")
-    entries = rules.fill(sheet.entries, load_architecture(capability), memory_type)
-    schema.check_complete(where, entries, capability)
-    schema.check_relations(where, {name: entry.value for name, entry in entries.items()})
-    return _to_spec(sheet, entries, sheet_id, own_name)
+        raise UsageError(
+            f"{sheet.where}: field 'compute_capability' is missing; expected one such as {choices}, or a base"
+        )
+    return capability
 
 
-def _base_file(sheet: SheetFile) -> SheetFile:
-    base = sheet.texts["base"]
+def _on_base(sheet: SheetFile) -> SheetFile:
+    """``sheet`` with all that its base says and it does not change."""
     try:
-        return _bundled_file(names.resolve(base, _IDS, _spoken_names))
+        base = _bundled_file(names.resolve(sheet.texts["base"], _IDS, _spoken_names))
     except UsageError as error:
         raise UsageError(f"{sheet.where}: field 'base': {error}") from error
-
-
-def _inherit(sheet: SheetFile, base: SheetFile) -> SheetFile:
-    """``sheet`` on top of ``base``, whose per-SM figures follow a changed SM count or clock."""
-    growth = 1.0
-    slowdown = 1.0
-    if "sms" in sheet.entries:
-        growth *= sheet.entries["sms"].value / base.entries["sms"].value
-    if "clock_mhz" in sheet.entries:
-        slowdown = base.entries["clock_mhz"].value / sheet.entries["clock_mhz"].value
-        growth /= slowdown
-    inherited = {name: _scaled(name, entry, growth, slowdown) for name, entry in base.entries.items()}
     texts = {**{key: text for key, text in base.texts.items() if key != "name"}, **sheet.texts}
-    return SheetFile(sheet.where, {**inherited, **sheet.entries}, texts, sheet.lists)
+    if texts["compute_capability"] == base.texts["compute_capability"]:
+        base = _completed(base)  # on another architecture the base's limits and rates would be wrong
+    return replace(sheet, entries=inherit(base.entries, sheet.entries), texts=texts)
 
 
-def _scaled(name: str, entry: Entry, growth: float, slowdown: float) -> Entry:
-    """A base's entry after SMs x clock grew by ``growth`` and each clock lasts ``slowdown`` times as long."""
-    if name in {"l1_latency_ns", "shared_latency_ns"} and slowdown != 1:
-        return Entry(entry.value * slowdown, f"{entry.source}; scaled by the clock", derived=True)
-    if name == "tensor_clock_mhz" and slowdown != 1:
-        return Entry(entry.value / slowdown, f"{entry.source}; scaled by the clock", derived=True)
-    if name.startswith(_GROWS_WITH_SMS_AND_CLOCK) and growth != 1:
-        return Entry(entry.value * growth, f"{entry.source}; scaled by SMs x clock", derived=True)
-    return entry
-
-
-def _to_spec(sheet: SheetFile, entries: Mapping[str, Entry], sheet_id: str, name: str) -> GpuSpec:
+def _to_spec(sheet: SheetFile, sheet_id: str) -> GpuSpec:
+    entries = sheet.entries
     architecture = load_architecture(sheet.texts["compute_capability"])
     sms = int(entries["sms"].value)
 
@@ -148,7 +141,7 @@ def _to_spec(sheet: SheetFile, entries: Mapping[str, Entry], sheet_id: str, name
 
     return GpuSpec(
         id=sheet_id,
-        name=name,
+        name=sheet.texts.get("name", sheet_id),
         architecture=sheet.texts.get("architecture", architecture.name if architecture else "unknown"),
         compute_capability=sheet.texts["compute_capability"],
         sms=sms,
