@@ -29,9 +29,7 @@ class _Match:
     members: frozenset[int]
 
 
-def join_attention(
-    layers: tuple[Layer, ...], outputs: Iterable[TensorSpec], batch: int
-) -> tuple[Layer, ...]:
+def join_attention(layers: tuple[Layer, ...], outputs: Iterable[TensorSpec], batch: int) -> tuple[Layer, ...]:
     """Replace every written-out attention by one layer.
 
     Args:
@@ -210,10 +208,8 @@ def _work(scores: Layer, values: Layer, batch: int, masked: bool) -> Attention:
     shape, keys = scores.outputs[0].shape, scores.inputs[1].shape
     *leading, length, key_length = shape
     total = math.prod(leading)
-    if len(leading) >= 2:
-        heads = leading[-1]
-    else:
-        heads = total // batch if total % batch == 0 else total
+    joined_heads = total // batch if total % batch == 0 else total
+    heads = leading[-1] if len(leading) >= 2 else joined_heads
     kv_heads = heads if len(keys) < 4 else min(keys[-3], heads)
     return Attention(
         batch=total // max(heads, 1),

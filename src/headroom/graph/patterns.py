@@ -19,6 +19,9 @@ from headroom.graph.work import Elementwise, Normalization, Reduction, Work
 #: Layers of the longest pattern: a layer normalisation with casts around it.
 _LARGEST = 13
 
+#: A tensor that more layers read is no pattern's source; bounds the search.
+_MOST_READERS = 16
+
 MakeWork = Callable[[tuple[Layer, ...]], Work]
 
 
@@ -32,9 +35,7 @@ class Pattern:
 
 
 def _activation(function: str, flops_per_element: int) -> MakeWork:
-    return lambda parts: Elementwise(
-        function, parts[-1].outputs[0].elements, flops_per_element, activation=True
-    )
+    return lambda parts: Elementwise(function, parts[-1].outputs[0].elements, flops_per_element, activation=True)
 
 
 def _statistics(function: str, flops_per_element: int) -> MakeWork:
@@ -70,9 +71,7 @@ PATTERNS: tuple[Pattern, ...] = (
     *_with_affine("RMSNormalization", _RMS_CORES, _statistics("rms", 5)),
     Pattern("Gelu", ("div", "erf", "add", "mul", "mul"), _activation("gelu", 14)),
     Pattern("Gelu", ("mul", "erf", "add", "mul", "mul"), _activation("gelu", 14)),
-    Pattern(
-        "Gelu", ("pow", "mul", "add", "mul", "tanh", "add", "mul", "mul"), _activation("gelu", 14)
-    ),
+    Pattern("Gelu", ("pow", "mul", "add", "mul", "tanh", "add", "mul", "mul"), _activation("gelu", 14)),
     Pattern("Swish", ("sigmoid", "mul"), _activation("swish", 11)),
     Pattern("QuickGelu", ("mul", "sigmoid", "mul"), _activation("quickgelu", 12)),
     Pattern("HardSwish", ("hardsigmoid", "mul"), _activation("hardswish", 5)),
@@ -114,6 +113,8 @@ def _largest_match(uses: Uses, first: int, taken: set[int]) -> tuple[list[int], 
     if len(layers[first].inputs) != 1:
         return [], None
     source = layers[first].inputs[0].name
+    if len(uses.readers[source]) > _MOST_READERS:
+        return [], None
     members, known = [first], {source, layers[first].outputs[0].name}
     best: tuple[list[int], Pattern | None] = ([], None)
     while len(members) < _LARGEST:

@@ -32,6 +32,4 @@ class Uses:
 
 def joined(layers: Sequence[Layer], replaced: dict[int, Layer], taken: set[int]) -> tuple[Layer, ...]:
     """The layers with ``taken`` removed and ``replaced`` put where their last member stood."""
-    return tuple(
-        replaced.get(i, layer) for i, layer in enumerate(layers) if i in replaced or i not in taken
-    )
+    return tuple(replaced.get(i, layer) for i, layer in enumerate(layers) if i in replaced or i not in taken)

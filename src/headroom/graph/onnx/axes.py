@@ -55,10 +55,7 @@ def carried_through(source: Shape, axis: BatchAxis, result: Shape, batch: int) -
     places = [dim for dim in range(len(result)) if holds(result, dim, stride, batch)]
     if not places:
         return None
-    if batch == 1:
-        dim = _best(places, source, axis, result, stride)
-    else:
-        dim = places[0]
+    dim = _best(places, source, axis, result, stride) if batch == 1 else places[0]
     return BatchAxis(dim, stride // math.prod(result[dim + 1 :]))
 
 

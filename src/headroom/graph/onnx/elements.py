@@ -41,7 +41,7 @@ def element_name(number: int) -> str:
 
 def element_number(name: str) -> int:
     """The ONNX number of an element type; 8-bit floats share one."""
-    return _NUMBERS.get(name, TensorProto.FLOAT8E4M3FN)
+    return int(_NUMBERS.get(name, TensorProto.FLOAT8E4M3FN))
 
 
 def tensor_type(shape: tuple[int, ...], element: str) -> TypeProto:

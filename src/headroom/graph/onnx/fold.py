@@ -210,9 +210,7 @@ _EVALUATE: dict[str, Evaluate] = {
     "Div": _divide,
     "Equal": _numpy(np.equal),
     "Expand": _expand,
-    "Flatten": lambda call, data: data[0].reshape(
-        math.prod(data[0].shape[: int(call.attribute("axis", 1))]), -1
-    ),
+    "Flatten": lambda call, data: data[0].reshape(math.prod(data[0].shape[: int(call.attribute("axis", 1))]), -1),
     "Floor": _numpy(np.floor),
     "Gather": lambda call, data: np.take(data[0], data[1], int(call.attribute("axis", 0))),
     "GatherElements": _take_along,

@@ -20,7 +20,7 @@ def function_body(function: onnx.FunctionProto, node: onnx.NodeProto, prefix: st
     to the function's attributes become the values given by the caller, or their defaults.
     """
     outer = dict(zip(function.input, node.input, strict=False))
-    outer.update({name: "" for name in list(function.input)[len(node.input) :]})
+    outer.update(dict.fromkeys(list(function.input)[len(node.input) :], ""))
     outer.update((formal, actual) for formal, actual in zip(function.output, node.output, strict=False) if actual)
     given = {attribute.name: attribute for attribute in function.attribute_proto}
     given.update({attribute.name: attribute for attribute in node.attribute})
@@ -118,9 +118,7 @@ def _copy(node: onnx.NodeProto, rename: Rename, given: Mapping[str, onnx.Attribu
     return copy
 
 
-def _rename_graph(
-    graph: onnx.GraphProto, rename: Rename, given: Mapping[str, onnx.AttributeProto]
-) -> None:
+def _rename_graph(graph: onnx.GraphProto, rename: Rename, given: Mapping[str, onnx.AttributeProto]) -> None:
     """A subgraph inside a copied node: what it defines itself keeps its name, what it captures is renamed."""
     own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     own.update(name for node in graph.node for name in node.output)

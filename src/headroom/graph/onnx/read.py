@@ -16,6 +16,7 @@ from headroom.graph.onnx.shapes import label
 from headroom.graph.onnx.symbols import Inputs, pin_inputs
 from headroom.graph.onnx.walk import Walk, Walked
 from headroom.graph.patterns import join_patterns
+from headroom.graph.stacks import join_stacks
 
 _TRAINING_DOMAINS = frozenset({"ai.onnx.training", "ai.onnx.preview.training"})
 
@@ -59,12 +60,13 @@ def build_graph(
 def _recognised(walked: Walked, batch: int) -> tuple[Layer, ...]:
     """Layers that exporters wrote out as several nodes, as one again."""
     layers = join_attention(walked.layers, walked.outputs, batch)
-    return join_patterns(layers, walked.outputs)
+    layers = join_patterns(layers, walked.outputs)
+    return join_stacks(layers, walked.outputs)
 
 
 def _walked(model: onnx.ModelProto, inputs: Inputs) -> Walked:
     if inputs.batch == inputs.reference_batch:
-        return Walk(model, inputs.target).run()
+        return Walk(model, inputs.target, as_exported=inputs.as_exported).run()
     reference = Walk(model, inputs.reference).run()
     repair = Rebatch(reference, inputs.reference_batch, inputs.batch, inputs.batched)
     walked = Walk(model, inputs.target, repair).run()

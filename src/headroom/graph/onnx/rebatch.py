@@ -17,10 +17,9 @@ from headroom.errors import ModelError
 from headroom.graph.layer import Layer
 from headroom.graph.onnx.axes import BatchAxis, Shape, carried_through, changed_dims, holds, scaled
 from headroom.graph.onnx.call import Call, Value
-from headroom.graph.onnx.walk import Forms, Walked
-
-#: Operators whose result keeps the order of the elements in memory.
-_KEEP_ORDER = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+from headroom.graph.onnx.operators import DESCRIBE
+from headroom.graph.onnx.operators.registry import key_of
+from headroom.graph.onnx.walk import KEEP_ORDER, Forms, Walked
 
 #: Operators whose output size is written down in a constant, dimension by dimension.
 _SIZED = frozenset({"Expand", "Resize", "Upsample", "Slice", "Pad", "Tile", "CenterCropPad"})
@@ -53,8 +52,10 @@ class Rebatch:
     def forms(self, node: onnx.NodeProto, call: Call, forms: Forms | None) -> Forms | None:
         """The forms at the new batch; also records where each output carries it."""
         source = self._source(call)
-        if source is not None and call.domain == "":
-            if call.operator in _KEEP_ORDER:
+        if source is not None and key_of(call.domain, call.operator) not in DESCRIBE:
+            forms = self._declared(node, source, forms)
+        elif source is not None and call.domain == "":
+            if call.operator in KEEP_ORDER:
                 forms = self._reordered(node, source, forms)
             elif call.operator in _SIZED:
                 forms = self._sized(node, source, forms)
@@ -114,6 +115,17 @@ class Rebatch:
         shape = self._scaled(before, dim)
         return forms if shape is None else ((shape, source.spec.element), *(forms or ())[1:])
 
+    def _declared(self, node: onnx.NodeProto, source: Value, forms: Forms | None) -> Forms | None:
+        """An operator that nobody knows keeps the shapes that the file declares, at the exported batch."""
+        axis = self._axes[source.name]
+        was = self._before[source.name].shape[axis.dim]
+        result = []
+        for form in forms or ():
+            carries = form is not None and len(form[0]) > axis.dim and form[0][axis.dim] == was
+            shape = self._scaled(form[0], axis.dim) if form is not None and carries else None
+            result.append(form if shape is None or form is None else (shape, form[1]))
+        return tuple(result) or None
+
     def _restrided(self, node: onnx.NodeProto, call: Call, source: Value, forms: Forms | None) -> Forms | None:
         """A gather with one constant index per element of the batch's dimension: a view with other strides."""
         indices = call.inputs[1]
@@ -142,7 +154,7 @@ class Rebatch:
 
     def _axis(self, call: Call, before: Shape, after: Shape, dim: int) -> BatchAxis:
         """The batch's place inside the one dimension that changed."""
-        if call.operator in _KEEP_ORDER or call.operator == "Gather":
+        if call.operator in KEEP_ORDER or call.operator == "Gather":
             source = self._source(call)
             if source is not None:
                 stride, below = self._axes[source.name].stride(source.shape), _below(after, dim)
@@ -193,9 +205,7 @@ def prove(before: Walked, after: Walked, reference: int, batch: int, batched: fr
 
 def _expect(old: Layer, new: Layer, times: int, over: int, reference: int, batch: int) -> None:
     macs = new.macs * over == old.macs * times
-    elements = all(
-        b.elements * over == a.elements * times for a, b in zip(old.outputs, new.outputs, strict=True)
-    )
+    elements = all(b.elements * over == a.elements * times for a, b in zip(old.outputs, new.outputs, strict=True))
     if macs and elements and type(old.work) is type(new.work):
         return
     if macs and elements and not (old.macs or new.macs):

@@ -163,6 +163,11 @@ class ShapeInference:
             return bound
         if inferred is not None and not inferred.HasField("tensor_type"):
             return (), element  # a list or an optional holds references only
+        if self._schema(call) is None:
+            raise ModelError(
+                f"node {label(node)} uses the operator {key_of(call.domain, call.operator)}, which is not known, "
+                "and the file does not declare the shape of its result; add the shape to the file's value_info"
+            )
         raise ModelError(
             f"the shape that node {label(node)} writes cannot be known before it runs; "
             "simplify the model or export it with fixed shapes"

@@ -20,6 +20,7 @@ class Inputs:
 
     ``batched`` names the inputs whose leading dimension is the batch. The two are equal unless another
     batch than the exported one was asked for; a symbolic batch counts as exported with 1.
+    ``as_exported`` says that the file itself gives every size.
     """
 
     reference: tuple[TensorSpec, ...]
@@ -27,6 +28,7 @@ class Inputs:
     batched: frozenset[str]
     reference_batch: int
     batch: int
+    as_exported: bool
 
 
 def data_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
@@ -65,6 +67,7 @@ def pin_inputs(graph: onnx.GraphProto, batch: int | None, dims: Mapping[str, int
         batched=batched,
         reference_batch=reference,
         batch=wanted,
+        as_exported=wanted == leading and not dims and not any(_symbols(shape) for _, _, shape in symbolic),
     )
 
 
@@ -100,13 +103,17 @@ def _dimensions(value: onnx.ValueInfoProto) -> list[int | str]:
 
 
 def _refuse_unknown_names(symbolic: list[tuple[str, str, list[int | str]]], dims: Mapping[str, int]) -> None:
-    symbols = sorted({size for _, _, shape in symbolic for size in shape if isinstance(size, str)})
+    symbols = sorted(set().union(*(_symbols(shape) for _, _, shape in symbolic)))
     for name, size in dims.items():
         if name not in symbols:
             known = ", ".join(symbols[:_LISTED]) or "none"
             raise ModelError(f"the model has no dimension named {name!r} to set; it has: {known}")
         if size < 1:
             raise ModelError(f"--dim {name}={size} is below 1; a dimension needs at least one element")
+
+
+def _symbols(shape: list[int | str]) -> set[str]:
+    return {size for size in shape if isinstance(size, str)}
 
 
 def _pinned(

@@ -6,6 +6,7 @@ every other node becomes a layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from headroom.errors import ModelError
 from headroom.graph.layer import Layer
 from headroom.graph.onnx import limits
 from headroom.graph.onnx.call import Call, Value
+from headroom.graph.onnx.control import Site
 from headroom.graph.onnx.elements import element_name, tensor_data
 from headroom.graph.onnx.fold import fold, shape_of
 from headroom.graph.onnx.inline import function_body, function_key
@@ -39,6 +41,9 @@ _VIEWS_OF_WEIGHTS = frozenset(
 _RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 )
+
+#: Operators whose result has the elements of their first operand, in the same order in memory.
+KEEP_ORDER = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 #: How many bodies may stand inside each other (functions, branches, loops).
 _DEPTH = 32
@@ -70,11 +75,15 @@ class Walked:
 
 @dataclass
 class Walk:
-    """One walk. Create it for a model with its inputs pinned, call :meth:`run` once."""
+    """One walk. Create it for a model with its inputs pinned, call :meth:`run` once.
+
+    ``as_exported`` says that every size is the file's own: a contradiction is then the file's, and noted.
+    """
 
     model: onnx.ModelProto
     inputs: tuple[TensorSpec, ...]
     repair: Repair | None = None
+    as_exported: bool = False
     values: dict[str, Value] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -84,9 +93,7 @@ class Walk:
         graph = self.model.graph
         declared = {info.name: info.type for info in (*graph.value_info, *graph.output)}
         self._inference = ShapeInference(opsets, declared)
-        self._functions = {
-            function_key(f.domain, f.name, f.overload): f for f in self.model.functions
-        }
+        self._functions = {function_key(f.domain, f.name, f.overload): f for f in self.model.functions}
         self._names: dict[str, int] = {}
         self._nodes_left = limits.NODES
 
@@ -117,6 +124,15 @@ class Walk:
             spec = TensorSpec(tensor.name, tuple(tensor.dims), element_name(tensor.data_type))
             self.values[tensor.name] = Value(spec, constant=True, data=tensor_data(tensor))
 
+    def add(self, layer: Layer) -> None:
+        """A layer that is complete; its outputs become known."""
+        for spec in layer.outputs:
+            self.values[spec.name] = Value(spec)
+        self.layers.append(replace(layer, name=self._unique(layer.name)))
+
+    def opset(self, domain: str) -> int:
+        return self._inference.opset(domain)
+
     def walk(self, nodes: Iterable[onnx.NodeProto], depth: int = 0, module: str = "") -> None:
         """Take nodes in order; ``module`` is where they come from if they do not tell themselves."""
         for node in nodes:
@@ -137,7 +153,7 @@ class Walk:
             self.walk(function_body(function, node, prefix), depth + 1, here)
             return
         call = self._call(node, domain)
-        if lowered(self, node, call, depth, here):
+        if lowered(Site(self, node, call, depth, here)):
             return
         if not self._fold(node, call):
             self._add_layer(node, call, here)
@@ -166,7 +182,7 @@ class Walk:
         """Make the node's results constants if nothing it reads depends on the model's inputs."""
         if call.operator in ("Shape", "Size") and call.domain == "":
             sizes = shape_of(call) if call.operator == "Shape" else np.array(np.prod(call.shape(0)), np.int64)
-            self._set_data(node.output[0], sizes)
+            self.set_data(node.output[0], sizes)
             return True
         if call.operator == "Constant" and call.domain == "":
             self._set_constant(node, call)
@@ -177,18 +193,19 @@ class Walk:
         if results is not None and len(results) >= sum(bool(name) for name in node.output):
             for name, data in zip(node.output, results, strict=False):
                 if name:
-                    self._set_data(name, data, call)
+                    self.set_data(name, data, call)
             return True
         self._set_plumbing(node, call)
         return True
 
-    def _set_data(self, name: str, data: NDArray[Any], call: Call | None = None) -> None:
+    def set_data(self, name: str, data: NDArray[Any], call: Call | None = None) -> None:
+        """A constant whose contents are known."""
         spec = TensorSpec(name, data.shape, data.dtype.name)
         self.values[name] = Value(spec, constant=True, data=data, stored=_stored(call))
 
     def _set_plumbing(self, node: onnx.NodeProto, call: Call) -> None:
         """Constants too large to compute: only their shapes are tracked."""
-        for name, form in zip(node.output, self._forms(node, call), strict=True):
+        for name, form in zip(node.output, self._checked_forms(node, call), strict=True):
             if name and form is not None:
                 self.values[name] = Value(TensorSpec(name, *form), constant=True, stored=_stored(call))
 
@@ -202,7 +219,7 @@ class Walk:
         for attribute, kind in (("value_int", np.int64), ("value_ints", np.int64),
                                 ("value_float", np.float32), ("value_floats", np.float32)):  # fmt: skip
             if call.attribute(attribute) is not None:
-                self._set_data(name, np.array(call.attribute(attribute), kind))
+                self.set_data(name, np.array(call.attribute(attribute), kind))
                 return
         self._set_plumbing(node, call)
 
@@ -219,24 +236,36 @@ class Walk:
             raise refusal or ModelError(f"the shape that node {label(node)} writes cannot be known")
         return repaired
 
+    def _checked_forms(self, node: onnx.NodeProto, call: Call) -> Forms:
+        """Forms that keep the number of elements where the operator does; inference does not look at that."""
+        forms = self._forms(node, call)
+        source = call.value(0)
+        if call.operator in KEEP_ORDER and call.domain == "" and source is not None and forms[0] is not None:
+            before, after = source.spec.elements, math.prod(forms[0][0])
+            if before != after and not self.as_exported:
+                raise ModelError(
+                    f"node {label(node)} makes {after} elements out of {before}: a size from the export is "
+                    "written into it; export the model with that dimension symbolic, or keep the exported size"
+                )
+            if before != after:
+                self.notes.append(f"the file contradicts itself: node {label(node)} makes {after} elements out of {before}")
+        return forms
+
     def _add_layer(self, node: onnx.NodeProto, call: Call, module: str) -> None:
         if self.repair is not None:
             call = self.repair.operands(node, call)
-        forms = self._forms(node, call)
+        forms = self._checked_forms(node, call)
         outputs = tuple(
             TensorSpec(name, *form) if name and form is not None else None
             for name, form in zip(node.output, forms, strict=True)
         )
         call = replace(call, outputs=outputs)
-        for spec in outputs:
-            if spec is not None:
-                self.values[spec.name] = Value(spec)
         if not any(outputs):
             return
         inputs, weights = _operands(call)
-        self.layers.append(
+        self.add(
             Layer(
-                name=self._unique(call.name),
+                name=call.name,
                 operator=key_of(call.domain, call.operator),
                 work=self._describe(node, call),
                 inputs=inputs,

@@ -96,9 +96,7 @@ def _grouped_shape(call: Call) -> tuple[Form, ...]:
 def _flex(call: Call) -> Work:
     """Operands in 4D form; scores pass through a function that the model supplies."""
     query, key, value = (_required(call, i).shape for i in range(3))
-    return Attention(
-        query[0], query[1], query[2], key[2], query[3], value[3], key[1], causal=False, masked=True
-    )
+    return Attention(query[0], query[1], query[2], key[2], query[3], value[3], key[1], causal=False, masked=True)
 
 
 def _linear(call: Call) -> Work:
@@ -113,7 +111,6 @@ def _linear(call: Call) -> Work:
     value_width = _required(call, 2).shape[-1] // max(kv_heads, 1)
     passes = 3 if b"delta" in call.attribute("update_rule", b"linear") else 2
     return Matmul(m=length, n=value_width, k=passes * width, batch=batch * heads)
-
 
 
 FAMILY = Family(

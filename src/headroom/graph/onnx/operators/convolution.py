@@ -78,9 +78,7 @@ def _causal(call: Call) -> Work:
     """A depthwise 1d convolution whose left context is a state input: (batch, channels, length)."""
     batch, channels, length = call.shape(0)
     taps = call.shape(1)[-1]
-    return Convolution(
-        batch, channels, channels, (length,), (length,), (taps,), (1,), ((taps - 1, 0),), (1,), channels
-    )
+    return Convolution(batch, channels, channels, (length,), (length,), (taps,), (1,), ((taps - 1, 0),), (1,), channels)
 
 
 FAMILY = Family(

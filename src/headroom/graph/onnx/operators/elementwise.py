@@ -99,9 +99,7 @@ def _broadcast_like(call: Call) -> tuple[tuple[tuple[int, ...], str], ...]:
     return ((widest.shape, first.spec.element),)
 
 
-_LIKE_FIRST: dict[str, ShapeRule] = {
-    name: like_input for name in (*_ACTIVATIONS, *_OTHER_DOMAINS) if "::" in name
-}
+_LIKE_FIRST: dict[str, ShapeRule] = {name: like_input for name in (*_ACTIVATIONS, *_OTHER_DOMAINS) if "::" in name}
 
 FAMILY = Family(
     describe={

@@ -56,9 +56,7 @@ def _gradient_shape(call: Call) -> tuple[Form, ...]:
     window = tuple(int(v) for v in call.attribute("kernel_shape"))
     rank = len(window)
     strides, pads = spatial(call, "strides", rank), tuple(call.attribute("pads", (0,) * 2 * rank))
-    size = tuple(
-        (first.shape[2 + i] - 1) * strides[i] + window[i] - pads[i] - pads[rank + i] for i in range(rank)
-    )
+    size = tuple((first.shape[2 + i] - 1) * strides[i] + window[i] - pads[i] - pads[rank + i] for i in range(rank))
     return (((*first.shape[:2], *size), first.spec.element),)
 
 

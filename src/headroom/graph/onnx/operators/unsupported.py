@@ -41,7 +41,9 @@ def _list_handling(call: Call) -> Work:
 FAMILY = Family(
     describe={
         **dict.fromkeys(_TEXT, _because("it works on text and runs on the CPU")),
-        **{f"ai.onnx.ml::{name}": _because("it is classical machine learning and runs on the CPU") for name in _CLASSIC},
+        **{
+            f"ai.onnx.ml::{name}": _because("it is classical machine learning and runs on the CPU") for name in _CLASSIC
+        },
         **dict.fromkeys(_CONTROL, _because("how often its body runs is only known at run time")),
         **dict.fromkeys(_LISTS, _list_handling),
         "ImageDecoder": _because("it decodes files and runs on the CPU"),
