@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from headroom.errors import GpuError, UsageError
-from headroom.gpu.sheets import load_gpu
+from headroom.errors import GpuError
+from headroom.gpu.sheets import gpu_of_driver
 from headroom.gpu.spec import GpuSpec
 from headroom.text import plain_line
 
@@ -26,13 +26,12 @@ def detect_gpu(index: int = 0, *, nvml: Any = None) -> GpuSpec:
     Raises:
         GpuError: the library is absent, the driver does not answer, there is no such GPU, or no sheet has its name.
     """
-    name = plain_line(_driver_name(nvml if nvml is not None else _nvml(), index))
-    try:
-        return load_gpu(name)
-    except UsageError as error:
-        raise GpuError(
-            f"this machine's GPU is '{name}', for which there is no sheet; {_NAME_ONE} or write a sheet"
-        ) from error
+    name = _driver_name(nvml if nvml is not None else _nvml(), index)
+    spec = gpu_of_driver(name)
+    if spec is None:
+        found = plain_line(name)
+        raise GpuError(f"this machine's GPU is '{found}', for which there is no sheet; {_NAME_ONE} or write one")
+    return spec
 
 
 def _nvml() -> Any:

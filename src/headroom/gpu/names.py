@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from headroom.errors import UsageError
 from headroom.text import plain_line
 
+#: GPUs without a sheet whose names begin the id of one that has: as a prefix they would mean the wrong GPU.
+_OTHER_GPUS = frozenset({"gtx-1080", "h20", "l40", "m4", "m6", "p6"})
+
 
 def is_path(name: str) -> bool:
     """Whether a user's text names a file rather than a GPU."""
@@ -36,7 +39,8 @@ def resolve(name: str, ids: Sequence[str], spoken_names: Callable[[], Mapping[st
     wanted = normalise(name)
     if wanted in ids:
         return wanted
-    fitting = [sheet_id for sheet_id in ids if wanted and sheet_id.startswith(wanted)]
+    is_prefix = bool(wanted) and wanted not in _OTHER_GPUS
+    fitting = [sheet_id for sheet_id in ids if is_prefix and sheet_id.startswith(wanted)]
     if len(fitting) == 1:
         return fitting[0]
     spoken = spoken_names()

@@ -28,8 +28,8 @@ class Field:
     @property
     def expected(self) -> str:
         """The range in words, for error sentences."""
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{self.low:,g} to {self.high:,g}{unit}".replace(",", "")
+        bounds = f"{int(self.low)} to {int(self.high)}" if self.whole else f"{self.low:g} to {self.high:g}"
+        return f"{bounds} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ def check_relations(where: str, values: Mapping[str, float]) -> None:
     """Refuse a sheet whose fields contradict each other (L1 slower than L2, more achieved than peak, …)."""
     for smaller, larger in _NOT_ABOVE:
         if values[smaller] > values[larger]:
-            expected = f"at most {larger}, {values[larger]:g} {FIELDS[larger].unit}"
+            shown = values[larger] if FIELDS[larger].whole else f"{values[larger]:g}"
+            expected = f"at most {larger}, {shown} {FIELDS[larger].unit}"
             raise bad_value(where, smaller, values[smaller], expected)
 
 

@@ -17,7 +17,9 @@ from headroom.gpu.schema import Entry
 from headroom.text import plain_line
 
 #: A sheet is a page of text; anything larger is some other file.
-MAX_FILE_BYTES = 256 * 1024
+MAX_FILE_BYTES = 64 * 1024
+#: The TOML reader takes time in the square of a key's dots, so that one long line could occupy it for minutes.
+MAX_LINE_CHARACTERS = 4096
 
 _RATE_TABLES = ("plain_tflops", "tensor_tflops")
 
@@ -58,6 +60,9 @@ def read_sheet_file(path: Path) -> SheetFile:
 
 def parse_sheet(text: str, where: str) -> SheetFile:
     """Parse and check the text of a sheet; ``where`` opens every error sentence."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise UsageError(f"{where}: line {number} is longer than {MAX_LINE_CHARACTERS} characters; shorten it")
     try:
         raw = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits

@@ -49,6 +49,15 @@ def load_gpu(name: str | Path) -> GpuSpec:
     return _load_bundled(names.resolve(name, _IDS, _spoken_names))
 
 
+def gpu_of_driver(driver_name: str) -> GpuSpec | None:
+    """The bundled sheet of the GPU that NVIDIA's driver calls ``driver_name``; None if there is none.
+
+    Unlike a user, the driver writes names in full, so that no prefix is tried: an L40 is not an L40S.
+    """
+    sheet_id = _spoken_names().get(names.normalise(driver_name))
+    return _load_bundled(sheet_id) if sheet_id else None
+
+
 def sheet_ids() -> tuple[str, ...]:
     """The ids of the bundled sheets, oldest generation first; reads no file."""
     return _IDS
