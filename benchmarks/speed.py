@@ -61,7 +61,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---:|---:|---:|",
     ]
     lines += [
-        f"| {row['model']} | {row['seconds']:.2f} | {row['slowest_seconds']:.2f} | {row['peak_mib']:.0f} |" for row in rows
+        f"| {row['model']} | {row['seconds']:.2f} | {row['slowest_seconds']:.2f} | {row['peak_mib']:.0f} |"
+        for row in rows
     ]
     return "\n".join(lines) + "\n"
 

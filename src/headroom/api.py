@@ -120,7 +120,7 @@ def analyze(
         UsageError: an unknown name, or a data type that the GPU lacks.
         StoreError: ``measured`` was asked for and there is nothing measured.
     """
-    spec = gpu if isinstance(gpu, GpuSpec) else load_gpu(gpu)
+    spec = gpu if isinstance(gpu, GpuSpec) else load_gpu(gpu if isinstance(gpu, str) else Path(gpu))
     _check("source", source, SOURCES)
     _check("l2", l2, L2_STATES)
     data_type = default_dtype(spec) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))

@@ -58,7 +58,7 @@ def test_a_convolution_takes_its_batchnorm_and_activation_along() -> None:
     (group,) = fused_groups(chain_model())
     assert group.layers == (0, 1, 2)
     assert group.fused_us < group.unfused_us
-    assert group.pattern == "convolution + batch + relu"
+    assert group.pattern == "convolution + batch norm + relu"
 
 
 def test_a_value_with_two_readers_is_not_fused_away() -> None:

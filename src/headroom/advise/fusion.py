@@ -158,4 +158,6 @@ def _step(layer: Layer) -> str:
     """How a layer is called in a pattern: its kind for products, what it does for the rest."""
     if layer.kind in _GEMMS:
         return str(layer.kind)
+    if isinstance(layer.work, Normalization):
+        return f"{layer.work.function} norm"
     return str(getattr(layer.work, "function", layer.kind))

@@ -8,7 +8,7 @@ import typer
 
 from headroom.cli.options import complete_gpu
 
-gpus = typer.Typer(name="gpus", help="List GPU sheets, or show one with its sources.", no_args_is_help=True)
+gpus = typer.Typer(name="gpus", help="List GPU sheets, or show one with its sources.")
 
 
 @gpus.command("list")
@@ -17,9 +17,12 @@ def list_sheets() -> None:
 
     Example: `headroom gpus list`
     """
-    from headroom.report.outputs import print_gpus
+    from rich.console import Console
 
-    print_gpus()
+    from headroom.gpu.sheets import list_gpus
+    from headroom.report.gpu_tables import render_gpu_list
+
+    render_gpu_list(list_gpus(), Console(highlight=False))
 
 
 @gpus.command("show")
@@ -30,6 +33,9 @@ def show(
 
     Example: `headroom gpus show h200`
     """
-    from headroom.report.outputs import print_gpu
+    from rich.console import Console
 
-    print_gpu(gpu)
+    from headroom.gpu.sheets import load_gpu
+    from headroom.report.gpu_tables import render_gpu
+
+    render_gpu(load_gpu(gpu), Console(highlight=False))

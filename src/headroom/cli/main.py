@@ -6,8 +6,8 @@ import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from headroom._version import __version__
 from headroom.cli.analyze import analyze
@@ -22,7 +22,6 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="headroom",
     help="How fast could this network run on this GPU, what stands in the way, and what to change.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -59,15 +58,14 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; whatever it raises becomes one line on stderr and an exit code."""
     try:
-        code = app(args=arguments, prog_name="headroom", standalone_mode=False)
+        code = app(args=arguments or ["--help"], prog_name="headroom", standalone_mode=False)
     except HeadroomError as error:
         return _fail(str(error), error.exit_code, arguments)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "headroom"
-        return _fail(f"{error.format_message()} (see {command} --help)", 2, arguments)
-    except (click.Abort, KeyboardInterrupt):
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "headroom"
+        return _fail(f"{error.format_message()} (see {command} --help)", error.exit_code, arguments)
+    except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED, arguments)
     except BrokenPipeError:
         # The reader of our output has gone (`headroom … | head`); there is nobody left to tell.
@@ -80,6 +78,8 @@ def run(arguments: list[str]) -> int:
             INTERNAL_FAILURE,
             arguments,
         )
+    if code == INTERRUPTED:
+        return _fail("interrupted", INTERRUPTED, arguments)
     return code if isinstance(code, int) else 0
 
 
