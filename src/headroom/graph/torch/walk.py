@@ -10,8 +10,9 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch import nodes
 from headroom.graph.torch.call import Call, Operand
+from headroom.graph.torch.operators.attention import written_out
 from headroom.graph.torch.registry import described, work_of
-from headroom.graph.work import Free, Unknown, Work
+from headroom.graph.work import Attention, Free, Unknown, Work
 
 #: Operators that repeat values along a dimension without storing them.
 _REPEATING_VIEWS = frozenset({"expand", "expand_as", "broadcast_to"})
@@ -139,13 +140,14 @@ class Walk:
         qualified = operator if "::" in operator else f"aten.{operator}"
         self.layers.append(
             Layer(
-                name=operator.rpartition("::")[2],  # naming.py gives the final one, which needs all layers
+                name=outputs[0].name,  # naming.py gives the final one, which needs all layers
                 operator=qualified,
                 work=work,
                 inputs=_once(value.spec for value in operands if not value.constant),
                 weights=_once(value.spec for value in operands if value.constant),
                 outputs=outputs,
                 module=nodes.module_path(node),
+                parts=_parts(work, operands, outputs[0]),
             )
         )
 
@@ -194,6 +196,11 @@ class Walk:
         """A fresh number, negative so that it never equals an address in memory."""
         self._storages -= 1
         return self._storages
+
+
+def _parts(work: Work, operands: list[Value], output: TensorSpec) -> tuple[Layer, ...]:
+    specs = [value.spec for value in operands]
+    return written_out(work, specs, output) if isinstance(work, Attention) else ()
 
 
 def _once(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch.call import Call
 from headroom.graph.torch.registry import operators
-from headroom.graph.work import Attention, Work
+from headroom.graph.work import Attention, Elementwise, Matmul, Softmax, Work
 
 
 @operators("scaled_dot_product_attention")
@@ -24,3 +27,31 @@ def attention(call: Call) -> Work:
         causal=bool(call.get("is_causal")),
         masked=call.get("attn_mask") is not None,
     )
+
+
+def written_out(work: Attention, operands: Sequence[TensorSpec], output: TensorSpec) -> tuple[Layer, ...]:
+    """The layers that an attention stands for: scores, the mask if there is one, softmax, values.
+
+    They run instead of it where no fused implementation does. ``operands`` are query, key, value and then
+    the mask; the scale rides along with the first product.
+    """
+    query, key, value, *mask = operands
+    groups = work.batch * work.heads
+    shape = (work.batch, work.heads, work.query_length, work.key_length)
+    last = TensorSpec(f"{output.name}.scores", shape, query.element)
+    product = Matmul(work.query_length, work.key_length, work.head_dim, groups)
+    layers = [_part("matmul", product, (query, key), last)]
+    if mask or work.causal:
+        masked = TensorSpec(f"{output.name}.masked", shape, query.element)
+        layers.append(_part("add", Elementwise("add", work.score_elements), (last, *mask), masked))
+        last = masked
+    weights = TensorSpec(f"{output.name}.weights", shape, query.element)
+    rows = work.score_elements // work.key_length
+    layers.append(_part("softmax", Softmax(rows, work.key_length), (last,), weights))
+    product = Matmul(work.query_length, work.value_dim, work.key_length, groups)
+    layers.append(_part("matmul", product, (weights, value), output))
+    return tuple(layers)
+
+
+def _part(operator: str, work: Work, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Layer:
+    return Layer(output.name, f"aten.{operator}", work, inputs, (), (output,))

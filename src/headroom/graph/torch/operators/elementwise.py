@@ -34,26 +34,42 @@ _FUNCTIONS = {
 
 #: Non-linearities that follow a layer, which runtimes fuse into it. Clamping is one: ``relu6`` is a clamp.
 _ACTIVATIONS = {
-    "celu": 10, "clamp": 2, "clamp_max": 1, "clamp_min": 1, "clip": 2, "elu": 10, "gelu": 14, "hardshrink": 2,
+    "celu": 10, "clamp": 2, "clamp_max": 2, "clamp_min": 2, "clip": 2, "elu": 10, "gelu": 14, "hardshrink": 2,
     "hardsigmoid": 4, "hardswish": 5, "hardtanh": 2, "leaky_relu": 2, "log_sigmoid": 12, "mish": 20, "prelu": 2,
     "_prelu_kernel": 2, "relu": 1, "relu6": 2, "rrelu": 2, "selu": 10, "sigmoid": 10, "silu": 11, "softplus": 12,
     "softshrink": 2, "special_expit": 10, "tanh": 10, "threshold": 1,
 }  # fmt: skip
 
 
+#: The function's name where ONNX has another one, so that equal layers of both readers are equal records and
+#: the passes that recognise patterns find them.
+_FUNCTION_NAMES = {
+    "clamp": "clip", "clamp_max": "clip", "clamp_min": "clip", "hardtanh": "clip", "relu6": "clip",
+    "divide": "div", "true_divide": "div", "eq": "equal", "ge": "greaterorequal", "greater_equal": "greaterorequal",
+    "gt": "greater", "le": "lessorequal", "leaky_relu": "leakyrelu", "less_equal": "lessorequal", "lt": "less",
+    "logical_and": "and", "logical_not": "not", "logical_or": "or", "logical_xor": "xor", "masked_fill": "where",
+    "maximum": "max", "minimum": "min", "multiply": "mul", "negative": "neg", "_prelu_kernel": "prelu",
+    "rsub": "sub", "silu": "swish", "special_expit": "sigmoid", "square": "pow", "subtract": "sub",
+}  # fmt: skip
+
+
 @operators(*_ARITHMETIC)
 def arithmetic(call: Call) -> Work:
-    return Elementwise(call.operator, call.out.elements, _ARITHMETIC[call.operator])
+    return Elementwise(_name(call), call.out.elements, _ARITHMETIC[call.operator])
 
 
 @operators(*_FUNCTIONS)
 def function(call: Call) -> Work:
-    return Elementwise(call.operator, call.out.elements, _FUNCTIONS[call.operator])
+    return Elementwise(_name(call), call.out.elements, _FUNCTIONS[call.operator])
 
 
 @operators(*_ACTIVATIONS)
 def activation(call: Call) -> Work:
-    return Elementwise(call.operator, call.out.elements, _ACTIVATIONS[call.operator], activation=True)
+    return Elementwise(_name(call), call.out.elements, _ACTIVATIONS[call.operator], activation=True)
+
+
+def _name(call: Call) -> str:
+    return _FUNCTION_NAMES.get(call.operator, call.operator)
 
 
 @operators("glu")

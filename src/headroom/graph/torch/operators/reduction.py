@@ -8,6 +8,12 @@ from headroom.graph.torch.call import Call, Operand
 from headroom.graph.torch.registry import operators
 from headroom.graph.work import Elementwise, Reduction, Work
 
+#: The function's name where ONNX has another one, so that equal layers of both readers are equal records.
+_FUNCTION_NAMES = {
+    "amax": "reducemax", "amin": "reducemin", "logsumexp": "reducelogsumexp", "max": "reducemax",
+    "mean": "reducemean", "min": "reducemin", "prod": "reduceprod", "sum": "reducesum",
+}  # fmt: skip
+
 
 @operators(
     "sum", "nansum", "mean", "nanmean", "amax", "amin", "aminmax", "prod", "var", "std", "var_mean", "std_mean",
@@ -16,7 +22,7 @@ from headroom.graph.work import Elementwise, Reduction, Work
     "argsort", "topk", "histc", "bincount",
 )  # fmt: skip
 def reduction(call: Call) -> Work:
-    return Reduction(call.operator, call.first.elements, call.out.elements)
+    return Reduction(_name(call), call.first.elements, call.out.elements)
 
 
 @operators("cosine_similarity", "pairwise_distance", "cdist")
@@ -46,4 +52,8 @@ def extreme(call: Call) -> Work:
     """``max(a, b)`` compares element by element; every other form reduces."""
     if isinstance(call.get("other"), Operand):
         return Elementwise(call.operator, call.out.elements)
-    return Reduction(call.operator, call.first.elements, call.out.elements)
+    return Reduction(_name(call), call.first.elements, call.out.elements)
+
+
+def _name(call: Call) -> str:
+    return _FUNCTION_NAMES.get(call.operator, call.operator)
