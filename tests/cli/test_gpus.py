@@ -32,14 +32,14 @@ def test_an_unknown_gpu_is_one_line_with_the_nearest_names(headroom) -> None:
 
 def test_a_users_own_sheet_is_shown_and_used(headroom, example: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "my.toml"
-    sheet.write_text('id = "mine"\nbase = "h200"\nsms = 264\n')
+    sheet.write_text('base = "h200"\nsms = 264\n')
     assert "264" in headroom("gpus", "show", sheet).out
     assert headroom("analyze", example, "--gpu", sheet, "--quiet").code == 0
 
 
 def test_a_sheet_with_an_absurd_value_names_the_field(headroom, tmp_path: Path) -> None:
     sheet = tmp_path / "my.toml"
-    sheet.write_text('id = "mine"\nbase = "h200"\nsms = -3\n')
+    sheet.write_text('base = "h200"\nsms = -3\n')
     outcome = headroom("gpus", "show", sheet)
     assert outcome.code == 2
     assert "'sms' is -3" in outcome.err
