@@ -253,7 +253,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
         "long key",
         "escape codes",
         "empty text",
-    ],  # fmt: skip
+    ],
 )
 def test_a_hostile_file_gets_one_short_line(write: Write, text: str) -> None:
     assert len(refusal(write(text))) < 400
