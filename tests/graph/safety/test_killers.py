@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import onnx
@@ -17,9 +20,18 @@ HUGE = 2**62
 
 
 def slice_of_a_negative_dimension() -> onnx.ModelProto:
+    """A file of fewer than 143 bytes that aborts shape inference and the full check of the ONNX library."""
     return hostile.model(
-        [node("Slice", ["x"], ["y"], starts=[0], ends=[1])], [value("x", (-1,))], opset=9
+        [node("Slice", ["x", "a", "b"], ["y"])],
+        [value("x", (-1,))],
+        constants=[hostile.ints("a", [0]), hostile.ints("b", [1])],
+        opset=13,
     )
+
+
+def _twice(made: onnx.NodeProto) -> onnx.NodeProto:
+    made.attribute.add().CopyFrom(made.attribute[0])
+    return made
 
 
 REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
@@ -64,9 +76,7 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         "gives attribute 'group' as STRING and it must be INT",
     ),
     "an attribute twice": (
-        lambda: hostile.model([node("Softmax", ["x"], ["y"], axis=1)], opset=20)
-        if False
-        else _attribute_twice(),
+        lambda: hostile.model([_twice(node("Softmax", ["x"], ["y"], axis=1))]),
         "has two attributes called 'axis'",
     ),
     "a cast to no type": (
@@ -118,19 +128,18 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         "200000 values in 'kernel_shape'",
     ),
     "branches twenty deep": (lambda: hostile.nested_branches(20), "graphs are nested more than 8 deep"),
-    "a function that calls itself": (hostile.self_calling_function, "calls itself"),
-    "functions that multiply": (lambda: hostile.laughing_functions(12), "more than 50000 nodes"),
-    "a tensor that doubles sixty times": (lambda: hostile.doubling(60), "elements, more than"),
+    "a function that calls itself": (hostile.self_calling_function, "expands into too much"),
+    "functions that multiply": (lambda: hostile.laughing_functions(12), "expands into too much"),
+    "a tensor that doubles sixty times": (lambda: hostile.doubling(60), "has a dimension of"),
     "an expansion past all memory": (
         lambda: hostile.by_constant("Expand", [2**31 - 1, 2**31 - 1, 1, 1, 8, 8]),
         "more than",
     ),
     "a constant past all memory": (lambda: hostile.filled([2**31 - 1] * 4), "more than"),
     "a constant of negative size": (lambda: hostile.filled([-5, 3]), "the_constantofshape"),
-    "a tile past all memory": (lambda: hostile.by_constant("Tile", [HUGE, 1, 1, 1]), "the_tile"),
+    "a tile past all memory": (lambda: hostile.by_constant("Tile", [HUGE, 1, 1, 1]), "has a dimension of 4611686018427387904"),
     "a reshape to a negative size": (lambda: hostile.by_constant("Reshape", [-7, 8]), "the_reshape"),
     "a reshape with two open sizes": (lambda: hostile.by_constant("Reshape", [-1, -1]), "the_reshape"),
-    "a reshape to another size": (lambda: hostile.by_constant("Reshape", [7, 7]), "the_reshape"),
     "data longer than its shape": (
         lambda: hostile.with_initializer(data_type=onnx.TensorProto.INT64, int64_data=[1] * 99),
         "holds 99 values and its shape has room for 8",
@@ -140,12 +149,6 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         "initializer 'w' has a dimension of -8",
     ),
 }
-
-
-def _attribute_twice() -> onnx.ModelProto:
-    made = hostile.model([node("Softmax", ["x"], ["y"], axis=1)])
-    made.graph.node[0].attribute.add().CopyFrom(made.graph.node[0].attribute[0])
-    return made
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -224,6 +227,14 @@ def test_names_from_strangers_reach_the_graph_unchanged(name: str, read: Read) -
     assert graph.layers[0].outputs[0].name == NAMES[name]
 
 
+def test_a_reshape_that_does_not_fit_is_noted(read: Read) -> None:
+    graph = read(hostile.by_constant("Reshape", [7, 7]).SerializeToString())
+    assert isinstance(graph, Graph)
+    assert graph.notes == (
+        "the file contradicts itself: node 'the_reshape' (Reshape) makes 49 elements out of 512",
+    )
+
+
 @pytest.mark.parametrize("depth", [9, 30, 64, 100, 10_000])
 def test_nesting_by_hand_is_refused(depth: int, read: Read) -> None:
     error = read(hostile.nested_messages(depth))
@@ -233,14 +244,11 @@ def test_nesting_by_hand_is_refused(depth: int, read: Read) -> None:
 
 def test_the_slice_kills_the_library_itself() -> None:
     """The corpus keeps its point: without our checks this file ends the process that infers its shapes."""
-    program = (
-        "import onnx, sys; from onnx import shape_inference;"
-        "shape_inference.infer_shapes(onnx.ModelProto.FromString(sys.stdin.buffer.read()), data_prop=True)"
-    )
-    import subprocess
-    import sys
-
     content = slice_of_a_negative_dimension().SerializeToString()
-    assert len(content) < 200
+    assert len(content) < 143
+    program = (
+        "import sys, onnx; from onnx import shape_inference;"
+        "shape_inference.infer_shapes(onnx.ModelProto.FromString(sys.stdin.buffer.read()))"
+    )
     ended = subprocess.run([sys.executable, "-c", program], input=content, capture_output=True, check=False)
-    assert ended.returncode < 0
+    assert ended.returncode == -signal.SIGABRT

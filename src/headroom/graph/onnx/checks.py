@@ -300,6 +300,9 @@ def check_graph(graph: Graph) -> None:
             _check_sizes(tensor.shape, f"{where}: tensor {_quoted(tensor.name)}", least=0)
         if layer.kind.does_work:
             _check_working_layer(layer, where)
+    for role, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in tensors:
+            _check_sizes(tensor.shape, f"{role} {_quoted(tensor.name)}", least=0)
 
 
 def _check_working_layer(layer: Layer, where: str) -> None:
