@@ -109,11 +109,14 @@ def fit_tensor(cases: list[Cases]) -> GemmConstants:
 
 def fit_stream(cases: list[Cases]) -> StreamConstants:
     """Shared shares and one factor per kind; each source GPU has its own constant besides."""
+    families = sorted({family_of(case.gpu) for case in cases})
 
     def constants(x: np.ndarray) -> StreamConstants:
         ramp, dram, l2, cache = np.exp(x[:4])
         factors = np.exp(np.abs(x[4 : 4 + len(STREAM_KINDS)]))
-        return StreamConstants(1.0, ramp, dram, l2, cache, dict(zip(STREAM_KINDS, map(float, factors), strict=True)))
+        return StreamConstants(
+            1.0, ramp, dram, l2, cache, dict(zip(STREAM_KINDS, map(float, factors), strict=True)), families
+        )
 
     def residuals(x: np.ndarray) -> np.ndarray:
         extra = x[-len(cases) :]
@@ -145,7 +148,7 @@ def chosen(case: Cases, constants: GemmConstants):  # noqa: ANN201
 
 def streamed(case: Cases, constants: StreamConstants) -> np.ndarray:
     """Times of a streaming case, each row with its kind's factor."""
-    factor = np.array([constants.kind_factor.get(kind, 1.0) for kind in case.kinds])
+    factor = np.array([constants.factor_on(case.gpu, kind) for kind in case.kinds])
     work = replace(case.work, factor=factor)
     plain = case.gpu.peak_tflops(case.dtype, tensor=False)
     return estimate_streams(work, case.gpu, plain, constants, case.l2_state).time_us
@@ -161,6 +164,8 @@ def rounded(constants):  # noqa: ANN001, ANN201
     """Four significant digits: more would be noise."""
 
     def shorten(value: object) -> object:
+        if isinstance(value, list):
+            return value
         if isinstance(value, dict):
             return {k: shorten(v) for k, v in value.items()}
         return float(f"{float(value):.4g}")
@@ -193,7 +198,7 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  #
         unit = unit_of(case.gpu, case.dtype) if case.kind != "stream" else "plain"
         names = np.array(case.kinds) if case.kinds else np.full(len(case), case.kind)
         usable = held & (core > max(0.0, fit.constant_us))
-        for kind in sorted(set(names)):
+        for kind in sorted({str(name) for name in names}):
             for regime in ("short", "long"):
                 group = usable & (names == kind) & (short == (regime == "short"))
                 if group.sum() >= 20:
@@ -225,7 +230,7 @@ def stream_bars(case: Cases, constants: StreamConstants):  # noqa: ANN201
 def main() -> None:
     convolutions = neusight_convolutions()
     products = aiconfigurator_matmuls()
-    plain_products = [c for c in neusight_matmuls("linear") + neusight_matmuls("bmm")]
+    plain_products = neusight_matmuls("linear") + neusight_matmuls("bmm")
     streams = benanza_streams()
     half = [case.where(~case.held_out) for case in convolutions]
     plain = fit_handicap(half, fit_plain(half))

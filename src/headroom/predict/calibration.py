@@ -8,7 +8,7 @@ how far off the predictions were on rows that no constant was fitted on.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -51,7 +51,8 @@ class GemmConstants:
     wide_handicap: float
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
-        return self.efficiency.get(family_of(gpu), self.efficiency["typical"])
+        family = family_of(gpu)
+        return self.efficiency[family if family in self.efficiency else "typical"]
 
     def launch_us_on(self, gpu: GpuSpec) -> float:
         return self.launch_factor * gpu.launch_us
@@ -62,7 +63,8 @@ class StreamConstants:
     """Constants of the streaming model: ``launch_factor``, an empty kernel in units of the sheet's; ``dram_share``
     and ``l2_share`` of the sheet's bandwidths in steady state; ``ramp_us``, what every dependent sweep adds
     while its loads are not yet in flight; ``cache_share``, the share of the last-level cache that stays
-    warm; and per kind how many times the compulsory bytes its usual kernel is as slow as.
+    warm; and per kind how many times the compulsory bytes its kernel is as slow as, on the families
+    whose kernels were measured (elsewhere the factor is 1).
     """
 
     launch_factor: float
@@ -71,6 +73,10 @@ class StreamConstants:
     l2_share: float
     cache_share: float
     kind_factor: Mapping[str, float]
+    families: Sequence[str]
+
+    def factor_on(self, gpu: GpuSpec, kind: str) -> float:
+        return self.kind_factor.get(kind, 1.0) if family_of(gpu) in self.families else 1.0
 
     def launch_us_on(self, gpu: GpuSpec) -> float:
         return self.launch_factor * gpu.launch_us

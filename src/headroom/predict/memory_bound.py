@@ -60,7 +60,7 @@ def estimate_streams(
     l2_bytes = streams.bytes_moved * streams.factor
     cache = float(gpu.l2.size_bytes)
     missing = 1.0 if l2_state == "cold" else missing_share(streams.bytes_moved, cache, constants.cache_share)
-    dram_bytes = streams.bytes_moved * missing
+    dram_bytes = streams.bytes_moved * streams.factor * missing
     l2 = l2_bytes / (max(gpu.l2.bandwidth_gbs, gpu.dram.bandwidth_gbs) * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     compute = streams.flops / (plain_tflops * 1e6)

@@ -25,17 +25,15 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
     if not layers:
         return []
     dtype, gpu = context.dtype, context.gpu
-    factors = context.calibration.stream.kind_factor
+    constants = context.calibration.stream
     streams = Streams(
         bytes_moved=np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64),
-        factor=np.array([traffic_factor(x, context) * factors.get(x.kind.value, 1.0) for x in layers]),
+        factor=np.array([traffic_factor(x, context) * constants.factor_on(gpu, x.kind.value) for x in layers]),
         passes=np.array([passes(layer) for layer in layers], dtype=np.float64),
         values=np.array([sum(t.elements for t in layer.outputs) for layer in layers], dtype=np.float64),
         flops=np.array([layer.flops for layer in layers], dtype=np.float64),
     )
-    estimate = estimate_streams(
-        streams, gpu, gpu.peak_tflops(dtype, tensor=False), context.calibration.stream, context.l2_state
-    )
+    estimate = estimate_streams(streams, gpu, gpu.peak_tflops(dtype, tensor=False), constants, context.l2_state)
     floors = floors_us(layers, gpu, dtype, context.l2_state)
     return [_prediction(i, layer, floors[i], estimate, context) for i, layer in enumerate(layers)]
 

@@ -1,0 +1,253 @@
+"""How far the predictions are off, on every measured table, beside simpler models.
+
+    python benchmarks/accuracy.py
+
+Writes ``benchmarks/results/accuracy.json`` and ``docs/accuracy.md``. Every model gets at most one scale and one
+constant per source and GPU, fitted alike: outside times contain launch gaps and small helper kernels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from accuracy_page import page
+from calibrate import chosen, fit_plain, given, streamed
+from record import ROOT, write_result
+from statistics_of import errors, scale_and_constant
+from tables import (
+    Cases,
+    aiconfigurator_matmuls,
+    benanza_convolutions,
+    benanza_streams,
+    deepbench_convolutions,
+    deepbench_matmuls,
+    neusight_convolutions,
+    neusight_matmuls,
+)
+
+from headroom.files import write_whole
+from headroom.predict.calibration import family_of, load_calibration, unit_of
+from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
+from headroom.predict.delta import estimate as delta_estimate
+from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
+
+OURS_GIVEN, OURS, WORST_ROWS = "Headroom, tile given", "Headroom, tile chosen", 5
+
+
+def roofline_us(case: Cases) -> np.ndarray:
+    """Arithmetic over peak, or compulsory bytes over DRAM bandwidth, whichever is longer."""
+    work = case.work
+    flops = 2 * work.batch * work.m * work.n * work.k
+    moved = work.a_bytes + work.b_bytes + work.c_bytes
+    return np.maximum(flops / (case.gpu.peak_tflops(case.dtype) * 1e6), moved / (case.gpu.dram_peak_gbs * 1e3))
+
+
+def wave_work(case: Cases) -> np.ndarray:
+    """``ceil(CTAs / SMs) * K * tile_m * tile_n``, with the kernel's tile or, where unknown, the chosen one."""
+    tiles = case.tiles or chosen(case, load_calibration().plain)[1]
+    ctas = np.ceil(case.work.m / tiles.m) * np.ceil(case.work.n / tiles.n) * case.work.batch
+    return np.ceil(ctas / case.gpu.sms) * case.work.k * tiles.m * tiles.n / 1e6
+
+
+def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
+    plain = load_calibration().plain
+    if case.tiles is not None:
+        yield OURS_GIVEN, given(case, plain).time_us
+    yield OURS, chosen(case, plain)[0].time_us
+    yield "wave model", wave_work(case)
+    yield "roofline", roofline_us(case)
+    c = case.conv
+    convs = ConvBatch.build(
+        n=c["n"], c=c["c"], h=c["h"], w=c["w"], k=c["k"], r=c["r"], s=c["s"], stride_h=c["stride"],
+        stride_w=c["stride"], pad_h=c["pad_h"], pad_w=c["pad_w"],
+    )  # fmt: skip
+    own = case.tiles
+    tiles = PAPER_TILES if own is None else TileBatch(own.m, own.n, np.where(own.n >= 128, 8.0, 4.0))
+    delta = delta_estimate(convs, case.gpu, case.dtype, tiles=tiles)
+    yield "DeLTA as published", delta.time_us
+    for rate in MISS_RATES:
+        yield f"prior model, miss rate {rate}", with_miss_rate(delta, rate).time_us
+
+
+def matmul_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
+    calibration = load_calibration()
+    constants = calibration.tensor if unit_of(case.gpu, case.dtype) == "tensor" else calibration.plain
+    yield OURS, chosen(case, constants)[0].time_us
+    yield "roofline", roofline_us(case)
+    yield "roofline / 0.8 + 3 us", roofline_us(case) / 0.8 + 3.0
+
+
+def judge(case: Cases, predicted_us: np.ndarray) -> dict[str, object]:
+    """Statistics with one scale and one constant, on all rows and fitted on half and judged on the other."""
+    fit = scale_and_constant(predicted_us, case.measured_us)
+    held = case.held_out
+    half = scale_and_constant(predicted_us[~held], case.measured_us[~held])
+    return {
+        "scale": round(fit.scale, 5),
+        "constant_us": round(fit.constant_us, 3),
+        "all": errors(fit.apply(predicted_us), case.measured_us).as_dict(),
+        "held_out": errors(half.apply(predicted_us[held]), case.measured_us[held]).as_dict(),
+        "unfitted": errors(predicted_us, case.measured_us).as_dict(),
+    }
+
+
+def compare(cases: list[Cases], models: Callable[[Cases], Iterator[tuple[str, np.ndarray]]]) -> list[dict[str, object]]:
+    answers = []
+    for case in cases:
+        entry: dict[str, object] = {"source": case.source, "gpu": case.gpu.id, "rows": len(case), "models": {}}
+        for name, predicted in models(case):
+            entry["models"][name] = judge(case, predicted)
+            if name in (OURS, OURS_GIVEN):
+                entry["worst"] = worst(case, predicted)
+        answers.append(entry)
+        ours = entry["models"].get(OURS_GIVEN, entry["models"][OURS])["all"]
+        print(f"{case.source:32} {case.gpu.id:16} mean {ours['mean_pct']:6.2f} % median {ours['median_pct']:6.2f} %")
+    return answers
+
+
+def worst(case: Cases, predicted_us: np.ndarray) -> list[dict[str, object]]:
+    """The rows furthest off, each with what is known about it."""
+    fit = scale_and_constant(predicted_us, case.measured_us)
+    fitted = fit.apply(predicted_us)
+    order = np.argsort(-np.abs(np.log(np.maximum(fitted, 1e-3) / case.measured_us)), kind="stable")[:WORST_ROWS]
+    return [
+        {
+            "row": case.labels[i],
+            "measured_us": round(float(case.measured_us[i]), 2),
+            "predicted_us": round(float(fitted[i]), 2),
+            "why": explanation(case, int(i), float(fit.scale * predicted_us[i])),
+        }
+        for i in order
+    ]
+
+
+def explanation(case: Cases, index: int, device_us: float) -> str:
+    """What sets a row apart, from the table itself."""
+    kernel = case.kernels[index] if case.kernels else ""
+    measured = case.measured_us[index]
+    if case.order.any() and device_us < 0.5 * measured:
+        return (
+            f"the kernel is a small part of the time; row at {100 * case.order[index]:.0f} % of the source's run, whose "
+            "overhead grows from start to end in every row alike, and a constant cannot follow"
+        )
+    if "3dconv" in kernel or "nhwc" in kernel:
+        return "the library transposed the tensors for this kernel, and the time contains that"
+    if case.source == "Benanza kernels" or case.order.any():
+        return f"kernel {kernel}" if kernel else "another kernel than the kind's usual one"
+    if case.work.m[index] < 128 or case.work.n[index] < 32:
+        return "a narrow product, for which the library has kernels outside the tile list"
+    return "another kernel than im2col may have run, or a tile that the model did not choose"
+
+
+def drift(cases: list[Cases]) -> list[dict[str, object]]:
+    """What remains when a source's drift over its run is taken out (a diagnosis, not the rule's figure)."""
+    answers = []
+    for case in cases:
+        predicted = given(case, load_calibration().plain).time_us
+        design = np.column_stack([predicted, np.ones(len(case)), case.order]) / case.measured_us[:, None]
+        weights = np.ones(len(case))
+        for _ in range(30):  # iteratively reweighted least squares: least absolute relative error
+            root = np.sqrt(weights)
+            solution = np.linalg.lstsq(design * root[:, None], root, rcond=None)[0]
+            weights = 1 / np.maximum(np.abs(design @ solution - 1), 1e-3)
+        fitted = design @ solution * case.measured_us
+        answers.append(
+            {
+                "gpu": case.gpu.id,
+                "start_us": round(float(solution[1]), 1),
+                "growth_us": round(float(solution[2]), 1),
+                "errors": errors(fitted, case.measured_us).as_dict(),
+            }
+        )
+    return answers
+
+
+def leave_one_gpu_out(cases: list[Cases]) -> list[dict[str, object]]:
+    """Shared constants fitted without a GPU, judged on it: do they transfer?"""
+    answers = []
+    for left in cases:
+        constants = fit_plain([case for case in cases if case is not left])
+        case = replace(left)
+        predicted = given(case, constants).time_us
+        answers.append({"gpu": left.gpu.id, **judge(left, predicted)})
+    return answers
+
+
+def stream_report(cases: list[Cases]) -> list[dict[str, object]]:
+    """Memory-bound kernels by kind, with one scale and constant per GPU for all kinds together."""
+    answers = []
+    for case in cases:
+        predicted = streamed(case, load_calibration().stream)
+        fit = scale_and_constant(predicted, case.measured_us)
+        names = np.array(case.kinds)
+        kinds = {
+            kind: errors(fit.apply(predicted)[names == kind], case.measured_us[names == kind]).as_dict()
+            for kind in sorted(set(case.kinds))
+        }
+        answers.append(
+            {"gpu": case.gpu.id, "scale": round(fit.scale, 4), "constant_us": round(fit.constant_us, 3), "kinds": kinds}
+        )
+    return answers
+
+
+def coverage(cases: list[Cases]) -> list[dict[str, object]]:
+    """Share of rows inside the error bars that the package would print, per source and GPU.
+
+    The source's constant is taken off; rows that consist of it mostly are left out, as in the calibration.
+    """
+    calibration = load_calibration()
+    answers = []
+    for case in cases:
+        unit = unit_of(case.gpu, case.dtype)
+        best = chosen(case, calibration.tensor if unit == "tensor" else calibration.plain)[0]
+        held = case.held_out
+        fit = scale_and_constant(best.time_us[~held], case.measured_us[~held])
+        core = fit.scale * best.time_us
+        usable = held & (core > max(0.0, fit.constant_us))
+        short = 2 * (best.launch_us + best.latency_us) >= best.time_us
+        bar = np.where(
+            short,
+            calibration.error_pct(case.kind, unit, case.gpu, "short"),
+            calibration.error_pct(case.kind, unit, case.gpu, "long"),
+        )
+        inside = 100 * np.abs(case.measured_us - core - fit.constant_us) <= bar * core
+        answers.append(
+            {
+                "source": case.source,
+                "gpu": case.gpu.id,
+                "family": family_of(case.gpu),
+                "rows": int(usable.sum()),
+                "inside_share": round(float(inside[usable].mean()), 3) if usable.any() else None,
+            }
+        )
+    return answers
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore", message="divide by zero")
+    neusight = neusight_convolutions()
+    convolutions = [
+        *neusight,
+        *deepbench_convolutions(),
+        *benanza_convolutions("IMPLICIT_GEMM"),
+        *benanza_convolutions("IMPLICIT_PRECOMP_GEMM"),
+    ]
+    products = [*aiconfigurator_matmuls(), *neusight_matmuls("linear"), *neusight_matmuls("bmm"), *deepbench_matmuls()]
+    result = {
+        "calibration_date": load_calibration().date,
+        "convolutions": compare(convolutions, convolution_models),
+        "matmuls": compare(products, matmul_models),
+        "drift": drift(neusight),
+        "leave_one_gpu_out": leave_one_gpu_out(neusight),
+        "streams": stream_report(benanza_streams()),
+        "coverage": coverage([*convolutions, *products]),
+    }
+    write_result("accuracy", result)
+    write_whole(ROOT / "docs" / "accuracy.md", page(result))
+
+
+if __name__ == "__main__":
+    main()
