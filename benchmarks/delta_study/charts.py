@@ -46,7 +46,8 @@ class Scale:
 
 def log_scale(values: Sequence[float], start: float, end: float) -> Scale:
     """Whole decades around ``values``."""
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    low = math.floor(math.log10(min(values)))
+    high = max(math.ceil(math.log10(max(values))), low + 1)
     return Scale(10.0**low, 10.0**high, start, end, True, tuple(10.0**p for p in range(low, high + 1)))
 
 

@@ -101,7 +101,8 @@ def times(
     """The SM with most CTAs under each constraint (eqs. 16-18); the largest is the layer's time."""
     flows = streams(tiles, moved, size, machine)
     fill = prologue(tiles, size, machine)
-    output = cut.loaded_m * cut.loaded_n * size
+    # The SM with most CTAs has whole rows of tiles, even where the grid's last row is cut short.
+    output = np.minimum(tiles.m, cut.gemm_m) * cut.loaded_n * size
     # Eq. 15. Its BW_DRAM lacks the / Num_SM of eqs. 11 and 14: all SMs write at once.
     write_rate = machine.dram_rate * (1.0 if reading.epilogue_shares_dram else machine.sms)
     write = output / write_rate
