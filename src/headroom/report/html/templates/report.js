@@ -86,12 +86,16 @@
   }
 
   // --- the layer table: sort and filter
+  // Laying out thousands of rows takes a browser a second; the first ones answer most questions.
+  const FIRST_ROWS = 250;
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   for (const holder of all("[data-table]")) {
     const body = holder.querySelector("tbody");
     const rows = [...body.rows];
     const heads = all("thead th", holder);
     const count = holder.querySelector(".count");
+    const more = holder.querySelector("[data-more]");
+    let shownRows = FIRST_ROWS;
     const field = (name) => holder.querySelector(`[data-filter="${name}"]`);
 
     const sort = (column, direction) => {
@@ -108,7 +112,9 @@
         const difference = numeric ? a.value - b.value : collator.compare(a.text, b.text);
         return sign * difference || a.order - b.order;
       });
-      body.append(...keyed.map((entry) => entry.row));
+      rows.splice(0, rows.length, ...keyed.map((entry) => entry.row));
+      filter();
+      body.append(...rows);
       heads.forEach((head, i) => head.setAttribute("aria-sort", i === column ? direction : "none"));
     };
     heads.forEach((head, column) => {
@@ -124,15 +130,26 @@
       const kind = field("kind").value;
       const limit = field("limit").value;
       let left = 0;
+      let beyond = 0;
       for (const row of rows) {
         const data = row.dataset;
         const keep = (!kind || data.kind === kind) && (!limit || data.limit === limit) && words.every((w) => data.search.includes(w));
         row.hidden = !keep;
         if (keep) left += 1;
+        const late = keep && left > shownRows;
+        row.classList.toggle("beyond", late);
+        if (late) beyond += 1;
       }
+      more.hidden = beyond === 0;
+      more.textContent = `Show ${beyond} more`;
       count.textContent = `${left} of ${rows.length} configurations`;
     };
     for (const control of all("[data-filter]", holder)) control.addEventListener("input", filter);
+    more.addEventListener("click", () => {
+      shownRows = Infinity;
+      filter();
+    });
+    filter();
     holder.querySelector("[data-reset]").addEventListener("click", () => {
       for (const control of all("[data-filter]", holder)) control.value = "";
       filter();
