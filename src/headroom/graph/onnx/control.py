@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 _UNROLLED_NODES = 10_000
 
 
+#: Bytes that the copies of a loop's body may take.
+_UNROLLED_BYTES = 16 << 20
+
+
 @dataclass(frozen=True)
 class Site:
     """A node with a body, where it stands in the walk."""
@@ -30,6 +36,12 @@ class Site:
     call: Call
     depth: int
     module: str
+    fresh_prefix: Callable[[onnx.NodeProto], str]
+
+    @cached_property
+    def prefix(self) -> str:
+        """Stands before every name that writing the node out needs; no other node has it."""
+        return self.fresh_prefix(self.node)
 
     def run(self, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> None:
         self.walk.add_constants(constants)
@@ -37,7 +49,7 @@ class Site:
 
     def constant(self, name: str, number: int | bool | list[int]) -> str:
         """A constant of ours under the node's name."""
-        full = f"{self.call.name}/{name}"
+        full = f"{self.prefix}{name}"
         self.walk.set_data(full, np.array(number))
         return full
 
@@ -48,11 +60,11 @@ def take_branch(site: Site) -> bool:
     branches = (site.call.attribute("then_branch"), site.call.attribute("else_branch"))
     if condition is not None and condition.data is not None:
         chosen = branches[0] if bool(condition.data.ravel()[:1].any()) else branches[1]
-        site.run(*branch_body(chosen, site.node, f"{site.call.name}/"))
+        site.run(*branch_body(chosen, site.node, site.prefix))
         return True
     tried = []
     for label, branch in zip(("then", "else"), branches, strict=True):
-        tried.append(_attempt(site, *branch_body(branch, site.node, f"{site.call.name}/{label}/")))
+        tried.append(_attempt(site, *branch_body(branch, site.node, f"{site.prefix}{label}/")))
     layers, results = max(tried, key=lambda attempt: sum(layer.macs for layer in attempt[0]))
     _as_unknown(site, layers, results, "which branch it takes is only known at run time", 1)
     return True
@@ -67,12 +79,18 @@ def run_loop(site: Site) -> bool:
     if condition is not None and condition.data is not None and not condition.data.ravel()[:1].any():
         turns = 0
     carried = list(site.node.input[2:])
-    limit = _UNROLLED_NODES // max(1, len(body.node))
+    limit = _longest(body)
     known = turns is not None and starts and turns <= limit and _keeps_going(body)
     state, stacked = _turns(site, body, carried, turns if known and turns is not None else 1, known)
     if known:
         _bind(site, state, stacked, axes=[0] * len(stacked))
     return True
+
+
+def _longest(body: onnx.GraphProto) -> int:
+    """Turns of a body that may be written out: its nodes, and the copies of its constants, stay few."""
+    nodes, size = len(body.node) + len(body.input), int(body.ByteSize())
+    return min(_UNROLLED_NODES // max(nodes, 1), _UNROLLED_BYTES // max(size, 1))
 
 
 def _keeps_going(body: onnx.GraphProto) -> bool:
@@ -95,7 +113,7 @@ def _turns(
         bound = {body.input[0].name: site.constant(f"turn{turn}", turn)}
         bound[body.input[1].name] = site.constant("go", True)
         bound.update(zip((v.name for v in body.input[2:]), state, strict=False))
-        nodes, constants, results = loop_body(body, bound, f"{site.call.name}/{turn}/")
+        nodes, constants, results = loop_body(body, bound, f"{site.prefix}{turn}/")
         if not known:
             layers, _ = _attempt(site, nodes, constants)
             named = dict(zip(site.node.output, results[1:], strict=False))
@@ -119,7 +137,7 @@ def run_scan(site: Site) -> bool:
     axes = list(site.call.attribute("scan_input_axes", [0] * count))
     shape = site.walk.values[sequences[0]].shape
     turns = shape[axes[0]]
-    if turns * (len(body.node) + count) > _UNROLLED_NODES:
+    if turns > _longest(body):
         return _long_scan(site, body, initial, sequences, axes, turns)
     state = initial
     stacked: list[list[str]] = [[] for _ in body.output[len(initial) :]]
@@ -136,11 +154,11 @@ def _scan_turn(
 ) -> tuple[list[str], list[str]]:
     nodes, bound = [], dict(zip((v.name for v in body.input), state, strict=False))
     for value, sequence, axis in zip(body.input[len(state) :], sequences, axes, strict=True):
-        piece = f"{site.call.name}/{turn}/slice/{value.name}"
+        piece = f"{site.prefix}{turn}/slice/{value.name}"
         index = site.constant(f"turn{turn}", turn)
         nodes.append(onnx.helper.make_node("Gather", [sequence, index], [piece], axis=axis))
         bound[value.name] = piece
-    inner, constants, results = loop_body(body, bound, f"{site.call.name}/{turn}/")
+    inner, constants, results = loop_body(body, bound, f"{site.prefix}{turn}/")
     site.run([*nodes, *inner], constants)
     return results[: len(state)], results[len(state) :]
 
@@ -205,7 +223,7 @@ def _bind(site: Site, state: list[str], stacked: list[list[str]], axes: list[int
     for name, pieces, axis in zip(outer[len(state) :], stacked, axes, strict=False):
         if not name or not pieces:
             continue
-        lifted = [f"{piece}/lifted" for piece in pieces]
+        lifted = [f"{piece}/lifted{axis}" for piece in pieces]
         for piece, target in zip(pieces, lifted, strict=True):
             shape = list(site.walk.values[piece].shape)
             position = axis if axis >= 0 else len(shape) + 1 + axis

@@ -50,17 +50,24 @@ def shape_of(call: Call) -> Array:
     return np.array(shape[start : None if end is None else int(end)], dtype=np.int64)
 
 
+def _broadcasts(data: list[Array]) -> bool:
+    """Whether what the operands broadcast to is small: two vectors can make a huge matrix."""
+    return math.prod(np.broadcast_shapes(*(array.shape for array in data))) <= TRACKED_VALUES
+
+
 def _numpy(function: Callable[..., Any]) -> Evaluate:
-    return lambda call, data: np.asarray(function(*data))
+    return lambda call, data: np.asarray(function(*data)) if _broadcasts(data) else None
 
 
 def _same_type(function: Callable[..., Any]) -> Evaluate:
     """ONNX keeps the operand's type where numpy would widen it."""
-    return lambda call, data: np.asarray(function(*data)).astype(data[0].dtype)
+    return lambda call, data: np.asarray(function(*data)).astype(data[0].dtype) if _broadcasts(data) else None
 
 
 def _divide(call: Call, data: list[Array]) -> Array | None:
     left, right = data
+    if not _broadcasts(data):
+        return None
     if left.dtype.kind in "iu":
         # Integer division truncates towards zero in ONNX and floors in numpy.
         if not right.all():
@@ -144,7 +151,9 @@ def _tile(call: Call, data: list[Array]) -> Array | None:
     return np.tile(data[0], repeats) if data[0].size * math.prod(repeats) <= TRACKED_VALUES else None
 
 
-def _clip(call: Call, data: list[Array]) -> Array:
+def _clip(call: Call, data: list[Array]) -> Array | None:
+    if not _broadcasts(data):
+        return None
     low = data[1] if call.has(1) else call.attribute("min")
     high = data[-1] if call.has(2) else call.attribute("max")
     return np.clip(data[0], low, high).astype(data[0].dtype)
@@ -183,13 +192,34 @@ def _transpose(call: Call, data: list[Array]) -> Array:
 
 
 def _variadic(function: Callable[..., Any]) -> Evaluate:
-    def evaluate(call: Call, data: list[Array]) -> Array:
+    def evaluate(call: Call, data: list[Array]) -> Array | None:
+        if not _broadcasts(data):
+            return None
         result = data[0]
         for other in data[1:]:
             result = function(result, other)
         return np.asarray(result)
 
     return evaluate
+
+
+def _modulo(call: Call, data: list[Array]) -> Array | None:
+    function = np.fmod if call.attribute("fmod", 0) else np.mod
+    return np.asarray(function(*data)) if _broadcasts(data) else None
+
+
+def _concat(call: Call, data: list[Array]) -> Array | None:
+    if sum(array.size for array in data) > TRACKED_VALUES:
+        return None
+    return np.concatenate(data, int(call.attribute("axis", 1)))
+
+
+def _gather(call: Call, data: list[Array]) -> Array | None:
+    source, indices = data
+    axis = int(call.attribute("axis", 0))
+    if source.size // max(source.shape[axis], 1) * indices.size > TRACKED_VALUES:
+        return None
+    return np.take(source, indices, axis)
 
 
 def _unsqueeze(call: Call, data: list[Array]) -> Array:
@@ -204,7 +234,7 @@ _EVALUATE: dict[str, Evaluate] = {
     "CastLike": lambda call, data: data[0].astype(data[1].dtype),
     "Ceil": _numpy(np.ceil),
     "Clip": _clip,
-    "Concat": lambda call, data: np.concatenate(data, int(call.attribute("axis", 1))),
+    "Concat": _concat,
     "ConstantOfShape": _constant_of_shape,
     "CumSum": lambda call, data: np.cumsum(data[0], int(data[1].ravel()[0])).astype(data[0].dtype),
     "Div": _divide,
@@ -212,7 +242,7 @@ _EVALUATE: dict[str, Evaluate] = {
     "Expand": _expand,
     "Flatten": lambda call, data: data[0].reshape(math.prod(data[0].shape[: int(call.attribute("axis", 1))]), -1),
     "Floor": _numpy(np.floor),
-    "Gather": lambda call, data: np.take(data[0], data[1], int(call.attribute("axis", 0))),
+    "Gather": _gather,
     "GatherElements": _take_along,
     "Greater": _numpy(np.greater),
     "GreaterOrEqual": _numpy(np.greater_equal),
@@ -221,7 +251,7 @@ _EVALUATE: dict[str, Evaluate] = {
     "LessOrEqual": _numpy(np.less_equal),
     "Max": _variadic(np.maximum),
     "Min": _variadic(np.minimum),
-    "Mod": lambda call, data: (np.fmod if call.attribute("fmod", 0) else np.mod)(*data),
+    "Mod": _modulo,
     "Mul": _same_type(np.multiply),
     "Neg": _numpy(np.negative),
     "Not": _numpy(np.logical_not),

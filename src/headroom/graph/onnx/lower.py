@@ -38,7 +38,7 @@ def _einsum(site: Site) -> bool:
         rest = [entry for entry in pool if entry is not left and entry is not right]
         needed = set(result).union(*(term for _, term in rest))
         kept = "".join(dict.fromkeys(c for c in left[1] + right[1] if c in needed)) if rest else result
-        name = f"{site.call.name}/product{len(nodes)}" if rest else site.node.output[0]
+        name = f"{site.prefix}product{len(nodes)}" if rest else site.node.output[0]
         text = ",".join(_spelt(term, letters) for term in (left[1], right[1])) + "->" + _spelt(kept, letters)
         nodes.append(
             onnx.helper.make_node(
@@ -78,12 +78,12 @@ def _packed_attention(site: Site) -> bool:
     name, widths = site.call.name, site.call.attribute("qkv_hidden_sizes")
     columns = site.call.shape(1)[-1]
     sizes = [int(width) for width in widths] if widths else [columns // 3] * 3
-    nodes = [onnx.helper.make_node("MatMul", [source, weight], [f"{name}/qkv"], name=f"{name}/projection")]
-    packed = f"{name}/qkv"
+    nodes = [onnx.helper.make_node("MatMul", [source, weight], [f"{site.prefix}qkv"], name=f"{name}/projection")]
+    packed = f"{site.prefix}qkv"
     if bias:
-        nodes.append(onnx.helper.make_node("Add", [packed, bias], [f"{name}/biased"], name=f"{name}/bias"))
-        packed = f"{name}/biased"
-    parts = [f"{name}/{part}" for part in ("query", "key", "value")]
+        nodes.append(onnx.helper.make_node("Add", [packed, bias], [f"{site.prefix}biased"], name=f"{name}/bias"))
+        packed = f"{site.prefix}biased"
+    parts = [f"{site.prefix}{part}" for part in ("query", "key", "value")]
     nodes.append(_split(site, packed, parts, sizes))
     attention = onnx.helper.make_node(
         "MultiHeadAttention",

@@ -91,11 +91,17 @@ class Walk:
     def __post_init__(self) -> None:
         opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in self.model.opset_import}
         graph = self.model.graph
-        declared = {info.name: info.type for info in (*graph.value_info, *graph.output)}
+        declared = {
+            info.name: info.type
+            for info in (*graph.value_info, *graph.output)
+            if info.type.tensor_type.HasField("shape")
+        }
         self._inference = ShapeInference(opsets, declared)
         self._functions = {function_key(f.domain, f.name, f.overload): f for f in self.model.functions}
         self._names: dict[str, int] = {}
         self._nodes_left = limits.NODES
+        self._bytes_left = limits.SKELETON_BYTES
+        self._bodies = 0
 
     def run(self) -> Walked:
         """Walk through the whole graph.
@@ -142,18 +148,33 @@ class Walk:
                     f"node {label(node)} expands into too much (over {limits.NODES} nodes or {_DEPTH} levels); "
                     "export the model with its functions and loops simplified"
                 )
+            if depth:
+                self._spend(node)
             self._visit(node, depth, module)
+
+    def _spend(self, node: onnx.NodeProto) -> None:
+        """Bodies are copied each time they are put in place: a small file could ask for endless memory."""
+        self._bytes_left -= node.ByteSize()
+        if self._bytes_left < 0:
+            raise ModelError(
+                f"node {label(node)} is repeated until the model is larger than {limits.SKELETON_BYTES} bytes; "
+                "export the model with its functions and loops simplified"
+            )
+
+    def _prefix(self, node: onnx.NodeProto) -> str:
+        """A prefix for the names inside a body that no other body gets."""
+        self._bodies += 1
+        return f"{node.name or node.op_type}.{self._bodies}/"
 
     def _visit(self, node: onnx.NodeProto, depth: int, module: str) -> None:
         domain = "" if node.domain == "ai.onnx" else node.domain
         function = self._functions.get(function_key(domain, node.op_type, node.overload))
         here = module_of(node) or module
         if function is not None:
-            prefix = f"{node.name or node.output[0]}/"
-            self.walk(function_body(function, node, prefix), depth + 1, here)
+            self.walk(function_body(function, node, self._prefix(node)), depth + 1, here)
             return
         call = self._call(node, domain)
-        if lowered(Site(self, node, call, depth, here)):
+        if lowered(Site(self, node, call, depth, here, self._prefix)):
             return
         if not self._fold(node, call):
             self._add_layer(node, call, here)
@@ -248,7 +269,9 @@ class Walk:
                     "written into it; export the model with that dimension symbolic, or keep the exported size"
                 )
             if before != after:
-                self.notes.append(f"the file contradicts itself: node {label(node)} makes {after} elements out of {before}")
+                self.notes.append(
+                    f"the file contradicts itself: node {label(node)} makes {after} elements out of {before}"
+                )
         return forms
 
     def _add_layer(self, node: onnx.NodeProto, call: Call, module: str) -> None:
@@ -300,18 +323,21 @@ def _stored(call: Call | None) -> TensorSpec | None:
 
 
 def _operands(call: Call) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """What the layer reads, each tensor once: tensors made at run time, and weights. Settings are neither."""
+    """What the layer reads: tensors made at run time, each once, and weights. Settings are neither.
+
+    Exporters store equal weights once, so a weight may stand for two vectors that a kernel reads.
+    """
     settings = SETTINGS.get(key_of(call.domain, call.operator), ())
     inputs: dict[str, TensorSpec] = {}
-    weights: dict[str, TensorSpec] = {}
+    weights: list[TensorSpec] = []
     for position, value in enumerate(call.inputs):
         if value is None or position in settings:
             continue
         if value.constant:
-            weights.setdefault(value.weight.name, value.weight)
+            weights.append(value.weight)
         else:
             inputs.setdefault(value.name, value.spec)
-    return tuple(inputs.values()), tuple(weights.values())
+    return tuple(inputs.values()), tuple(weights)
 
 
 def _sentence(error: Exception) -> str:
