@@ -1,8 +1,8 @@
 """The published JSON schema, and reading answers that follow it.
 
 The checker understands the words that our own schema uses (``type``, ``required``, ``properties``, ``items``,
-``enum``, ``const``, ``minimum``, ``maximum``, ``$ref``), so that the schema is the one place that says what
-an answer holds, and reading one needs no further package.
+``minItems``, ``maxItems``, ``enum``, ``const``, ``minimum``, ``maximum``, ``$ref``), so that the schema is the
+one place that says what an answer holds, and reading one needs no further package.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def _inside(value: object, rule: dict[str, Any], where: str) -> str | None:
             if found:
                 return found
     elif isinstance(value, list) and "items" in rule:
+        if not rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", len(value)):
+            return f"{where} has {len(value)} entries, expected {rule.get('minItems', 0)}"
         for position, item in enumerate(value):
             found = _complaint(item, rule["items"], f"{where}[{position}]")
             if found:
@@ -122,6 +124,8 @@ def _is_any(value: object, types: str | list[str]) -> bool:
     names = [types] if isinstance(types, str) else types
     if isinstance(value, bool):
         return "boolean" in names
+    if isinstance(value, float) and value.is_integer() and "integer" in names:
+        return True  # 1.0 is an integer to JSON schema
     return any(isinstance(value, _TYPES[name]) for name in names)
 
 
