@@ -69,9 +69,10 @@ def test_a_gpu_without_a_sheet_is_named() -> None:
     )
 
 
-def test_an_l40_is_not_an_l40s() -> None:
+@pytest.mark.parametrize("name", ["NVIDIA L40", "NVIDIA H20", "Orin", "h200 sxm"])
+def test_a_name_that_only_resembles_ours_is_not_taken_for_it(name: str) -> None:
     with pytest.raises(GpuError, match="no sheet"):
-        detect_gpu(nvml=FakeNvml(["NVIDIA L40"]))
+        detect_gpu(nvml=FakeNvml([name]))
 
 
 def test_a_machine_without_gpu_is_told_so() -> None:

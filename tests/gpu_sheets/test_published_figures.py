@@ -11,7 +11,7 @@ from statistics import median
 
 import pytest
 
-from headroom.gpu.rules import TYPICAL_LAUNCH_US
+from headroom.gpu.rules import DRAM_BEHAVIOUR, TYPICAL_LAUNCH_US
 from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
@@ -124,6 +124,35 @@ def test_latencies_are_those_of_the_pointer_chase(shared_data: Path, gpu: str, m
     for level, low_kb, high_kb in ((spec.l1, 0, 64), (spec.l2, 600, 5000), (spec.dram, 1e6, 3e6)):
         clocks = median(cycles for kilobytes, cycles in curve if low_kb < kilobytes < high_kb)
         assert level.latency_ns == pytest.approx(clocks / mhz * 1e3, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("family", "measured", "mhz"),
+    [
+        (("Volta", "HBM2"), "v100", 1380),
+        (("Ampere", "HBM2"), "a100_80", 1410),
+        (("Ampere", "GDDR6"), "a40", 1740),
+        (("Ada", "GDDR6"), "l40", 2490),
+        (("", "HBM3"), "gh200", 1980),
+    ],
+)
+def test_the_way_beyond_l2_is_that_of_the_boards_the_rule_names(
+    shared_data: Path, family: tuple[str, str], measured: str, mhz: float
+) -> None:
+    curve = list(microbenchmarks(shared_data, "gpu-latency", measured, "latency"))
+    l2, dram = (median(ns for kb, ns in curve if low < kb < high) for low, high in ((600, 5000), (1e6, 3e6)))
+    assert DRAM_BEHAVIOUR[family].leg_ns == pytest.approx((dram - l2) / mhz * 1e3, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("family", "measured", "peak_gbs"),
+    [(("Volta", "HBM2"), "v100", 898), (("Ampere", "GDDR6"), "a40", 696), (("Ada", "GDDR6"), "l40", 864)],
+)
+def test_the_share_of_dram_peak_is_that_of_the_boards_the_rule_names(
+    shared_data: Path, family: tuple[str, str], measured: str, peak_gbs: float
+) -> None:
+    best_gbs = max(gbs for _, gbs in microbenchmarks(shared_data, "gpu-stream", measured, "read_bw"))
+    assert DRAM_BEHAVIOUR[family].share == pytest.approx(best_gbs / peak_gbs, rel=0.01)
 
 
 def test_l40s_l2_is_the_whole_96_mb_because_its_die_hits_there(shared_data: Path) -> None:

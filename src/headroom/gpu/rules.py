@@ -27,13 +27,13 @@ class DramBehaviour:
     fitted_on: str
 
 
-#: By (architecture, memory type), then by memory type alone for architectures nobody measured.
+#: How DRAM behaves by (architecture, memory type), then by memory type alone for architectures nobody measured.
 #: V100: RRZE gpu-benches 867 of 898 GB/s, 434 - 212 cycles at 1380 MHz. P100: DeLTA Table I 550 of 732. TITAN Xp:
 #: DeLTA 450 of 547.6. K80, M60, P4: Jia et al. 2019 Table 3.1 (191/240, 127/160, 162/192). Turing: Habitat's
 #: RTX 2070 383/448, RTX 2080 Ti 524/616. A100: gpu-benches 1372 of 1555, 552 - 206 cycles at 1410 MHz. A40: 680 of
 #: 696, 556 - 250 cycles at 1740 MHz. L40: 845 of 864, 625 - 274 at 2490 MHz. Hopper: H100 PCIe 1988 of 2039, H200
 #: 3888 of 4800, GH200 689 - 281 cycles at 1980 MHz. B200: markdewing/AI_kernels, 860 - 295 cycles at 1965 MHz.
-_DRAM: Mapping[tuple[str, str], DramBehaviour] = {
+DRAM_BEHAVIOUR: Mapping[tuple[str, str], DramBehaviour] = {
     ("", "GDDR5"): DramBehaviour(0.80, 176, "bandwidth K80, M60 and P4, latency A40"),
     ("", "GDDR5X"): DramBehaviour(0.82, 176, "bandwidth TITAN Xp, latency A40"),
     ("", "GDDR6"): DramBehaviour(0.853, 176, "bandwidth RTX 2070 and RTX 2080 Ti, latency A40"),
@@ -53,7 +53,7 @@ _DRAM: Mapping[tuple[str, str], DramBehaviour] = {
     ("Blackwell", "HBM3e"): DramBehaviour(0.81, 288, "bandwidth H200, latency B200"),
 }
 #: Memory types that a sheet may name.
-MEMORY_TYPES = tuple(sorted({memory for _, memory in _DRAM}))
+MEMORY_TYPES = tuple(sorted({memory for _, memory in DRAM_BEHAVIOUR}))
 
 #: Back-to-back launches of a kernel that touches 64 kB: A100 2.6, A40 2.0, H200 2.4, L40 1.6 us (RRZE gpu-benches,
 #: small kernels without graphs). It is the driver's and the front end's time, so it hardly depends on the GPU.
@@ -79,8 +79,8 @@ class Facts:
 
     @property
     def dram(self) -> DramBehaviour | None:
-        by_family = _DRAM.get((self.architecture.name, self.memory_type))
-        return by_family or _DRAM.get(("", self.memory_type))
+        by_family = DRAM_BEHAVIOUR.get((self.architecture.name, self.memory_type))
+        return by_family or DRAM_BEHAVIOUR.get(("", self.memory_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +123,13 @@ def _dram_source(facts: Facts) -> str:
 RULES: tuple[Rule, ...] = (
     Rule(
         "l1_bandwidth_gbs",
-        "L1 delivers a fixed number of bytes per clock per SM within an architecture",
+        "the load path of every SM of an architecture is as wide: bytes per clock per SM stay",
         _per_clock("l1", "bytes_per_clock"),
         _group_source("l1"),
     ),
     Rule(
         "shared_bandwidth_gbs",
-        "shared memory delivers a fixed number of bytes per clock per SM within an architecture",
+        "the banks of every SM of an architecture are as wide: bytes per clock per SM stay",
         _per_clock("shared", "bytes_per_clock"),
         _group_source("shared"),
     ),
@@ -139,11 +139,21 @@ RULES: tuple[Rule, ...] = (
         _per_clock("l2", "bytes_per_clock_per_sm"),
         _group_source("l2"),
     ),
-    Rule("l1_latency_ns", "an L1 hit takes the architecture's clocks", _cycles("l1"), _group_source("l1")),
-    Rule("l2_latency_ns", "an L2 hit takes the architecture's clocks", _cycles("l2"), _group_source("l2")),
+    Rule(
+        "l1_latency_ns",
+        "the pipeline to L1 is as deep on every SM of an architecture: clocks stay",
+        _cycles("l1"),
+        _group_source("l1"),
+    ),
+    Rule(
+        "l2_latency_ns",
+        "the way to L2 takes about as many clocks on every GPU of an architecture",
+        _cycles("l2"),
+        _group_source("l2"),
+    ),
     Rule(
         "shared_latency_ns",
-        "a shared-memory load takes the architecture's clocks",
+        "the pipeline to shared memory is as deep on every SM of an architecture: clocks stay",
         _cycles("shared"),
         _group_source("shared"),
     ),
@@ -161,7 +171,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "launch_us",
-        "back-to-back launches take about the same time on every GPU",
+        "back-to-back launches are bounded by driver and front end, so take about the same time on every GPU",
         lambda _: TYPICAL_LAUNCH_US,
         lambda _: "mean of A100, A40, H200 and L40 (RRZE gpu-benches, small kernels in one stream)",
     ),

@@ -52,9 +52,10 @@ def load_gpu(name: str | Path) -> GpuSpec:
 def gpu_of_driver(driver_name: str) -> GpuSpec | None:
     """The bundled sheet of the GPU that NVIDIA's driver calls ``driver_name``; None if there is none.
 
-    Unlike a user, the driver writes names in full, so that no prefix is tried: an L40 is not an L40S.
+    Unlike a user, the driver writes names in full, so that no prefix is tried: an L40 is not an L40S. Nor are
+    aliases: every Orin calls itself "Orin".
     """
-    sheet_id = _spoken_names().get(names.normalise(driver_name))
+    sheet_id = _names_in("driver_names").get(names.normalise(driver_name))
     return _load_bundled(sheet_id) if sheet_id else None
 
 
@@ -81,12 +82,13 @@ def _load_bundled(sheet_id: str) -> GpuSpec:
 @functools.cache
 def _spoken_names() -> Mapping[str, str]:
     """Driver names and aliases of every bundled sheet, normalised, to ids."""
-    spoken = {}
-    for sheet_id in _IDS:
-        lists = _bundled_file(sheet_id).lists
-        for name in (*lists.get("driver_names", ()), *lists.get("aliases", ())):
-            spoken[names.normalise(name)] = sheet_id
-    return spoken
+    return {**_names_in("aliases"), **_names_in("driver_names")}
+
+
+def _names_in(field: str) -> dict[str, str]:
+    """The names in one list of every bundled sheet, normalised, to ids."""
+    listed = ((name, sheet_id) for sheet_id in _IDS for name in _bundled_file(sheet_id).lists.get(field, ()))
+    return {names.normalise(name): sheet_id for name, sheet_id in listed}
 
 
 def _assemble(sheet: SheetFile, sheet_id: str) -> GpuSpec:
