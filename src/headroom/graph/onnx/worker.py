@@ -52,6 +52,7 @@ _PIPE_BYTES = 1 << 16
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    _warm_up()
     # What the imports left is never collected: looking at it would make each fork copy it.
     gc.collect()
     gc.freeze()
@@ -67,6 +68,18 @@ def main() -> None:
         answers.flush()
         if not hasattr(os, "fork"):
             return
+
+
+def _warm_up() -> None:
+    """Read a model of our own, so that what is loaded or built on first use is there before any fork."""
+    model = onnx.ModelProto(ir_version=onnx.IR_VERSION)
+    model.opset_import.add(version=onnx.defs.onnx_opset_version())
+    tensor = model.graph.input.add(name="x").type.tensor_type
+    tensor.elem_type = onnx.TensorProto.FLOAT
+    tensor.shape.dim.add(dim_value=1)
+    model.graph.node.add(op_type="Relu", input=["x"], output=["y"])
+    model.graph.output.add(name="y")
+    json.dumps(_understand(model, name="", batch=None, dims={}))
 
 
 def _read_in_fork(request: Request) -> tuple[str, bytes]:
@@ -198,8 +211,13 @@ def _read(request: Request, seal: Callable[[], None]) -> Any:
     model = onnx.ModelProto()
     model.ParseFromString(skeleton)
     del skeleton
+    return _understand(model, request["name"], request["batch"], request["dims"])
+
+
+def _understand(model: onnx.ModelProto, name: str, batch: int | None, dims: dict[str, int]) -> Any:
+    """The graph in a parsed model, as JSON values."""
     check_model(model)
-    graph = build_graph(model, name=request["name"], batch=request["batch"], dims=request["dims"])
+    graph = build_graph(model, name=name, batch=batch, dims=dims)
     check_graph(graph)
     return graph_to_json(graph)
 
