@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
-from onnx_models import model, node
 
 from headroom.errors import ModelError
 from headroom.graph.kinds import LayerKind
@@ -33,6 +32,7 @@ from headroom.graph.work import (
     Softmax,
     Unknown,
 )
+from onnx_models import model, node
 
 
 def layers(*arguments: Any, **options: Any) -> tuple[Layer, ...]:

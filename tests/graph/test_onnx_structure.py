@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_models import export, model, node
 
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.onnx.read import build_graph
 from headroom.graph.work import Matmul, Unknown
+from onnx_models import export, model, node
 
 
 def read(*arguments: Any, batch: int | None = None, dims: Any = None, **options: Any) -> Graph:
@@ -94,9 +94,7 @@ def _block() -> Any:
     del nodes[1].attribute[:]
     reference = nodes[1].attribute.add()
     reference.name, reference.ref_attr_name, reference.type = "alpha", "slope", 1
-    return helper.make_function(
-        "local", "Block", ["a", "w"], ["b"], nodes, [helper.make_opsetid("", 21)], ["slope"]
-    )
+    return helper.make_function("local", "Block", ["a", "w"], ["b"], nodes, [helper.make_opsetid("", 21)], ["slope"])
 
 
 def test_local_functions_stand_where_they_are_called() -> None:

@@ -19,6 +19,7 @@ from headroom.graph.onnx.axes import BatchAxis, Shape, carried_through, changed_
 from headroom.graph.onnx.call import Call, Value
 from headroom.graph.onnx.operators import DESCRIBE
 from headroom.graph.onnx.operators.registry import key_of
+from headroom.graph.onnx.shapes import label
 from headroom.graph.onnx.walk import KEEP_ORDER, Forms, Walked
 
 #: Operators whose output size is written down in a constant, dimension by dimension.
@@ -86,24 +87,31 @@ class Rebatch:
         return replace(value, spec=replace(value.spec, shape=shape), data=None, stored=value.weight)
 
     def _reordered(self, node: onnx.NodeProto, source: Value, forms: Forms | None) -> Forms | None:
-        """A reshape: the batch keeps its stride. What inference says is kept where it agrees."""
+        """A reshape: the batch keeps its stride.
+
+        A dimension that was the batch itself is it again, whatever a -1 elsewhere in the target says now;
+        otherwise what inference says is kept where it agrees, and corrected where not.
+        """
         name = node.output[0]
-        before, axis = self._before[name], self._axes[source.name]
-        stride = axis.stride(source.shape)
-        if forms is not None and forms[0] is not None:
-            shape = forms[0][0]
-            moved = changed_dims(before.shape, shape) if len(shape) == len(before.shape) else []
-            if len(moved) == 1 and holds(shape, moved[0], stride, self._batch):
-                return forms
-        place = carried_through(self._before[source.name].shape, axis, before.shape, self._reference)
-        shape_now = None if place is None else self._scaled(before.shape, place.dim)
-        if shape_now is None:
+        before, axis = self._before[name].shape, self._axes[source.name]
+        place = carried_through(self._before[source.name].shape, axis, before, self._reference)
+        merged = place is None or before[place.dim] != self._reference
+        if merged and self._keeps_stride(before, axis.stride(source.shape), forms):
+            return forms
+        shape = None if place is None else self._scaled(before, place.dim)
+        if shape is None:
             raise ModelError(
-                f"node {node.name or name!r} ({node.op_type}) mixes the batch of {self._reference} with other "
+                f"node {label(node)} mixes the batch of {self._reference} with other "
                 f"dimensions, so --batch {self._batch} cannot be carried through it; export the model with a "
                 "symbolic batch"
             )
-        return ((shape_now, source.spec.element),)
+        return ((shape, source.spec.element),)
+
+    def _keeps_stride(self, before: Shape, stride: int, forms: Forms | None) -> bool:
+        """Whether an inferred result differs in the one dimension that can hold the batch."""
+        shape = forms[0][0] if forms and forms[0] is not None else ()
+        moved = changed_dims(before, shape) if len(shape) == len(before) else []
+        return len(moved) == 1 and holds(shape, moved[0], stride, self._batch)
 
     def _sized(self, node: onnx.NodeProto, source: Value, forms: Forms | None) -> Forms | None:
         """A target size: the batch's dimension keeps the share that it had of the source's."""

@@ -1,0 +1,183 @@
+"""Carrying a model over to another batch: constants that say the old one are corrected, or it is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto
+
+from headroom.errors import ModelError
+from headroom.graph.graph import Graph
+from headroom.graph.onnx.axes import BatchAxis, carried_through
+from headroom.graph.onnx.read import build_graph
+from onnx_models import model, node
+
+
+def read(nodes: Any, inputs: Any, outputs: str = "y", *, batch: int = 6, **options: Any) -> Graph:
+    arrays = {name: np.asarray(value) for name, value in options.pop("constants", {}).items()}
+    return build_graph(model(nodes, inputs, outputs, constants=arrays, **options), name="test", batch=batch)
+
+
+def reshaped(source: list[int], target: list[int], batch: int = 6) -> tuple[int, ...]:
+    graph = read([node("Reshape", "x shape")], {"x": source}, constants={"shape": target}, batch=batch)
+    return graph.outputs[0].shape
+
+
+# -- reshapes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "result"),
+    [
+        ([1, 512, 7, 7], [1, 25088], (6, 25088)),
+        ([1, 512, 7, 7], [1, -1], (6, 25088)),
+        ([1, 512, 7, 7], [-1, 25088], (6, 25088)),
+        ([1, 512, 7, 7], [0, -1], (6, 25088)),
+        ([1, 112, 56, 56], [1, 4, 28, 56, 56], (6, 4, 28, 56, 56)),
+        ([1, 128, 768], [1, 128, -1, 64], (6, 128, 12, 64)),
+        ([1, 12, 128, 64], [-1, 128, 64], (72, 128, 64)),
+        ([1, 12, 128, 64], [12, 128, 64], (72, 128, 64)),
+        ([1, 196, 768], [196, 768], (1176, 768)),
+        ([4, 3, 8], [12, 8], (18, 8)),
+        ([4, 3, 8], [4, 24], (6, 24)),
+        ([4, 3, 8], [2, 2, 24], None),
+    ],
+)
+def test_a_batch_frozen_in_a_reshape_is_rescaled(
+    source: list[int], target: list[int], result: tuple[int, ...] | None
+) -> None:
+    if result is None:
+        with pytest.raises(ModelError, match=r"'reshape_y' \(Reshape\) mixes the batch of 4 with other dimensions"):
+            reshaped(source, target)
+    else:
+        assert reshaped(source, target) == result
+
+
+def test_a_batch_in_the_middle_is_followed_through_a_packed_attention_projection() -> None:
+    nodes = [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node("Reshape", "t split", "s"),
+        node("Transpose", "s", "h", perm=[1, 0, 2]),
+        node("Reshape", "h unpack", "u"),
+        node("Transpose", "u", "v", perm=[2, 0, 1, 3]),
+        node("Reshape", "v flat", "f"),
+        node("MatMul", "f w", "y"),
+    ]
+    constants = {"split": [197, 12, 64], "unpack": [1, 12, 197, 64], "flat": [197, 768]}
+    graph = read(nodes, {"x": [1, 197, 768]}, constants=constants, weights={"w": [768, 768]})
+    shapes = [layer.outputs[0].shape for layer in graph.layers]
+    assert shapes == [
+        (197, 6, 768), (197, 72, 64), (72, 197, 64), (6, 12, 197, 64), (197, 6, 12, 64), (1182, 768), (1182, 768),
+    ]  # fmt: skip
+    assert graph.macs == 6 * 197 * 768 * 768
+
+
+@given(outer=st.integers(2, 5), batch=st.integers(2, 4), inner=st.integers(2, 5), features=st.integers(2, 4))
+def test_a_known_batch_keeps_its_stride_through_any_regrouping(
+    outer: int, batch: int, inner: int, features: int
+) -> None:
+    source = (outer, batch, inner, features)
+    axis = BatchAxis(1)
+    for result in (
+        (outer * batch, inner, features),
+        (outer, batch * inner, features),
+        (outer, batch, inner * features),
+        (outer * batch * inner * features,),
+    ):
+        found = carried_through(source, axis, result, batch)
+        assert found is not None
+        assert found.stride(result) == axis.stride(source)
+
+
+# -- other constants --------------------------------------------------------------------------------------
+
+
+def test_a_constant_token_joined_to_every_sample_grows() -> None:
+    nodes = [node("Concat", "token x", axis=1)]
+    graph = read(nodes, {"x": [1, 196, 768]}, weights={"token": [1, 1, 768]})
+    assert graph.outputs[0].shape == (6, 197, 768)
+
+
+def test_a_token_expanded_to_the_old_batch_grows() -> None:
+    nodes = [node("Expand", "token shape", "t"), node("Concat", "t x", axis=1)]
+    constants = {"shape": [2, 1, 8]}
+    graph = read(nodes, {"x": [2, 5, 8]}, weights={"token": [1, 1, 8]}, constants=constants)
+    assert graph.outputs[0].shape == (6, 6, 8)
+
+
+def test_a_mask_stored_per_sample_grows() -> None:
+    graph = read([node("Add", "x mask")], {"x": [4, 8, 8]}, weights={"mask": [4, 1, 8]})
+    assert graph.outputs[0].shape == (6, 8, 8)
+    assert graph.layers[0].weights[0].shape == (6, 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("operator", "constants", "shape"),
+    [
+        (node("Expand", "x size"), {"size": [4, 3, 5]}, (6, 3, 5)),
+        (node("Slice", "x start end"), {"start": [0], "end": [4]}, (6, 3, 1)),
+        (node("Resize", "x - - size"), {"size": [4, 6, 2]}, (6, 6, 2)),
+    ],
+)
+def test_sizes_that_repeat_the_old_batch_are_corrected(
+    operator: Any, constants: dict[str, list[int]], shape: tuple[int, ...]
+) -> None:
+    assert read([operator], {"x": [4, 3, 1]}, constants=constants).outputs[0].shape == shape
+
+
+def test_a_strided_view_written_as_a_gather_grows() -> None:
+    nodes = [node("Reshape", "x flat", "f"), node("Gather", "f i", "y", axis=0)]
+    constants = {"flat": [-1], "i": np.arange(768).reshape(1, 768, 1, 1)}
+    graph = read(nodes, {"x": [1, 768, 1, 1]}, constants=constants)
+    assert graph.outputs[0].shape == (6, 768, 1, 1)
+
+
+def test_an_unknown_operators_declared_shape_grows() -> None:
+    mystery = node("Mystery", "x", "h", domain="local")
+    graph = read([mystery, node("Relu", "h")], {"x": [1, 8]}, declared={"h": [1, 3]})
+    assert graph.outputs[0].shape == (6, 3)
+
+
+# -- refusals ---------------------------------------------------------------------------------------------
+
+
+def test_a_sample_picked_out_of_the_batch_is_refused() -> None:
+    nodes = [node("Gather", "x zero", "first", axis=0), node("MatMul", "first w")]
+    with pytest.raises(ModelError, match=r"node 'gather_first' \(Gather\) grows 1-fold instead of 6-fold"):
+        read(nodes, {"x": [4, 3, 8]}, constants={"zero": 0}, weights={"w": [8, 8]}, batch=24)
+
+
+def test_attention_across_the_batch_is_refused() -> None:
+    nodes = [node("Transpose", "x", "t", perm=[1, 0]), node("MatMul", "x t", "y", name="across")]
+    with pytest.raises(ModelError, match=r"'across' \(MatMul\) grows 36-fold instead of 6-fold from the exported"):
+        read(nodes, {"x": [1, 8]})
+
+
+def test_a_loss_that_averages_over_the_batch_is_refused() -> None:
+    nodes = [node("ReduceMean", "x axes", keepdims=0)]
+    with pytest.raises(ModelError, match=r"'reducemean_y' \(ReduceMean\) grows 1-fold instead of 6-fold"):
+        read(nodes, {"x": [1, 8]}, constants={"axes": [0, 1]})
+
+
+def test_a_gradient_operator_refuses_another_batch_by_name() -> None:
+    nodes = [node("ReluGrad", "d x", domain="com.microsoft", name="relu_back")]
+    sentence = r"--batch 6 does not work for a training graph \(node 'relu_back' \(ReluGrad\) computes gradients\)"
+    with pytest.raises(ModelError, match=sentence):
+        read(nodes, {"d": [1, 8], "x": [1, 8]})
+
+
+def test_inputs_without_the_batch_stay_as_they_are() -> None:
+    inputs = {"x": [1, 8, 16], "table": [16, 4], "steps": ([], TensorProto.INT64)}
+    graph = read([node("MatMul", "x table")], inputs)
+    assert [tensor.shape for tensor in graph.inputs] == [(6, 8, 16), (16, 4), ()]
+    assert graph.macs == 6 * 8 * 16 * 4
+
+
+def test_the_exported_batch_changes_nothing() -> None:
+    nodes = [node("Reshape", "x shape"), node("Relu", "y", "z")]
+    graph = read(nodes, {"x": [4, 3, 8]}, "z", constants={"shape": [12, 8]}, batch=4)
+    assert graph.outputs[0].shape == (12, 8)
