@@ -65,6 +65,12 @@ def test_a_described_sheet_leaves_no_figure_out(gpu: GpuSpec) -> None:
     assert shown["l1_bytes_per_sm"] * gpu.sms == gpu.l1.size_bytes
 
 
+def test_a_tensor_clock_below_the_boost_clock_is_sourced_with_the_rate() -> None:
+    source = load_gpu("h200").sources["tensor_tflops.bf16"]
+    assert "x 1830 MHz" in source
+    assert source.endswith("datasheet: 989 TFLOPS dense in bf16 is 132 SMs x 4096 flops at 1830 MHz")
+
+
 @every_gpu
 def test_bandwidth_falls_and_latency_grows_away_from_the_sm(gpu: GpuSpec) -> None:
     assert gpu.l1.bandwidth_gbs >= gpu.l2.bandwidth_gbs >= gpu.dram.bandwidth_gbs

@@ -65,6 +65,10 @@ def test_a_path_may_be_a_text_with_the_suffix_or_a_separator(write: Write, monke
     assert load_gpu("my.toml") == load_gpu("./my.toml") == load_gpu(path)
 
 
+def test_a_byte_order_mark_is_no_obstacle(write: Write) -> None:
+    assert load_gpu(write("\ufeff" + SMALLEST)).sms == 100
+
+
 def test_a_source_is_kept(write: Write) -> None:
     text = SMALLEST.replace("sms = 100", 'sms = { value = 100, source = "a friend" }')
     assert load_gpu(write(text)).sources["sms"] == "a friend"

@@ -211,4 +211,6 @@ def _fill_rates(filled: dict[str, Entry], architecture: Architecture) -> None:
         for dtype, flops in getattr(architecture, unit).items():
             tflops = filled["sms"].value * flops * clock.value / 1e6
             source = f"rule: SMs x {flops:g} flops per clock x {clock.value:g} MHz; {architecture.sources[unit]}"
+            if clock is not filled["clock_mhz"]:
+                source += f"; {clock.source}"
             filled.setdefault(f"{unit}_tflops.{dtype}", Entry(tflops, source, derived=True))

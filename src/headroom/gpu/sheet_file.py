@@ -52,7 +52,7 @@ def read_sheet_file(path: Path) -> SheetFile:
     if len(content) > MAX_FILE_BYTES:
         raise UsageError(f"{where}: larger than {MAX_FILE_BYTES} bytes; a sheet is a page of TOML")
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # some editors begin a file with a byte-order mark
     except UnicodeDecodeError as error:
         raise UsageError(f"{where}: not UTF-8 at byte {error.start}; expected a TOML text file") from error
     return parse_sheet(text, where)
