@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import re
 from collections.abc import Iterator
@@ -87,11 +88,15 @@ def test_every_gpu_of_ours_in_the_table_is_compared(shared_data: Path) -> None:
 
 def microbenchmarks(shared_data: Path, bench: str, gpu: str, metric: str) -> Iterator[tuple[float, float]]:
     """Pairs of x (footprint) and value of one curve."""
-    path = shared_data / "tables" / "gpu_benches_microbench.csv.gz"
+    for row in microbenchmark_rows(shared_data / "tables" / "gpu_benches_microbench.csv.gz"):
+        if (row["bench"], row["gpu"], row["metric"]) == (bench, gpu, metric):
+            yield float(row["x"]), float(row["value"])
+
+
+@functools.cache
+def microbenchmark_rows(path: Path) -> list[dict[str, str]]:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if (row["bench"], row["gpu"], row["metric"]) == (bench, gpu, metric):
-                yield float(row["x"]), float(row["value"])
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
