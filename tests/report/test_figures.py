@@ -46,7 +46,7 @@ def test_a_share_is_never_rounded_to_none_or_all(share: float, text: str) -> Non
 
 
 def test_bytes_round_up_into_the_next_unit() -> None:
-    assert figures.size(999_999) == "1 MB"
+    assert figures.size(999_999) == "1.00 MB"
     assert figures.size(141e9) == "141 GB"
     assert figures.size(12) == "12 B"
 

@@ -45,9 +45,9 @@ def test_bounds_carry_their_error_bar_their_source_and_what_they_leave_out() -> 
 
 
 def test_memory_says_whether_the_model_fits() -> None:
-    assert "17.2 MB of 141 GB: fits." in _printed([make_analysis()])
+    assert "Memory: 16.4 MiB of 131 GiB, fits (13.4 MiB weights, 3.06 MiB activations)." in _printed([make_analysis()])
     tight = replace(make_analysis(), memory=Memory(80 * 10**9, 70 * 10**9, 141 * 10**9))
-    assert "150 GB of 141 GB: does not fit." in " ".join(_printed([tight]).split())
+    assert "140 GiB of 131 GiB, does not fit" in " ".join(_printed([tight]).split())
 
 
 def test_findings_are_ranked_and_say_what_to_do() -> None:

@@ -15,6 +15,7 @@ NOTHING = "–"
 
 _TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
 _BYTE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_CAPACITY_UNITS = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _COUNT_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -85,17 +86,26 @@ def time_with_error(value_us: float | None, error_pct: float | None) -> str:
 
 
 def size(value_bytes: float) -> str:
-    """Bytes in decimal units, as GPU vendors state them.
+    """Bytes that move, in decimal units, as bandwidths are stated.
 
     >>> size(141e9), size(512)
     ('141 GB', '512 B')
     """
-    return _scaled(value_bytes, _BYTE_UNITS) or f"{value_bytes:,.0f} B"
+    return _scaled(value_bytes, _BYTE_UNITS, trim=False) or f"{value_bytes:,.0f} B"
+
+
+def capacity(value_bytes: float) -> str:
+    """Bytes of a memory in binary units: what is sold as 80 GB holds 80 GiB.
+
+    >>> capacity(80 * 2**30), capacity(100)
+    ('80 GiB', '100 B')
+    """
+    return _scaled(value_bytes, _CAPACITY_UNITS, trim=True) or f"{value_bytes:,.0f} B"
 
 
 def amount(value: float) -> str:
     """A count of macs or flops: ``4.09 G``."""
-    return _scaled(value, _COUNT_UNITS) or f"{value:,.0f}"
+    return _scaled(value, _COUNT_UNITS, trim=False) or f"{value:,.0f}"
 
 
 def percent(share: float) -> str:
@@ -117,10 +127,12 @@ def ratio(value: float) -> str:
     return f"{significant(value, VIEW_DIGITS)}×" if math.isfinite(value) else NOTHING
 
 
-def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str | None:
+def _scaled(value: float, units: tuple[tuple[float, str], ...], *, trim: bool) -> str | None:
+    """``value`` in the largest unit that it reaches; ``trim`` drops trailing zeros."""
     # Rounded first, so that 999,999 becomes "1 M" and not "1,000 k".
     value = float(f"{value:.{VIEW_DIGITS - 1}e}")
     for scale, unit in units:
         if abs(value) >= scale:
-            return f"{value / scale:.{VIEW_DIGITS}g} {unit}"
+            number = f"{value / scale:.{VIEW_DIGITS}g}" if trim else significant(value / scale, VIEW_DIGITS)
+            return f"{number} {unit}"
     return None

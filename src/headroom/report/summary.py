@@ -77,10 +77,9 @@ def memory_text(analysis: Analysis) -> str:
     """What the model needs beside what the GPU has, and whether it fits."""
     memory = analysis.memory
     needed = memory.weights + memory.peak_activations
-    fits = "fits" if memory.fits else "does not fit"
     return (
-        f"{figures.size(memory.weights)} weights + {figures.size(memory.peak_activations)} peak activations "
-        f"= {figures.size(needed)} of {figures.size(memory.gpu)}: {fits}"
+        f"{figures.capacity(needed)} of {figures.capacity(memory.gpu)}, {'fits' if memory.fits else 'does not fit'} "
+        f"({figures.capacity(memory.weights)} weights, {figures.capacity(memory.peak_activations)} activations)"
     )
 
 

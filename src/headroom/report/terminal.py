@@ -15,12 +15,17 @@ from rich.text import Text
 from headroom.advise.analysis import Analysis, Finding, LayerAnswer
 from headroom.report import figures, summary
 from headroom.report.answer import overall_source
-from headroom.report.sanitize import view
+from headroom.report.sanitize import clean, view
 from headroom.report.side_by_side import side_by_side
 
 #: Characters of the longest bar.
 _BAR_WIDTH = 24
 _TOP_LAYERS = 10
+
+#: Characters that the layer table takes beside the names, so that a long name squeezes no figure.
+_OTHER_COLUMNS_WIDTH = 54
+_LEAST_NAME_WIDTH = 14
+
 _TOP_FINDINGS = 5
 _TOP_SHARES = 8
 _UNKNOWN_SHOWN = 5
@@ -36,15 +41,15 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
     if len(analyses) > 1 or max_latency_us is not None:
         console.print(side_by_side(analyses, max_latency_us))
     if len(analyses) == 1:
-        console.print(_full(analyses[0]))
+        console.print(_full(analyses[0], console.width))
         return
     for analysis in analyses:
         console.print(_short(analysis))
     console.print(Group(*_notes(dict.fromkeys(note for analysis in analyses for note in analysis.notes))))
 
 
-def _full(analysis: Analysis) -> RenderableType:
-    return Group(*_opening(analysis), *_bounds(analysis), *_where(analysis), *_layers(analysis),
+def _full(analysis: Analysis, width: int) -> RenderableType:
+    return Group(*_opening(analysis), *_bounds(analysis), *_where(analysis), *_layers(analysis, width),
                  *_findings(analysis), *_unknown(analysis), *_notes(analysis.notes))  # fmt: skip
 
 
@@ -100,34 +105,41 @@ def _share_table(title: str, times_us: Mapping[str, float], error_pct: float) ->
     yield table
 
 
-def _layers(analysis: Analysis) -> Iterable[RenderableType]:
+def _layers(analysis: Analysis, width: int) -> Iterable[RenderableType]:
     answers = summary.longest(analysis)[:_TOP_LAYERS]
     if not answers:
         return
     yield _heading("The longest layers")
+    name_width = max(_LEAST_NAME_WIDTH, width - _OTHER_COLUMNS_WIDTH)
     table = _table(header=True)
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", ratio=1, min_width=16)
+    table.add_column("layer", no_wrap=True)
     table.add_column("kind", no_wrap=True, overflow="ellipsis")
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
     table.add_column("limited by", no_wrap=True)
     for answer in answers:
-        table.add_row(*_layer_row(answer, analysis.bounds.sequential_us))
+        table.add_row(*_layer_row(answer, analysis.bounds.sequential_us, name_width))
     yield table
 
 
-def _layer_row(answer: LayerAnswer, sequential_us: float) -> tuple[RenderableType, ...]:
+def _layer_row(answer: LayerAnswer, sequential_us: float, name_width: int) -> tuple[RenderableType, ...]:
     prediction = answer.prediction
     share = answer.total_us / sequential_us if sequential_us > 0 else 0.0
     return (
-        Text(view(answer.layer.name, 40)),
+        Text(_short_name(answer, name_width)),
         Text(answer.layer.kind.value),
         f"× {answer.count}",
         figures.time(answer.total_us, prediction.error_pct),
         figures.percent(share),
-        prediction.bottleneck.value,
+        prediction.bottleneck.value.removesuffix(" bandwidth"),
     )
+
+
+def _short_name(answer: LayerAnswer, width: int) -> str:
+    """The layer's name; where it is too long its module, which is the user's own and often shorter."""
+    name, module = clean(answer.layer.name[: 2 * width]), clean(answer.layer.module[: 2 * width])
+    return module if len(name) > width >= len(module) > 0 else view(answer.layer.name, width)
 
 
 def _findings(analysis: Analysis) -> Iterable[RenderableType]:

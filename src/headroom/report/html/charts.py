@@ -109,6 +109,10 @@ class TimelineRow:
     height: float
     segments: tuple[Segment, ...]
 
+    @property
+    def pieces(self) -> int:
+        return len(self.segments)
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:

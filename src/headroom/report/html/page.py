@@ -165,14 +165,23 @@ def _facts(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
     needed = memory.weights + memory.peak_activations
     digits = figures.justified_digits(bounds.sequential_error_pct if analysis.measured_us is None else 0.0)
     rate = figures.significant(side_by_side.samples_per_second(analysis), digits)
+    fits = "fits" if memory.fits else "does not fit"
+    weights, activations = figures.capacity(memory.weights), figures.capacity(memory.peak_activations)
+    layers = sum(answer.count for answer in analysis.answers)
     return (
         ("Throughput", f"{rate} samples/s", "one layer after another" if analysis.measured_us is None else "measured"),
-        ("Memory", figures.size(needed), f"{'fits' if memory.fits else 'does not fit'} in {figures.size(memory.gpu)}: "
-         f"{figures.size(memory.weights)} weights, {figures.size(memory.peak_activations)} peak activations"),
-        ("Work", f"{figures.amount(analysis.macs)} macs", f"{figures.amount(analysis.flops)} flops in "
-         f"{sum(answer.count for answer in analysis.answers):,} layers, {len(analysis.answers):,} distinct"),
+        (
+            "Memory",
+            figures.capacity(needed),
+            f"{fits} in {figures.capacity(memory.gpu)}: {weights} weights, {activations} peak activations",
+        ),
+        (
+            "Work",
+            f"{figures.amount(analysis.macs)} macs",
+            f"{figures.amount(analysis.flops)} flops in {layers:,} layers, {len(analysis.answers):,} distinct",
+        ),
         ("Known", figures.percent(1 - bounds.unknown_share), summary.unknown_text(analysis)),
-    )  # fmt: skip
+    )
 
 
 def _shares(analysis: Analysis) -> tuple[BarChart, ...]:
@@ -215,8 +224,8 @@ def _sheet(analysis: Analysis) -> DataTable:
         (f"Peak rate, {analysis.dtype.value}", f"{figures.significant(gpu.peak_tflops(analysis.dtype), 3)} TFLOP/s"),
         ("DRAM bandwidth, reachable", f"{gpu.dram.bandwidth_gbs:,.0f} GB/s"),
         ("DRAM bandwidth, nominal", f"{gpu.dram_peak_gbs:,.0f} GB/s"),
-        ("L2 cache", figures.size(gpu.l2.size_bytes)),
-        ("Memory", figures.size(gpu.memory_bytes)),
+        ("L2 cache", figures.capacity(gpu.l2.size_bytes)),
+        ("Memory", figures.capacity(gpu.memory_bytes)),
         ("Launch of a kernel", figures.time(gpu.launch_us)),
     )
     return DataTable((gpu.name, "Figure"), rows)
