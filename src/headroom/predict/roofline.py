@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Attention
+
+Floats = NDArray[np.float64]
 
 #: Flops per second in one flop per microsecond and teraflop, and bytes per microsecond in a GB/s.
 _FLOPS_PER_US_PER_TFLOP = 1e6
@@ -29,32 +34,40 @@ def floor_us(layer: Layer, gpu: GpuSpec, dtype: DataType, l2_state: str = "warm"
     With a ``cold`` cache every compulsory byte crosses DRAM. With a ``warm`` one, what the last-level cache
     can hold may be there already, so only the excess has to.
     """
-    if layer.kind in (LayerKind.FREE, LayerKind.UNKNOWN):
-        return 0.0
-    total = float(layer.bytes(dtype))
-    dram = dram_floor_bytes(total, gpu, l2_state)
-    return max(
-        arithmetic_us(layer, gpu, dtype),
-        dram / (gpu.dram_peak_gbs * _BYTES_PER_US_PER_GBS),
-        total / (level_bandwidth_gbs(gpu) * _BYTES_PER_US_PER_GBS),
-    )
+    return floors_us([layer], gpu, dtype, l2_state)[0]
 
 
 def floors_us(layers: Sequence[Layer], gpu: GpuSpec, dtype: DataType, l2_state: str = "warm") -> list[float]:
     """:func:`floor_us` of each layer."""
-    return [floor_us(layer, gpu, dtype, l2_state) for layer in layers]
+    nothing = [layer.kind in (LayerKind.FREE, LayerKind.UNKNOWN) for layer in layers]
+    flops = [0.0 if n else useful_flops(x) for x, n in zip(layers, nothing, strict=True)]
+    moved = [0.0 if n else float(x.bytes(dtype)) for x, n in zip(layers, nothing, strict=True)]
+    rates = [gpu.peak_tflops(dtype, tensor=layer.kind.computes_gemm) for layer in layers]
+    floors: list[float] = floors_of(np.array(flops), np.array(moved), np.array(rates), gpu, l2_state).tolist()
+    return floors
 
 
-def arithmetic_us(layer: Layer, gpu: GpuSpec, dtype: DataType) -> float:
-    """The layer's arithmetic over the peak rate of the fastest unit that can run it.
+def floors_of(flops: Floats, moved_bytes: Floats, peak_tflops: Floats | float, gpu: GpuSpec, l2_state: str) -> Floats:
+    """Floors of many layers from their arithmetic and compulsory bytes; arrays of shape (P,)."""
+    dram = moved_bytes if l2_state == "cold" else np.maximum(0.0, moved_bytes - gpu.l2.size_bytes)
+    return np.maximum(
+        np.maximum(flops / (peak_tflops * _FLOPS_PER_US_PER_TFLOP), dram / (gpu.dram_peak_gbs * _BYTES_PER_US_PER_GBS)),
+        moved_bytes / (level_bandwidth_gbs(gpu) * _BYTES_PER_US_PER_GBS),
+    )
 
-    A causal attention is charged only for the scores that its mask keeps.
-    """
+
+def useful_flops(layer: Layer) -> float:
+    """The layer's arithmetic; a causal attention is charged only for the scores that its mask keeps."""
     flops = float(layer.flops)
     if isinstance(layer.work, Attention):
         flops *= layer.work.useful_macs / max(1, layer.work.macs)
+    return flops
+
+
+def arithmetic_us(layer: Layer, gpu: GpuSpec, dtype: DataType) -> float:
+    """The layer's arithmetic over the peak rate of the fastest unit that can run it."""
     rate = gpu.peak_tflops(dtype, tensor=layer.kind.computes_gemm)
-    return flops / (rate * _FLOPS_PER_US_PER_TFLOP)
+    return useful_flops(layer) / (rate * _FLOPS_PER_US_PER_TFLOP)
 
 
 def dram_floor_bytes(total_bytes: float, gpu: GpuSpec, l2_state: str) -> float:

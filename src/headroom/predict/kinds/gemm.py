@@ -18,7 +18,7 @@ from headroom.predict.roofline import floors_us
 from headroom.predict.tiles import choose
 
 #: Up to this many channels per group, grouped convolutions run as direct kernels: a tile would be mostly empty.
-_DIRECT_GROUP_CHANNELS = 4
+DIRECT_GROUP_CHANNELS = 4
 
 
 def predict_convolutions(layers: Sequence[Layer], context: Context) -> list[Prediction]:
@@ -35,7 +35,7 @@ def is_direct(layer: Layer) -> bool:
     if not isinstance(work, Convolution) or work.groups == 1:
         return False
     per_group = max(work.in_channels, work.out_channels) // work.groups
-    return per_group <= _DIRECT_GROUP_CHANNELS
+    return per_group <= DIRECT_GROUP_CHANNELS
 
 
 def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]:

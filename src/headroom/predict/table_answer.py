@@ -1,0 +1,245 @@
+"""Predictions for the rows of a table, all rows of one sort at once.
+
+The same constants, tiles and formulas as for a model's layers; each row's answer depends on that row alone, to
+the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.kinds import LayerKind
+from headroom.graph.tensor import DataType
+from headroom.predict.calibration import Calibration, unit_of
+from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
+from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
+from headroom.predict.memory_bound import Streams, estimate_streams
+from headroom.predict.prediction import Bottleneck
+from headroom.predict.roofline import floors_of
+from headroom.predict.table_input import LayerRows
+from headroom.predict.tiles import choose, main_loop_depth
+
+Rows = NDArray[np.intp]
+
+#: Bottlenecks in the order in which both models list their terms.
+_GEMM_LIMITS = (Bottleneck.COMPUTE, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.LATENCY, Bottleneck.LAUNCH)
+_STREAM_LIMITS = (Bottleneck.LAUNCH, Bottleneck.LATENCY, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.COMPUTE)
+
+
+@dataclass
+class Answers:
+    """One entry per row of the table; bad rows hold zeros and an empty bottleneck."""
+
+    time_us: Floats
+    error_pct: Floats
+    l1_bytes: Floats
+    l2_bytes: Floats
+    dram_bytes: Floats
+    ctas: Floats
+    waves: Floats
+    tail_utilization: Floats
+    tile_m: Floats
+    tile_n: Floats
+    tile_k: Floats
+    bottleneck: NDArray[np.str_]
+
+    @classmethod
+    def empty(cls, rows: int) -> Answers:
+        numbers = {field.name: np.zeros(rows) for field in fields(cls) if field.name != "bottleneck"}
+        return cls(**numbers, bottleneck=np.zeros(rows, dtype="<U20"))
+
+    def put(self, index: Rows, **columns: Floats | NDArray[np.str_]) -> None:
+        for name, values in columns.items():
+            getattr(self, name)[index] = values
+
+
+@dataclass(frozen=True)
+class Question:
+    """Rows of one sort: which they are, and what is the same for all of them."""
+
+    index: Rows
+    sort: str
+    kind: LayerKind
+    dtype: DataType
+
+
+def answer_rows(rows: LayerRows, gpu: GpuSpec, l2_state: str, calibration: Calibration) -> Answers:
+    """Predict every good row."""
+    answers = Answers.empty(len(rows))
+    for question in _questions(rows, gpu):
+        solve: Callable[[LayerRows, Question, GpuSpec, str, Calibration, Answers], None]
+        solve = _answer_streams if question.sort in ("depthwise", "matvec") else _answer_gemms
+        solve(rows, question, gpu, l2_state, calibration, answers)
+    return answers
+
+
+def _questions(rows: LayerRows, gpu: GpuSpec) -> Iterator[Question]:
+    """The good rows, sorted by what kernel runs them and by data type.
+
+    A data type that the GPU does not multiply makes its rows bad.
+    """
+    size, words = rows.sizes, rows.words
+    good = np.array([not error for error in rows.errors], dtype=bool)
+    for dtype in DataType:
+        typed = good & (words["dtype"] == str(dtype))
+        if not typed.any():
+            continue
+        if not gpu.supports(dtype):
+            for i in np.flatnonzero(typed):
+                rows.errors[i] = f"dtype is '{dtype}', which {gpu.name} does not multiply: give another"
+            continue
+        for sort, mask in _sorts(size, words).items():
+            index = np.flatnonzero(typed & mask)
+            if len(index):
+                yield Question(index, sort, _kind(sort), dtype)
+
+
+def _kind(sort: str) -> LayerKind:
+    if sort == "matvec":
+        return LayerKind.MATVEC
+    return LayerKind.MATMUL if sort == "matmul" else LayerKind.CONVOLUTION
+
+
+def _sorts(size: dict[str, Floats], words: dict[str, NDArray[np.str_]]) -> dict[str, NDArray[np.bool_]]:
+    convolution = words["op"] == "conv2d"
+    per_group = np.maximum(size["c"], size["k"]) / np.maximum(size["groups"], 1)
+    direct = convolution & (size["groups"] > 1) & (per_group <= DIRECT_GROUP_CHANNELS)
+    thin = ~convolution & (np.minimum(size["m"], size["n"]) == 1) & (size["tile_m"] == 0)
+    sorts = {"depthwise": direct, "matvec": thin, "matmul": ~convolution & ~thin}
+    for direction in ("forward", "dgrad", "wgrad"):
+        sorts[direction] = convolution & ~direct & (words["direction"] == direction)
+    return sorts
+
+
+def _answer_gemms(
+    rows: LayerRows, question: Question, gpu: GpuSpec, l2_state: str, calibration: Calibration, answers: Answers
+) -> None:
+    """Tiles as given, or as a tuned library would choose them."""
+    dtype, sort = question.dtype, question.sort
+    unit = unit_of(gpu, dtype)
+    constants = calibration.tensor if unit == "tensor" else calibration.plain
+    has_tile = rows.sizes["tile_m"][question.index] > 0
+    may_split = unit == "tensor" or sort in ("matmul", "wgrad")
+    for mask in (has_tile, ~has_tile):
+        index = question.index[mask]
+        if not len(index):
+            continue
+        problems = problems_of(rows, index, sort, float(dtype.bytes))
+        if mask is has_tile:
+            tiles = _given_tiles(rows, index, main_loop_depth(gpu, dtype, unit))
+            best = estimate(problems, tiles, gpu, dtype, unit, constants, l2_state)
+        else:
+            best, tiles = choose(problems, gpu, dtype, unit, constants, l2_state, may_split=may_split)
+        flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
+        if sort == "dgrad":
+            flops = 2.0 * _forward_macs(rows, index)
+        moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
+        floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
+        terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
+        short = 2.0 * (best.launch_us + best.latency_us) >= best.time_us
+        answers.put(
+            index,
+            time_us=np.maximum(best.time_us, floor),
+            error_pct=_bars(question.kind, unit, gpu, calibration, short),
+            bottleneck=_limits(terms, _GEMM_LIMITS),
+            tile_m=tiles.m,
+            tile_n=tiles.n,
+            tile_k=tiles.k,
+            **_grid(best),
+        )
+
+
+def _grid(best: Estimate) -> dict[str, Floats]:
+    names = ("l1_bytes", "l2_bytes", "dram_bytes", "ctas", "waves", "tail_utilization")
+    return {name: getattr(best, name) for name in names}
+
+
+def _answer_streams(
+    rows: LayerRows, question: Question, gpu: GpuSpec, l2_state: str, calibration: Calibration, answers: Answers
+) -> None:
+    """Depthwise convolutions and matrix-vector products: no multiplier tiles."""
+    index, dtype = question.index, question.dtype
+    sort = question.sort if question.sort == "matvec" else "forward"
+    problems = problems_of(rows, index, "matmul" if sort == "matvec" else sort, float(dtype.bytes))
+    width = float(dtype.bytes)
+    flops = 2.0 * (problems.batch * problems.m * problems.n * problems.k)
+    moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
+    ones = np.ones(len(index))
+    constants = calibration.stream
+    streams = Streams(
+        moved, ones * constants.factor_on(gpu, question.kind.value), ones, problems.c_bytes / width, flops
+    )
+    rate = gpu.peak_tflops(dtype, tensor=False)
+    found = estimate_streams(streams, gpu, rate, constants, l2_state)
+    floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
+    terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
+    short = 2.0 * (found.launch_us + found.ramp_us) >= found.time_us
+    answers.put(
+        index,
+        time_us=np.maximum(found.time_us, floor),
+        error_pct=_bars(question.kind, "plain", gpu, calibration, short),
+        bottleneck=_limits(terms, _STREAM_LIMITS),
+        l1_bytes=found.l2_bytes,
+        l2_bytes=found.l2_bytes,
+        dram_bytes=found.dram_bytes,
+        ctas=found.ctas,
+        waves=found.ctas / gpu.sms,
+        tail_utilization=found.ctas / (np.ceil(found.ctas / gpu.sms) * gpu.sms),
+    )
+
+
+def _limits(terms: Floats, names: tuple[Bottleneck, ...]) -> NDArray[np.str_]:
+    longest: NDArray[np.str_] = np.array([str(name) for name in names])[np.argmax(terms, axis=0)]
+    return longest
+
+
+def _bars(kind: LayerKind, unit: str, gpu: GpuSpec, calibration: Calibration, short: NDArray[np.bool_]) -> Floats:
+    of = {regime: calibration.error_pct(kind.value, unit, gpu, regime) for regime in ("short", "long")}
+    return np.where(short, of["short"], of["long"])
+
+
+def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Problems:
+    """The products of rows of one sort, as :mod:`headroom.predict.kinds.gemm` makes them from layers."""
+    size = {name: values[index] for name, values in rows.sizes.items()}
+    if sort == "matmul":
+        m, n, k, b = size["m"], size["n"], size["k"], size["batch"]
+        a, w, out = b * m * k * width, b * k * n * width, b * m * n * width
+        return Problems(m, n, k, b, a, w, out, np.ones_like(m))
+    n, c, k, g = size["n"], size["c"], size["k"], size["groups"]
+    taps = size["r"] * size["s"]
+    positions = n * size["p"] * size["q"]
+    images, outputs = n * c * size["h"] * size["w"] * width, positions * k * width
+    weights = k * (c / g) * taps * width
+    if sort == "dgrad":
+        m, columns = n * size["h"] * size["w"], c / g
+        depth = np.ceil(positions * k * c * taps / g / (g * m * columns))
+        return Problems(m, columns, depth, g, outputs, weights, images, np.ones_like(m))
+    if sort == "wgrad":
+        return Problems(k / g, c / g * taps, positions, g, outputs, images, weights, np.ones_like(n))
+    reuse = np.minimum(1.0, size["stride_w"] / size["s"])
+    return Problems(positions, k / g, c / g * taps, g, np.round(images * _read_share(size)), weights, outputs, reuse)
+
+
+def _forward_macs(rows: LayerRows, index: Rows) -> Floats:
+    size = {name: values[index] for name, values in rows.sizes.items()}
+    taps = size["r"] * size["s"]
+    return size["n"] * size["p"] * size["q"] * size["k"] * size["c"] * taps / size["groups"]
+
+
+def _read_share(size: dict[str, Floats]) -> Floats:
+    """Share of the input that is read at all: a stride beyond the filter steps over positions."""
+    share = np.ones_like(size["n"])
+    for image, out, taps, stride in (("h", "p", "r", "stride_h"), ("w", "q", "s", "stride_w")):
+        part = np.minimum(1.0, size[out] * size[taps] / size[image])
+        share = share * np.where(size[stride] > size[taps], part, 1.0)
+    return share
+
+
+def _given_tiles(rows: LayerRows, index: Rows, depth: float) -> Tiles:
+    m, n, k = (rows.sizes[name][index] for name in ("tile_m", "tile_n", "tile_k"))
+    return Tiles(m, n, np.where(k > 0, k, depth), np.ones_like(m))
