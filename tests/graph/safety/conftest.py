@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from graph.safety.reading import Read, read_bytes
 
+from graph.safety.reading import Read, read_bytes
 from headroom.graph.onnx.client import ReaderWorker
 
 

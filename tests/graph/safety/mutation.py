@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx
-from graph.safety import hostile
 from onnx import defs
+
+from graph.safety import hostile
 
 #: Bytes that mean something in the wire format: small tags, continued and longest varints.
 _TELLING = [0x00, 0x01, 0x7F, 0x80, 0xFF, 0x08, 0x0A, 0x12, 0x3A, 0x42, 0x0B, 0x0C]

@@ -8,10 +8,10 @@ from typing import Any
 
 import onnx
 import pytest
-from graph.safety import hostile
-from graph.safety.reading import Read
 from onnx import defs
 
+from graph.safety import hostile
+from graph.safety.reading import Read
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 

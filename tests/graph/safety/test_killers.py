@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import onnx
 import pytest
-from graph.safety import hostile
-from graph.safety.reading import Read
-from graph.safety.hostile import node, value
 
+from graph.safety import hostile
+from graph.safety.hostile import node, value
+from graph.safety.reading import Read
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 

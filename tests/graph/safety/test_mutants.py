@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from graph.safety import hostile
 from graph.safety.mutation import invented, mutant
 from graph.safety.reading import Read
-
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 

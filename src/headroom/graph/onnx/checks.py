@@ -45,6 +45,8 @@ def check_model(model: onnx.ModelProto) -> None:
 
 def _opset(owner: onnx.ModelProto | onnx.FunctionProto) -> int:
     """The version of the standard operators that a model or a function is written in."""
+    for entry in owner.opset_import:
+        _check_name(entry.domain, "the list of opsets")
     versions = [entry.version for entry in owner.opset_import if entry.domain in _DEFAULT_DOMAINS]
     newest = defs.onnx_opset_version()
     # Files of the first two IR versions name no opset and mean the first.
@@ -230,6 +232,7 @@ def _check_type(value: onnx.ValueInfoProto, role: str, least: int) -> None:
     _check_name(value.name, role)
     if not value.HasField("type") or not value.type.HasField("tensor_type"):
         return
+    _check_element_type(value.type.tensor_type.elem_type, where)
     dims = value.type.tensor_type.shape.dim
     sizes = [dim.dim_value for dim in dims if dim.HasField("dim_value")]
     _check_sizes(sizes, where, least)
@@ -241,6 +244,7 @@ def _check_type(value: onnx.ValueInfoProto, role: str, least: int) -> None:
 
 def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     _check_name(tensor.name, where)
+    _check_element_type(tensor.data_type, where)
     _check_sizes(tensor.dims, where, least=0)
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return  # its data is elsewhere, and is not looked for
@@ -248,6 +252,11 @@ def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     count = max(len(tensor.int32_data), len(tensor.int64_data), len(tensor.uint64_data))
     if count > elements:
         raise ModelError(f"{where} holds {count} values and its shape has room for {elements}")
+
+
+def _check_element_type(number: int, where: str) -> None:
+    if number not in onnx.TensorProto.DataType.values():
+        raise ModelError(f"{where} has elements of type {number}, which ONNX does not define")
 
 
 def _check_sparse_tensor(sparse: onnx.SparseTensorProto, where: str) -> None:
@@ -269,7 +278,9 @@ def _check_sizes(sizes: Sequence[int], where: str, least: int) -> None:
         raise ModelError(f"{where} has {math.prod(sizes)} elements, more than {limits.ELEMENTS}")
 
 
-def _check_name(name: str, where: str) -> None:
+def _check_name(name: str | bytes, where: str) -> None:
+    if isinstance(name, bytes):
+        raise ModelError(f"{where} has a name that is not text: {_quoted(name)}; the file is damaged")
     if len(name) > limits.NAME_CHARACTERS:
         raise ModelError(
             f"{where} has a name of {len(name)} characters, more than {limits.NAME_CHARACTERS}: {_quoted(name)}"
@@ -278,12 +289,16 @@ def _check_name(name: str, where: str) -> None:
 
 def _node_label(node: onnx.NodeProto, index: int) -> str:
     """How errors name a node: by its name, or by its place where it has none."""
-    name = _quoted(node.name) if node.name else str(index)
-    return f"node {name} ({plain_line(node.op_type, 60)})"
+    return f"node {_quoted(node.name) if node.name else index} ({_shown(node.op_type, 60)})"
 
 
-def _quoted(name: str) -> str:
-    return f"'{plain_line(name, 120)}'"
+def _quoted(name: str | bytes) -> str:
+    return f"'{_shown(name, 120)}'"
+
+
+def _shown(name: str | bytes, characters: int) -> str:
+    """A name for people. Protobuf hands out bytes where a file's text is not valid."""
+    return plain_line(name if isinstance(name, str) else name.decode(errors="replace"), characters)
 
 
 def check_graph(graph: Graph) -> None:
@@ -295,7 +310,7 @@ def check_graph(graph: Graph) -> None:
         ModelError: names the layer.
     """
     for layer in graph.layers:
-        where = f"node {_quoted(layer.name)} ({plain_line(layer.operator, 60)})"
+        where = f"node {_quoted(layer.name)} ({_shown(layer.operator, 60)})"
         for tensor in (*layer.inputs, *layer.weights, *layer.outputs):
             _check_sizes(tensor.shape, f"{where}: tensor {_quoted(tensor.name)}", least=0)
         if layer.kind.does_work:
@@ -325,6 +340,4 @@ def _check_convolution(work: Convolution, where: str) -> None:
             raise ModelError(f"{where} has {what} {', '.join(map(str, values))}; it must be at least 1")
     for role, channels in (("input", work.in_channels), ("output", work.out_channels)):
         if channels % work.groups != 0:
-            raise ModelError(
-                f"{where} has group {work.groups}, which does not divide its {channels} {role} channels"
-            )
+            raise ModelError(f"{where} has group {work.groups}, which does not divide its {channels} {role} channels")

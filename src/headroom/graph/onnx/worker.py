@@ -90,11 +90,9 @@ def _read_in_fork(request: Request) -> tuple[str, bytes]:
         os.close(receiving)
         _run_child(request, sending)
     os.close(sending)
-    try:
-        ending, answer = _receive(receiving, time.monotonic() + request["time_limit_s"])
-    finally:
-        os.close(receiving)
-        status = _reap(process)
+    ending, answer = _receive(receiving, time.monotonic() + request["time_limit_s"])
+    os.close(receiving)
+    status = _reap(process, _EXIT_PATIENCE_S if ending == "answered" else 0.0)
     if ending == "answered" and status != 0:
         # waitstatus_to_exitcode gives the negated number of the signal that ended it.
         code = os.waitstatus_to_exitcode(status)
@@ -124,9 +122,9 @@ def _receive(pipe: int, deadline: float) -> tuple[str, bytes]:
             return "size", b""
 
 
-def _reap(process: int) -> int:
+def _reap(process: int, patience_s: float) -> int:
     """The wait status of a child that has nothing more to say; one that lives on is killed."""
-    deadline = time.monotonic() + _EXIT_PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
