@@ -102,6 +102,7 @@ class Walk:
         self._nodes_left = limits.NODES
         self._bytes_left = limits.SKELETON_BYTES
         self._bodies = 0
+        self._contradictions: list[str] = []
 
     def run(self) -> Walked:
         """Walk through the whole graph.
@@ -117,6 +118,9 @@ class Walk:
         for spec in self.inputs:
             self.values[spec.name] = Value(spec)
         self.walk(graph.node)
+        if self._contradictions:
+            count, first = len(self._contradictions), self._contradictions[0]
+            self.notes.append(f"the file contradicts itself at {count} reshapes, first where {first}")
         return Walked(tuple(self.layers), self._outputs(), self.values, tuple(dict.fromkeys(self.notes)))
 
     def _outputs(self) -> tuple[TensorSpec, ...]:
