@@ -13,7 +13,7 @@ from headroom.errors import ModelError, UsageError
 from headroom.graph.torch.reader import read_module
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit", "unet", "conv3d", "encoder", "lstm_tagger"])
+@pytest.mark.parametrize("name", ["resnet18", "vit", "unet", "conv3d", "encoder", "llama_block", "lstm_tagger"])
 def test_every_layer_scales_with_the_batch(name: str, read: Read) -> None:
     module, inputs = getattr(zoo, name)()
     given, scaled = read(name), read_module(module, inputs, batch=12)

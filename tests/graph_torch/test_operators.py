@@ -97,7 +97,6 @@ def test_convolutions_of_every_rank(part: nn.Module, inputs: Tensor, expected: C
         (torch.matmul, [(4,), (4,)], Matmul(1, 1, 4)),
         (torch.bmm, [(2, 5, 4), (2, 4, 3)], Matmul(5, 3, 4, 2)),
         (torch.addmm, [(3,), (5, 4), (4, 3)], Matmul(5, 3, 4)),
-        (torch.baddbmm, [(5, 3), (2, 5, 4), (2, 4, 3)], Matmul(5, 3, 4, 2)),
         (torch.addbmm, [(5, 3), (2, 5, 4), (2, 4, 3)], Matmul(5, 3, 8)),
         (torch.addmv, [(5,), (5, 4), (4,)], Matmul(5, 1, 4)),
         (torch.inner, [(5, 4), (3, 4)], Matmul(5, 3, 4)),
@@ -108,6 +107,13 @@ def test_convolutions_of_every_rank(part: nn.Module, inputs: Tensor, expected: C
 )
 def test_products(function: Callable[..., Tensor], shapes: list[tuple[int, ...]], expected: Work) -> None:
     assert work_of_call(function, *map(torch.zeros, shapes)) == expected
+
+
+def test_a_product_with_a_mask_is_a_product_and_an_addition() -> None:
+    product, addition = graph_of(torch.baddbmm, *map(torch.zeros, [(5, 3), (2, 5, 4), (2, 4, 3)])).layers
+    assert product.work == Matmul(5, 3, 4, 2)
+    assert addition.work == Elementwise("add", 30)
+    assert product.outputs[0] in addition.inputs
 
 
 @pytest.mark.parametrize(

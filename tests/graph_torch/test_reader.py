@@ -15,13 +15,13 @@ from headroom.errors import ModelError, UsageError
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.reader import read_module
-from headroom.graph.work import Attention, Recurrent
+from headroom.graph.work import Attention, Normalization, Recurrent
 
 
 def counted_macs(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     """PyTorch's own count. On meta tensors, because it sees nothing inside the CPU's fused kernels."""
     module = module.to("meta").eval()
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         module(*(tensor.to("meta") for tensor in inputs))
     return counter.get_total_flops() // 2
 
@@ -238,13 +238,72 @@ def test_code_under_another_mode_of_autograd_or_autocast_is_read_in_place() -> N
     assert [layer.module for layer in graph.working_layers if layer.macs] == ["first", "second"]
 
 
+def test_a_result_that_nothing_reads_is_left_out_and_said() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        (x @ x).sum()
+        return x * 2
+
+    graph = graph_of(forward, torch.zeros(4, 4))
+    assert [layer.operator for layer in graph.layers] == ["aten.mul"]
+    assert graph.notes == ("left out 2 layer(s) whose results nothing reads, in aten.matmul, aten.sum",)
+
+
+def test_attention_with_a_mask_and_thrown_away_weights_is_one_layer() -> None:
+    attention = nn.MultiheadAttention(32, 4, batch_first=True)
+    graph = graph_of(
+        lambda m, x, mask: m.attention(x, x, x, attn_mask=mask)[0],
+        *(torch.zeros(2, 5, 32), torch.zeros(5, 5)),
+        attention=attention,
+    )
+    (layer,) = [layer for layer in graph.layers if layer.kind is LayerKind.ATTENTION]
+    assert layer.work == Attention(2, 4, 5, 5, 8, 8, kv_heads=4, masked=True)
+    assert layer.name == "attention/attention"
+
+
+def test_written_out_attention_keeps_its_parts(read: Read) -> None:
+    layer = next(layer for layer in read("vit").layers if layer.kind is LayerKind.ATTENTION)
+    assert (layer.name, layer.module) == ("blocks.0.attn/attention", "blocks.0.attn")
+    assert [part.name.rpartition("/")[2] for part in layer.parts] == [
+        "transpose",
+        "matmul",
+        "mul",
+        "softmax",
+        "matmul_1",
+    ]
+    assert sum(part.macs for part in layer.parts) == layer.macs
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_fused_attention_can_be_taken_apart(masked: bool) -> None:
+    shape = (2, 4, 6, 8)
+    mask = torch.zeros(6, 6) if masked else None
+    graph = graph_of(
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, mask), *[torch.zeros(shape)] * 3
+    )
+    (layer,) = graph.layers
+    kinds = [part.kind.value for part in layer.parts]
+    assert kinds == ["matmul", *(["elementwise"] if masked else []), "softmax", "matmul"]
+    assert sum(part.macs for part in layer.parts) == layer.macs
+    assert layer.parts[-1].outputs == layer.outputs
+    made = {tensor.name for part in layer.parts for tensor in part.outputs}
+    assert {t.name for part in layer.parts for t in part.inputs} - made == {t.name for t in layer.inputs}
+    assert {t.name for part in layer.parts for t in part.weights} == {t.name for t in layer.weights}
+
+
+def test_a_normalisation_written_out_in_a_module_is_named_after_it() -> None:
+    graph = graph_of(lambda m, x: m.norm(x), torch.zeros(2, 3, 16), norm=zoo.RMSNorm(16))
+    (layer,) = graph.layers
+    assert layer.name == "norm"
+    assert layer.work == Normalization("rms", 96, 16, 5)
+
+
 def test_a_branch_on_data_is_unknown_and_weighed() -> None:
     def forward(x: torch.Tensor) -> torch.Tensor:
         return torch.cond(x.sum() > 0, lambda v: v @ v, lambda v: v * 2, (x,))
 
     graph = graph_of(forward, torch.zeros(8, 8))
     unknown = graph.layers[-1]
-    assert unknown.work.reason == ("which branch or how often it runs depends on the data; it writes 8x8 float32")
+    assert unknown.work.reason == "which branch runs depends on the data; it writes 8x8 float32"
     assert unknown.work.estimated_macs == 8**3
     assert graph.coverage.unknown_layers == ("cond",)
 
@@ -288,6 +347,16 @@ def test_a_size_that_depends_on_values_is_refused_by_name() -> None:
     assert str(caught.value) == (
         "the shape (u0, 2) of nonzero in module (the outermost) depends on values, not on the inputs' shapes; "
         "replace it by an operator of fixed size, such as a mask"
+    )
+
+
+def test_a_vmapped_region_is_refused_because_its_shapes_lack_the_batch() -> None:
+    part = Module(lambda m, x: torch.func.vmap(lambda row: m.fc(row))(x), fc=nn.Linear(4, 3))
+    with pytest.raises(ModelError) as caught:
+        graph_of(lambda m, x: m.part(x), torch.zeros(2, 4), part=part)
+    assert str(caught.value) == (
+        "torch.func.vmap in module part (flex_attention uses it too) hides its batch from the export; write the "
+        "batch dimension out, or use scaled_dot_product_attention"
     )
 
 

@@ -72,8 +72,8 @@ def comparable(work: Work) -> object:
 @pytest.mark.parametrize("dynamo", [False, True], ids=["torchscript", "dynamo"])
 @pytest.mark.parametrize(
     "name",
-    ["resnet18", "mobilenet_blocks", "vit", "bert_layer", "encoder", "conv1d", "conv3d", "unet", "lstm_tagger",
-     "gru_tagger"],
+    ["resnet18", "mobilenet_blocks", "vit", "bert_layer", "encoder", "llama_block", "conv1d", "conv3d", "unet",
+     "lstm_tagger", "gru_tagger"],
 )  # fmt: skip
 def test_both_readers_see_the_same_compute_layers(
     name: str, dynamo: bool, read: Read, exported: Callable[..., Path], read_file: ReadFile

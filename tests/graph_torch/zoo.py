@@ -312,8 +312,73 @@ def encoder() -> Model:
     return Encoder(), (torch.zeros(2, 10, 32),)
 
 
+class RMSNorm(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.to(torch.float32)
+        scaled = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)
+        return self.weight * scaled.to(x.dtype)
+
+
+class LlamaBlock(nn.Module):
+    """A decoder block as published language models write it: grouped queries, rotary positions, a causal mask."""
+
+    def __init__(self, width: int = 64, heads: int = 8, kv_heads: int = 2) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.width = heads, kv_heads, width // heads
+        self.norm1, self.norm2 = RMSNorm(width), RMSNorm(width)
+        self.q, self.o = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.k, self.v = (nn.Linear(width, kv_heads * self.width, bias=False) for _ in range(2))
+        self.gate, self.up = (nn.Linear(width, 4 * width, bias=False) for _ in range(2))
+        self.down = nn.Linear(4 * width, width, bias=False)
+        self.register_buffer("cos", torch.ones(32, self.width))
+        self.register_buffer("sin", torch.zeros(32, self.width))
+
+    def rotated(self, x: Tensor) -> Tensor:
+        first, second = x[..., : self.width // 2], x[..., self.width // 2 :]
+        length = x.shape[2]
+        return x * self.cos[:length] + torch.cat((-second, first), -1) * self.sin[:length]
+
+    def repeated(self, x: Tensor) -> Tensor:
+        batch, heads, length, width = x.shape
+        groups = self.heads // heads
+        return x[:, :, None].expand(batch, heads, groups, length, width).reshape(batch, self.heads, length, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        y = self.norm1(x)
+        q, k, v = (f(y).view(batch, length, -1, self.width).transpose(1, 2) for f in (self.q, self.k, self.v))
+        q, k, v = self.rotated(q), self.repeated(self.rotated(k)), self.repeated(v)
+        mask = torch.full((length, length), float("-inf")).triu(1)
+        scores = q @ k.transpose(2, 3) / self.width**0.5 + mask
+        mixed = functional.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype) @ v
+        x = x + self.o(mixed.transpose(1, 2).reshape(batch, length, width))
+        y = self.norm2(x)
+        return x + self.down(functional.silu(self.gate(y)) * self.up(y))
+
+
+def llama_block() -> Model:
+    return LlamaBlock(), (torch.zeros(2, 16, 64),)
+
+
 #: Every network here that has convolutions, products and attention alone: macs are exact.
 EXACT = {
     f.__name__: f
-    for f in (alexnet, vgg16, resnet18, resnet50, mobilenet_blocks, vit, bert_layer, conv1d, conv3d, unet, encoder)
+    for f in (
+        alexnet,
+        vgg16,
+        resnet18,
+        resnet50,
+        mobilenet_blocks,
+        vit,
+        bert_layer,
+        conv1d,
+        conv3d,
+        unet,
+        encoder,
+        llama_block,
+    )
 }

@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import headroom.graph.torch.operators  # noqa: F401 -- fills the table of operators
 from headroom.errors import ModelError
-from headroom.graph.attention import join_attention
 from headroom.graph.graph import Graph
-from headroom.graph.layer import Layer
-from headroom.graph.patterns import join_patterns
-from headroom.graph.stacks import join_stacks
-from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch import nodes
 from headroom.graph.torch.batch import check_scaling
 from headroom.graph.torch.callable import require_torch
 from headroom.graph.torch.example_inputs import fake_inputs
 from headroom.graph.torch.export import export_program, lives_on_meta
 from headroom.graph.torch.naming import named
+from headroom.graph.torch.recognise import live, recognised
 from headroom.graph.torch.walk import Walk
 
 if TYPE_CHECKING:
@@ -75,20 +71,16 @@ def _read(module: Any, example_inputs: Any, batch: int | None, called: str) -> G
     outputs = walk.run(program.graph_module)
     leaves = {path for path, part in module.named_modules() if not any(True for _ in part.children())}
     specs = tuple(value.spec for value in outputs)
+    used, notes = live(walk.layers, specs, walk.effects)
     user_inputs = [value for value in bound.values() if not getattr(value, "constant", True)]
     return Graph(
         name=called,
-        layers=named(_recognised(walk.layers, specs, inputs.batch), leaves),
+        layers=named(recognised(used, specs, inputs.batch), leaves),
         inputs=tuple(value.spec for value in user_inputs),
         outputs=specs,
         batch=inputs.batch,
+        notes=notes,
     )
-
-
-def _recognised(layers: list[Layer], outputs: tuple[TensorSpec, ...], batch: int) -> tuple[Layer, ...]:
-    """Attention, normalisations and activations that the user's code writes out, as one layer again."""
-    joined = join_attention(tuple(layers), outputs, batch)
-    return join_stacks(join_patterns(joined, outputs), outputs)
 
 
 def _bind_placeholders(walk: Walk, program: ExportedProgram) -> None:

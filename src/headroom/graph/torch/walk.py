@@ -6,16 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from headroom.errors import ModelError
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch import nodes
 from headroom.graph.torch.call import Call, Operand
 from headroom.graph.torch.operators.attention import written_out
 from headroom.graph.torch.registry import described, work_of
-from headroom.graph.work import Attention, Free, Unknown, Work
+from headroom.graph.work import Attention, Elementwise, Free, Unknown, Work
 
-#: Operators that repeat values along a dimension without storing them.
-_REPEATING_VIEWS = frozenset({"expand", "expand_as", "broadcast_to"})
+#: Views that are read exactly as their operand is: nothing happened, or values repeat along a dimension without
+#: being stored. They are no layers, so that a cast to the type a tensor already has hides no pattern.
+_READ_ALIKE = frozenset(
+    {"expand", "expand_as", "broadcast_to", "to", "_to_copy", "type_as", "contiguous", "detach", "alias", "lift",
+     "requires_grad", "resolve_conj", "resolve_neg"}
+)  # fmt: skip
 
 #: In-place operators that overwrite their target without reading it.
 _OVERWRITING = frozenset({"copy", "fill", "zero", "normal", "uniform", "bernoulli", "exponential", "random"})
@@ -25,6 +30,15 @@ _TRANSPARENT = frozenset(
     {"wrap_with_set_grad_enabled", "wrap_with_autocast", "wrap", "tag_activation_checkpoint", "invoke_subgraph",
      "hints_wrapper", "wrap_activation_checkpoint"}
 )  # fmt: skip
+
+
+#: Why a higher-order operator cannot be timed.
+_WHY_UNKNOWN = {
+    "cond": "which branch runs depends on the data",
+    "while_loop": "how often the loop runs depends on the data",
+    "scan": "a loop whose steps are weighed once",
+    "map_impl": "a loop whose steps are weighed once",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +57,14 @@ class Value:
 
 
 class Walk:
-    """Turns FX graphs into layers. One instance reads one program; ``layers`` and ``values`` grow as it goes."""
+    """Turns FX graphs into layers. One instance reads one program; ``layers``, ``values`` and ``effects`` (the
+    tensors written in place, which nothing may leave out) grow as it goes.
+    """
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
         self.values: dict[Any, Value | tuple[Value, ...]] = {}
+        self.effects: set[str] = set()
         self._writes: dict[int, tuple[int, TensorSpec]] = {}
         self._names: set[str] = set()
         self._storages = 0
@@ -77,6 +94,12 @@ class Walk:
                 self.values[node] = bound[node.args[1]]
         elif nodes.is_operator(node):
             self._operator(node)
+        elif getattr(node.target, "__name__", "") == "_add_batch_dim":
+            raise ModelError(
+                f"torch.func.vmap in module {nodes.module_path(node) or '(the outermost)'} (flex_attention uses it "
+                "too) hides its batch from the export; write the batch dimension out, or use "
+                "scaled_dot_product_attention"
+            )
         elif nodes.tensors_of(node):
             self._higher_order(node, owner)
 
@@ -93,13 +116,15 @@ class Walk:
             operands = operands[1:]
         if isinstance(work, Free) and operands:
             self._view(node, call, work, operands)
+        elif call.operator == "baddbmm" and target is None:
+            self._product_and_sum(node, call, work, operands)
         else:
             self._layer(node, call, work, operands, target)
 
     def _view(self, node: Any, call: Call, work: Work, operands: list[Value]) -> None:
-        """A free layer; a view of a weight is that weight, and a repeated tensor is read once."""
+        """A free layer; a view of a weight is that weight."""
         source = operands[0]
-        if call.operator in _REPEATING_VIEWS and len(call.outputs) == 1:
+        if call.operator in _READ_ALIKE:
             self.values[node] = source
             return
         specs = self._specs(node, call.outputs)
@@ -109,6 +134,16 @@ class Walk:
         self._append(node, call.operator, work, operands, specs)
         self._bind(node, [Value(spec, source.storage, written=source.written) for spec in specs])
 
+    def _product_and_sum(self, node: Any, call: Call, work: Work, operands: list[Value]) -> None:
+        """A batched product and the mask added to it, apart: as such they are recognised as attention."""
+        added, left, right = operands
+        specs = self._specs(node, call.outputs)
+        product = TensorSpec(self._unique(f"{node.name}.product"), specs[0].shape, specs[0].element)
+        self._append(node, "bmm", work, [left, right], (product,))
+        total = Elementwise("add", specs[0].elements)
+        self._append(node, "add", total, [Value(product, self._storage()), added], specs)
+        self._bind(node, [Value(specs[0], self._storage())])
+
     def _layer(self, node: Any, call: Call, work: Work, operands: list[Value], target: Value | None) -> None:
         specs = self._specs(node, call.outputs)
         self._append(node, call.operator, work, operands, specs)
@@ -117,6 +152,7 @@ class Walk:
             return
         count = self._writes.get(target.storage, (0, None))[0] + 1
         self._writes[target.storage] = (count, specs[0])
+        self.effects.add(specs[0].name)
         self._bind(node, [Value(spec, target.storage, written=count) for spec in specs])
 
     def _read(self, node: Any) -> Value:
@@ -159,18 +195,19 @@ class Walk:
             self._inline(node, subgraphs[0], operands)
             return
         outputs = tuple(nodes.operand_of(tensor, node) for tensor in nodes.tensors_of(node))
-        reason = f"which branch or how often it runs depends on the data; it writes {described(outputs)}"
-        work = Unknown(name, reason, estimated_macs=max((_macs_inside(g) for g in subgraphs), default=0))
+        read = [self._read(n) for n in operands]
+        reason = _WHY_UNKNOWN.get(name, "no reader for this operator")
+        heaviest = max((_macs_inside(subgraph) for subgraph in subgraphs), default=0)
+        work = Unknown(name, f"{reason}; it writes {described(outputs)}", estimated_macs=heaviest)
         specs = self._specs(node, outputs)
-        self._append(node, f"higher_order::{name}", work, [self._read(n) for n in operands], specs)
-        values = tuple(Value(spec, self._storage()) for spec in specs)
-        self.values[node] = values
+        self._append(node, f"higher_order::{name}", work, read, specs)
+        self._bind(node, [Value(spec, self._storage()) for spec in specs])
 
     def _inline(self, node: Any, subgraph: Any, operands: list[Any]) -> None:
         bound = [self._read(n) for n in operands]
         placeholders = [n for n in subgraph.graph.nodes if n.op == "placeholder"]
         self.values.update(zip(placeholders, bound, strict=True))
-        self.values[node] = self.run(subgraph)
+        self._bind(node, list(self.run(subgraph)))
 
     def _specs(self, node: Any, outputs: tuple[Operand, ...]) -> tuple[TensorSpec, ...]:
         if len(outputs) == 1:
@@ -199,8 +236,10 @@ class Walk:
 
 
 def _parts(work: Work, operands: list[Value], output: TensorSpec) -> tuple[Layer, ...]:
-    specs = [value.spec for value in operands]
-    return written_out(work, specs, output) if isinstance(work, Attention) else ()
+    if not isinstance(work, Attention):
+        return ()
+    constants = [value.spec for value in operands if value.constant]
+    return written_out(work, [value.spec for value in operands], constants, output)
 
 
 def _once(specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:

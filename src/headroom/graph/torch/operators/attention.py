@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
@@ -29,29 +29,32 @@ def attention(call: Call) -> Work:
     )
 
 
-def written_out(work: Attention, operands: Sequence[TensorSpec], output: TensorSpec) -> tuple[Layer, ...]:
+def written_out(
+    work: Attention, operands: Sequence[TensorSpec], constants: Collection[TensorSpec], output: TensorSpec
+) -> tuple[Layer, ...]:
     """The layers that an attention stands for: scores, the mask if there is one, softmax, values.
 
     They run instead of it where no fused implementation does. ``operands`` are query, key, value and then
-    the mask; the scale rides along with the first product.
+    the mask, of which ``constants`` are the model's own (a learned query); the scale rides along with the
+    first product.
     """
-    query, key, value, *mask = operands
-    groups = work.batch * work.heads
-    shape = (work.batch, work.heads, work.query_length, work.key_length)
-    last = TensorSpec(f"{output.name}.scores", shape, query.element)
-    product = Matmul(work.query_length, work.key_length, work.head_dim, groups)
-    layers = [_part("matmul", product, (query, key), last)]
-    if mask or work.causal:
-        masked = TensorSpec(f"{output.name}.masked", shape, query.element)
-        layers.append(_part("add", Elementwise("add", work.score_elements), (last, *mask), masked))
-        last = masked
-    weights = TensorSpec(f"{output.name}.weights", shape, query.element)
-    rows = work.score_elements // work.key_length
-    layers.append(_part("softmax", Softmax(rows, work.key_length), (last,), weights))
-    product = Matmul(work.query_length, work.value_dim, work.key_length, groups)
-    layers.append(_part("matmul", product, (weights, value), output))
+
+    def part(operator: str, record: Work, reads: Sequence[TensorSpec], writes: TensorSpec) -> Layer:
+        inputs = tuple(tensor for tensor in reads if tensor not in constants)
+        weights = tuple(tensor for tensor in reads if tensor in constants)
+        return Layer(writes.name, f"aten.{operator}", record, inputs, weights, (writes,))
+
+    query, key, value = operands[:3]
+    groups, length, keys = work.batch * work.heads, work.query_length, work.key_length
+    scores, masked, weighted = (
+        TensorSpec(f"{output.name}.{step}", (work.batch, work.heads, length, keys), query.element)
+        for step in ("scores", "masked", "weights")
+    )
+    layers = [part("matmul", Matmul(length, keys, work.head_dim, groups), (query, key), scores)]
+    if work.masked or work.causal:
+        addition = Elementwise("add", work.score_elements)
+        layers.append(part("add", addition, (scores, *operands[3:]), masked))
+    softmax = Softmax(work.score_elements // keys, keys)
+    layers.append(part("softmax", softmax, layers[-1].outputs, weighted))
+    layers.append(part("matmul", Matmul(length, work.value_dim, keys, groups), (weighted, value), output))
     return tuple(layers)
-
-
-def _part(operator: str, work: Work, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Layer:
-    return Layer(output.name, f"aten.{operator}", work, inputs, (), (output,))
