@@ -128,18 +128,18 @@ def explanation(case: Cases, index: int, device_us: float) -> str:
     """What sets a row apart, from the table itself."""
     kernel = case.kernels[index] if case.kernels else ""
     measured = case.measured_us[index]
-    if case.order.any() and device_us < 0.5 * measured:
+    if case.source == "NeuSight conv" and device_us < 0.5 * measured:
         return (
             f"the kernel is a small part of the time; row at {100 * case.order[index]:.0f} % of the source's run, whose "
             "overhead grows from start to end in every row alike, and a constant cannot follow"
         )
     if "3dconv" in kernel or "nhwc" in kernel:
         return "the library transposed the tensors for this kernel, and the time contains that"
-    if case.source == "Benanza kernels" or case.order.any():
-        return f"kernel {kernel}" if kernel else "another kernel than the kind's usual one"
-    if case.work.m[index] < 128 or case.work.n[index] < 32:
+    if kernel:
+        return f"ran {kernel[:48]}, {measured / device_us:.1f} times the predicted kernel time"
+    if min(case.work.m[index], case.work.n[index]) <= 64:
         return "a narrow product, for which the library has kernels outside the tile list"
-    return "another kernel than im2col may have run, or a tile that the model did not choose"
+    return "the library took another kernel or split than the model"
 
 
 def drift(cases: list[Cases]) -> list[dict[str, object]]:
@@ -205,7 +205,7 @@ def coverage(cases: list[Cases]) -> list[dict[str, object]]:
         best = chosen(case, calibration.tensor if unit == "tensor" else calibration.plain)[0]
         held = case.held_out
         fit = scale_and_constant(best.time_us[~held], case.measured_us[~held])
-        core = fit.scale * best.time_us
+        core = best.time_us
         usable = held & (core > max(0.0, fit.constant_us))
         short = 2 * (best.launch_us + best.latency_us) >= best.time_us
         bar = np.where(

@@ -15,7 +15,8 @@ Every model below gets one scale and one additive constant per source and GPU, f
 relative error, because outside times contain launch gaps and small helper kernels. *Mean* and *median* are of the
 absolute relative error, *geometric* is the geometric mean of the factor off, less one, *rank* is Spearman's
 correlation. *Held out*: scale and constant fitted on half of the shapes, judged on those that neither they nor
-the shared constants have seen.
+the shared constants have seen. *Unfitted*: the prediction as it stands, with neither scale nor constant (the
+wave model and the prior models are no predictions without them).
 """
 
 SLOW_START = """The rows of this source drift: the same small kernels take longer at the end of a GPU's run than at its start,
@@ -84,11 +85,11 @@ def _comparison(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for entry in entries:
         yield f"### {entry['source']}, {entry['gpu']} ({entry['rows']} rows)\n"
         yield from _table(
-            ("model", "mean %", "median %", "geometric %", "rank", "held out: mean %", "scale", "constant, us"),
+            ("model", "mean %", "median %", "geometric %", "rank", "held out: mean %", "unfitted: mean %", "scale", "constant, us"),
             [
                 (
                     name, _p(j["all"]["mean_pct"]), _p(j["all"]["median_pct"]), _p(j["all"]["geometric_pct"]),
-                    f"{j['all']['spearman']:.3f}", _p(j["held_out"]["mean_pct"]), f"{j['scale']:.3g}",
+                    f"{j['all']['spearman']:.3f}", _p(j["held_out"]["mean_pct"]), _p(j["unfitted"]["mean_pct"]), f"{j['scale']:.3g}",
                     f"{j['constant_us']:.3g}",
                 )
                 for name, j in entry["models"].items()

@@ -22,7 +22,10 @@ from tables import (
     ROOT,
     Cases,
     aiconfigurator_matmuls,
+    benanza_convolutions,
     benanza_streams,
+    deepbench_convolutions,
+    deepbench_matmuls,
     neusight_convolutions,
     neusight_matmuls,
 )
@@ -36,6 +39,9 @@ TARGET = ROOT / "src" / "headroom" / "predict" / "calibration.json"
 
 #: Rows of a large table that one evaluation of the objective uses.
 SAMPLE = 2500
+
+#: Rows below which a group has no bar of its own.
+FEWEST = 20
 
 #: Residuals beyond this factor (in log) count as this much: rows that ran another kind of kernel.
 CAP = 1.0
@@ -185,15 +191,16 @@ def sample(case: Cases, rows: int = SAMPLE) -> Cases:
 def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  # noqa: ANN001
     """Per kind, unit, family and regime: the half-width that holds four of five held-out rows.
 
-    The source's scale and constant come from the other half. A row counts where the source's constant is
-    less than what is predicted on top of it: below that the table says nothing about the kernel.
+    The source's constant comes from the other half; its scale is not used, because a user's prediction has none.
+    A row counts where the source's constant is less than what is predicted on top of it: below that the
+    table says nothing about the kernel. Groups with few rows are pooled over families and regimes.
     """
     rows = []
     for case in cases:
         predicted, short = predict(case)
         held = case.held_out
         fit = scale_and_constant(predicted[~held], case.measured_us[~held])
-        core = fit.scale * predicted
+        core = predicted
         off = 100 * np.abs(case.measured_us - core - fit.constant_us) / core
         unit = unit_of(case.gpu, case.dtype) if case.kind != "stream" else "plain"
         names = np.array(case.kinds) if case.kinds else np.full(len(case), case.kind)
@@ -201,8 +208,8 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  #
         for kind in sorted({str(name) for name in names}):
             for regime in ("short", "long"):
                 group = usable & (names == kind) & (short == (regime == "short"))
-                if group.sum() >= 20:
-                    rows.append((kind, unit, family_of(case.gpu), regime, off[group]))
+                few = group.sum() < FEWEST
+                rows.append((kind, unit, "several" if few else family_of(case.gpu), "any" if few else regime, off[group]))
     merged: dict[tuple[str, ...], list[np.ndarray]] = {}
     for *key, off in rows:
         merged.setdefault(tuple(key), []).append(off)
@@ -213,6 +220,7 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  #
             rows=int(sum(map(len, offs))),
         )
         for key, offs in sorted(merged.items())
+        if sum(map(len, offs)) >= FEWEST or key[0] in ("softmax", "matvec")
     ]
 
 
@@ -236,14 +244,16 @@ def main() -> None:
     plain = fit_handicap(half, fit_plain(half))
     tensor = fit_tensor([sample(case.where(~case.held_out)) for case in products])
     stream = fit_stream([case.where(~case.held_out) for case in streams])
-    errors = bars(convolutions, lambda case: gemm_bars(case, plain))
+    others = [*deepbench_convolutions(), *benanza_convolutions("IMPLICIT_PRECOMP_GEMM")]
+    errors = bars([*convolutions, *others], lambda case: gemm_bars(case, plain))
     errors += bars([sample(c, 8000) for c in products], lambda case: gemm_bars(case, tensor))
-    errors += bars([sample(c) for c in plain_products], lambda case: gemm_bars(case, plain))
+    outside = [*(sample(c) for c in plain_products), *deepbench_matmuls()]
+    errors += bars(outside, lambda case: gemm_bars(case, plain))
     errors += bars(streams, lambda case: stream_bars(case, stream))
     data = {
         "date": date.today().isoformat(),
         "written_by": "benchmarks/calibrate.py",
-        "sources": sorted({c.source for c in convolutions + products + plain_products + streams}),
+        "sources": sorted({c.source for c in [*convolutions, *others, *products, *outside, *streams]}),
         "constants": {"plain": asdict(plain), "tensor": asdict(tensor), "stream": asdict(stream)},
         "errors": errors,
     }

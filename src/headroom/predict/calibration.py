@@ -12,12 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from statistics import median
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 
 #: How much wider than its nearest relative the bar of a layer becomes that no table covers.
 UNLIKE_FACTOR = 2.0
+
+#: The measured kind that is most like a kind without a table, or without one on some unit.
+STAND_INS = {
+    "convolution": "matmul",
+    "attention": "matmul",
+    "recurrent": "matmul",
+    "reduction": "elementwise",
+    "movement": "elementwise",
+    "embedding": "elementwise",
+}
 
 #: The bar of a layer with no calibrated relative at all, in percent.
 BLIND_ERROR_PCT = 100.0
@@ -105,21 +116,32 @@ class Calibration:
     errors: tuple[ErrorRow, ...]
 
     def error_pct(self, kind: str, unit: str, gpu: GpuSpec, regime: str) -> float:
-        """The error bar of a layer: its own group's, or a relative's, widened for every step away."""
-        family = family_of(gpu)
-        rows = [row for row in self.errors if row.kind == kind]
-        widen = 1.0
-        for matches in (
-            lambda row: row.unit == unit and row.family == family,
-            lambda row: row.unit == unit,
-            lambda row: True,
+        """The error bar of a layer: its own group's, else that of its nearest relatives, widened.
+
+        Relatives are, nearest first: the same kind on the same unit in other families; the kind's stand-in
+        (:data:`STAND_INS`) in the same family, then in others; the same kind on another unit.
+        """
+        family, other = family_of(gpu), STAND_INS.get(kind, kind)
+        own = self._group(regime, kind, unit, family)
+        if own:
+            return own[0]
+        for relatives in (
+            self._group(regime, kind, unit, None),
+            self._group(regime, other, unit, family),
+            self._group(regime, other, unit, None),
+            self._group(regime, kind, None, None),
         ):
-            group = [row for row in rows if matches(row)]
-            if group:
-                same = [row.error_pct for row in group if row.regime == regime]
-                return widen * (max(same) if same else max(row.error_pct for row in group))
-            widen *= UNLIKE_FACTOR
+            if relatives:
+                return UNLIKE_FACTOR * median(relatives)
         return BLIND_ERROR_PCT
+
+    def _group(self, regime: str, kind: str, unit: str | None, family: str | None) -> list[float]:
+        """Bars of the rows that match, those of the asked regime if there are any; None matches all."""
+        rows = [
+            row for row in self.errors if row.kind == kind and unit in (None, row.unit) and family in (None, row.family)
+        ]
+        same = [row.error_pct for row in rows if row.regime == regime]
+        return same or [row.error_pct for row in rows]
 
 
 def family_of(gpu: GpuSpec) -> str:

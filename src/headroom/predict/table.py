@@ -17,7 +17,8 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, load_calibration
 from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch, TileTable
 from headroom.predict.delta import explain as explain_delta
-from headroom.predict.table_answer import Answers, answer_rows
+from headroom.predict.im2col_traffic import paper_tiles
+from headroom.predict.table_answer import Answers, answer_rows, convolutions
 from headroom.predict.table_input import LayerRows, check_header, parse_rows, read_cells
 
 #: What is added to every row, in this order. Tile columns that the table has already are filled in place.
@@ -192,12 +193,7 @@ def _delta_batch(parsed: LayerRows, dtype: DataType) -> ConvBatch:
             pad_h=(size["r"] - 1) // 2, pad_w=(size["s"] - 1) // 2, groups=size["groups"],
             bytes_per_element=dtype.bytes,
         )  # fmt: skip
-    return ConvBatch.build(
-        n=size["n"], c=size["c"], h=size["h"], w=size["w"], k=size["k"], r=size["r"], s=size["s"],
-        stride_h=size["stride_h"], stride_w=size["stride_w"], pad_h=size["padding_h"],
-        pad_w=size["padding_w"], dilation_h=size["dilation_h"], dilation_w=size["dilation_w"],
-        groups=size["groups"], bytes_per_element=dtype.bytes,
-    )  # fmt: skip
+    return convolutions(parsed, np.array([0], dtype=np.intp), dtype)
 
 
 def _delta_tiles(parsed: LayerRows) -> TileBatch | TileTable:
@@ -205,4 +201,4 @@ def _delta_tiles(parsed: LayerRows) -> TileBatch | TileTable:
     m, n, k = (parsed.sizes[name] for name in _TILE_COLUMNS)
     if not m[0]:
         return PAPER_TILES
-    return TileBatch(m, n, np.where(k > 0, k, np.where(n >= 128, 8.0, 4.0)))
+    return TileBatch(m, n, k) if k[0] else paper_tiles(m, n)

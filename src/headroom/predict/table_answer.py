@@ -7,7 +7,7 @@ the last bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, unit_of
+from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
+from headroom.predict.im2col_traffic import cache_bytes
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
 from headroom.predict.memory_bound import Streams, estimate_streams
 from headroom.predict.prediction import Bottleneck
@@ -135,6 +137,9 @@ def _answer_gemms(
             best = estimate(problems, tiles, gpu, dtype, unit, constants, l2_state)
         else:
             best, tiles = choose(problems, gpu, dtype, unit, constants, l2_state, may_split=may_split)
+        if unit == "plain" and sort == "forward":
+            l1, l2 = cache_bytes(convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
+            best = replace(best, l1_bytes=l1, l2_bytes=l2)
         flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
         if sort == "dgrad":
             flops = 2.0 * _forward_macs(rows, index)
@@ -223,6 +228,17 @@ def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Proble
         return Problems(k / g, c / g * taps, positions, g, outputs, images, weights, np.ones_like(n))
     reuse = np.minimum(1.0, size["stride_w"] / size["s"])
     return Problems(positions, k / g, c / g * taps, g, np.round(images * _read_share(size)), weights, outputs, reuse)
+
+
+def convolutions(rows: LayerRows, index: Rows, dtype: DataType) -> ConvBatch:
+    """Forward convolutions as DeLTA takes them."""
+    size = {name: values[index] for name, values in rows.sizes.items()}
+    return ConvBatch.build(
+        n=size["n"], c=size["c"], h=size["h"], w=size["w"], k=size["k"], r=size["r"], s=size["s"],
+        stride_h=size["stride_h"], stride_w=size["stride_w"], pad_h=size["padding_h"],
+        pad_w=size["padding_w"], dilation_h=size["dilation_h"], dilation_w=size["dilation_w"],
+        groups=size["groups"], bytes_per_element=dtype.bytes,
+    )  # fmt: skip
 
 
 def _forward_macs(rows: LayerRows, index: Rows) -> Floats:

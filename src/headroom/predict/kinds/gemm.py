@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Gemm
+from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Problems, Tiles
+from headroom.predict.im2col_traffic import cache_bytes
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.prediction import Bottleneck, Prediction, Source
@@ -42,11 +45,13 @@ def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]
     """Every layer with the fastest of the library's tiles."""
     if not layers:
         return []
-    splits = [may_split(layer, context.unit) for layer in layers]
+    groups: dict[tuple[bool, str], list[int]] = {}
+    for index, layer in enumerate(layers):
+        direction = layer.work.direction if isinstance(layer.work, Convolution) else ""
+        groups.setdefault((may_split(layer, context.unit), direction), []).append(index)
     answers: dict[int, Prediction] = {}
-    for kind in (False, True):
-        members = [i for i, split in enumerate(splits) if split is kind]
-        group = _predict_group([layers[i] for i in members], context, may_split=kind)
+    for (split, _), members in groups.items():
+        group = _predict_group([layers[i] for i in members], context, may_split=split)
         answers.update(zip(members, group, strict=True))
     return [answers[i] for i in range(len(layers))]
 
@@ -58,8 +63,6 @@ def may_split(layer: Layer, unit: str) -> bool:
 
 
 def _predict_group(layers: Sequence[Layer], context: Context, *, may_split: bool) -> list[Prediction]:
-    if not layers:
-        return []
     problems = problems_of(layers, context.dtype)
     best, tiles = choose(
         problems,
@@ -70,6 +73,11 @@ def _predict_group(layers: Sequence[Layer], context: Context, *, may_split: bool
         context.l2_state,
         may_split=may_split,
     )
+    works = [layer.work for layer in layers]
+    if context.unit == "plain" and all(isinstance(w, Convolution) and w.direction == "forward" for w in works):
+        convs = ConvBatch.of([w for w in works if isinstance(w, Convolution)], context.dtype.bytes)
+        l1, l2 = cache_bytes(convs, tiles, problems.c_bytes, context.gpu, context.dtype)
+        best = replace(best, l1_bytes=l1, l2_bytes=l2)
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
     return [_prediction(i, layer, floors[i], best, tiles, context) for i, layer in enumerate(layers)]
 

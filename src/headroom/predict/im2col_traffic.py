@@ -1,0 +1,29 @@
+"""What im2col convolutions on plain units move through the caches: DeLTA's loads and the output's stores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
+from headroom.predict.delta import PAPER, ConvBatch, Machine, TileBatch
+from headroom.predict.delta.traffic import grid, traffic
+from headroom.predict.gemm_time import Floats, Tiles
+
+#: The paper's main-loop depths: 8 for 128-wide tiles, 4 for narrower ones (section IV-B).
+_WIDE_TILE, _WIDE_DEPTH, _NARROW_DEPTH = 128, 8.0, 4.0
+
+
+def paper_tiles(tile_m: Floats, tile_n: Floats) -> TileBatch:
+    """Tiles with the main-loop depth that the paper states for their width."""
+    return TileBatch(tile_m, tile_n, np.where(tile_n >= _WIDE_TILE, _WIDE_DEPTH, _NARROW_DEPTH))
+
+
+def cache_bytes(
+    convs: ConvBatch, tiles: Tiles, stored_bytes: Floats, gpu: GpuSpec, dtype: DataType
+) -> tuple[Floats, Floats]:
+    """Bytes at L1 and at L2, of shape (P,): equations 4 and 9 plus every output once."""
+    cut_tiles = paper_tiles(tiles.m, tiles.n)
+    request = Machine.of(gpu, dtype).l1_request_bytes
+    moved = traffic(convs, cut_tiles, grid(convs, cut_tiles), request, PAPER)
+    return moved.l1_bytes + stored_bytes, moved.l2_bytes + stored_bytes
