@@ -10,85 +10,27 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 import jinja2
 
 from headroom._version import __version__
-from headroom.advise.analysis import Analysis, Finding
-from headroom.report import figures, side_by_side, summary
-from headroom.report.answer import overall_source
-from headroom.report.html.bars import ladder_chart, layer_chart, share_chart
-from headroom.report.html.charts import Bar, BarChart, DataTable, Scatter, Segment, Timeline, tip
-from headroom.report.html.roofline import roofline_chart
-from headroom.report.html.rows import COLUMNS, LayerRow, layer_rows
-from headroom.report.html.timeline import timeline_chart
-from headroom.report.html.traffic import heaviest_chart, level_chart
-from headroom.report.sanitize import view
-
-_UNKNOWN_SHOWN = 200
-_PLACES_SHOWN = 4
-_PLACES_LISTED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class FindingCard:
-    """A finding, ready to print: every second part of ``action`` is code.
-
-    ``places`` are the user's modules, or the layers where modules are unknown.
-    """
-
-    kind: str
-    title: str
-    saves: str
-    error: str
-    speedup: str
-    action: tuple[str, ...]
-    places: tuple[str, ...]
-    more_places: tuple[str, ...]
-    unlisted: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerView:
-    """One analysis as the template reads it. ``key`` keeps the ids of several answers apart."""
-
-    key: str
-    tab: str
-    model: str
-    gpu: str
-    chips: tuple[str, ...]
-    verdict: str
-    facts: tuple[tuple[str, str, str], ...]
-    ladder: BarChart
-    shares: tuple[BarChart, ...]
-    layers: BarChart
-    roofline: Scatter
-    traffic: tuple[BarChart, ...]
-    timeline: Timeline
-    findings: tuple[FindingCard, ...]
-    rows: list[LayerRow]
-    kinds: tuple[str, ...]
-    bottlenecks: tuple[str, ...]
-    coverage: tuple[str, str, str]
-    unknown: tuple[str, ...]
-    unknown_unlisted: int
-    notes: tuple[str, ...]
-    sheet: DataTable
+from headroom.advise.analysis import Analysis
+from headroom.report.html.rows import COLUMNS
+from headroom.report.html.views import answer_view, comparison_chart
 
 
 def render_html(analyses: Sequence[Analysis]) -> str:
     """The page for one or several analyses (at least one): a single file that needs nothing else."""
     style, script = _asset("report.css"), _asset("report.js")
-    views = [_answer(analysis, f"a{position}") for position, analysis in enumerate(analyses)]
+    views = [answer_view(analysis, f"a{position}") for position, analysis in enumerate(analyses)]
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             answers=views,
-            comparison=_comparison(analyses) if len(analyses) > 1 else None,
+            comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
             columns=[(heading, meaning) for heading, meaning, _ in COLUMNS],
             style=style,
             script=script,
@@ -123,139 +65,3 @@ def _asset(name: str) -> str:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _answer(analysis: Analysis, key: str) -> AnswerView:
-    rows = layer_rows(analysis)
-    unknown = analysis.coverage.unknown_layers
-    gpu = view(analysis.gpu.name, 60)
-    return AnswerView(
-        key=key,
-        tab=f"{gpu} · {analysis.dtype.value} · batch {analysis.batch}",
-        model=view(analysis.model, 80),
-        gpu=gpu,
-        chips=(f"batch {analysis.batch}", analysis.dtype.value, f"L2 {analysis.l2_state}", overall_source(analysis)),
-        verdict=view(analysis.verdict, 1000),
-        facts=_facts(analysis),
-        ladder=ladder_chart(analysis),
-        shares=_shares(analysis),
-        layers=layer_chart(analysis),
-        roofline=roofline_chart(analysis),
-        traffic=(level_chart(analysis), heaviest_chart(analysis)),
-        timeline=timeline_chart(analysis),
-        findings=tuple(_finding(finding) for finding in analysis.findings),
-        rows=rows,
-        kinds=tuple(sorted({row.kind for row in rows})),
-        bottlenecks=tuple(sorted({row.bottleneck for row in rows})),
-        coverage=(
-            figures.percent(analysis.coverage.known_share),
-            figures.percent(analysis.coverage.known_macs_share),
-            summary.unknown_text(analysis),
-        ),
-        unknown=tuple(view(name) for name in unknown[:_UNKNOWN_SHOWN]),
-        unknown_unlisted=max(0, len(unknown) - _UNKNOWN_SHOWN),
-        notes=tuple(view(note, 600) for note in analysis.notes),
-        sheet=_sheet(analysis),
-    )
-
-
-def _facts(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
-    """(heading, figure, remark) of the small figures beside the ladder."""
-    memory, bounds = analysis.memory, analysis.bounds
-    needed = memory.weights + memory.peak_activations
-    digits = figures.justified_digits(bounds.sequential_error_pct if analysis.measured_us is None else 0.0)
-    rate = figures.significant(side_by_side.samples_per_second(analysis), digits)
-    fits = "fits" if memory.fits else "does not fit"
-    weights, activations = figures.capacity(memory.weights), figures.capacity(memory.peak_activations)
-    layers = sum(answer.count for answer in analysis.answers)
-    return (
-        ("Throughput", f"{rate} samples/s", "one layer after another" if analysis.measured_us is None else "measured"),
-        (
-            "Memory",
-            figures.capacity(needed),
-            f"{fits} in {figures.capacity(memory.gpu)}: {weights} weights, {activations} peak activations",
-        ),
-        (
-            "Work",
-            f"{figures.amount(analysis.macs)} macs",
-            f"{figures.amount(analysis.flops)} flops in {layers:,} layers, {len(analysis.answers):,} distinct",
-        ),
-        ("Known", figures.percent(1 - bounds.unknown_share), summary.unknown_text(analysis)),
-    )
-
-
-def _shares(analysis: Analysis) -> tuple[BarChart, ...]:
-    error_pct = analysis.bounds.sequential_error_pct
-    return (
-        share_chart("kind", "By kind of layer", "", analysis.time_by_kind, error_pct, coloured=True),
-        share_chart("bottleneck", "By what limits it", "", analysis.time_by_bottleneck, error_pct, coloured=True),
-        share_chart("module", "By module", "", analysis.time_by_module, error_pct, coloured=False),
-    )
-
-
-def _finding(finding: Finding) -> FindingCard:
-    names = list(dict.fromkeys(name for name in (finding.modules or finding.layers) if name))
-    places = tuple(view(name, 100) for name in names[:_PLACES_LISTED])
-    return FindingCard(
-        kind=view(finding.kind, 60),
-        title=view(finding.title, 300),
-        saves=figures.time(finding.saves_us, finding.error_pct),
-        error=figures.error(finding.error_pct),
-        speedup=figures.ratio(finding.speedup),
-        action=_with_code(view(finding.action, 1000)),
-        places=places[:_PLACES_SHOWN],
-        more_places=places[_PLACES_SHOWN:],
-        unlisted=max(0, len(names) - _PLACES_LISTED),
-    )
-
-
-def _with_code(sentence: str) -> tuple[str, ...]:
-    """A sentence cut at its backquotes; whole where they do not come in pairs."""
-    parts = tuple(sentence.split("`"))
-    return parts if len(parts) % 2 else (sentence,)
-
-
-def _sheet(analysis: Analysis) -> DataTable:
-    """The figures of the GPU that the answer leans on most."""
-    gpu = analysis.gpu
-    rows = (
-        ("SMs", f"{gpu.sms}"),
-        ("Clock", f"{gpu.clock_mhz:,.0f} MHz"),
-        (f"Peak rate, {analysis.dtype.value}", f"{figures.significant(gpu.peak_tflops(analysis.dtype), 3)} TFLOP/s"),
-        ("DRAM bandwidth, reachable", f"{gpu.dram.bandwidth_gbs:,.0f} GB/s"),
-        ("DRAM bandwidth, nominal", f"{gpu.dram_peak_gbs:,.0f} GB/s"),
-        ("L2 cache", figures.capacity(gpu.l2.size_bytes)),
-        ("Memory", figures.capacity(gpu.memory_bytes)),
-        ("Launch of a kernel", figures.time(gpu.launch_us)),
-    )
-    return DataTable((gpu.name, "Figure"), rows)
-
-
-def _comparison(analyses: Sequence[Analysis]) -> BarChart:
-    """Sequential bound per sample of each answer beside the others."""
-    times = [side_by_side.latency_us(analysis) / analysis.batch for analysis in analyses]
-    full = max(times) or 1.0
-    bars, rows = [], []
-    for analysis, per_sample in zip(analyses, times, strict=True):
-        bounds = analysis.bounds
-        error_pct = bounds.sequential_error_pct
-        label = f"{view(analysis.gpu.name, 60)} · {analysis.dtype.value} · batch {analysis.batch}"
-        text = figures.time(per_sample, error_pct)
-        rate = figures.significant(side_by_side.samples_per_second(analysis), figures.justified_digits(error_pct))
-        segment = Segment(0.0, 100 * per_sample / full, "rung-sequential", tip(label, f"{text} per sample"))
-        bars.append(Bar(label, f"{text} per sample", (segment,), note=f"{rate} samples/s"))
-        rows.append(
-            (
-                label,
-                figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
-                figures.time(bounds.parallel_us, bounds.parallel_error_pct),
-                figures.time_with_error(bounds.sequential_us, error_pct),
-                f"{rate}",
-                "fits" if analysis.memory.fits else "does not fit",
-            )
-        )
-    headers = ("Answer", "Speed of light", "Parallel", "Sequential", "Samples/s", "Memory")
-    return BarChart(
-        "comparison", "Side by side", "Time per sample, one layer after another.", tuple(bars),
-        DataTable(headers, tuple(rows)),
-    )  # fmt: skip

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from headroom.advise.analysis import Analysis, LayerAnswer
+from headroom.graph.tensor import DataType
 from headroom.report import figures, summary
 from headroom.report.html.charts import DataTable, Line, Point, Scatter, Tick, css_name, legend_of, tip
 from headroom.report.sanitize import view
@@ -15,7 +16,7 @@ _SMALLEST_RADIUS, _LARGEST_RADIUS = 3.0, 13.0
 
 @dataclass(frozen=True, slots=True)
 class _Spot:
-    """A layer on the roofline: flops per DRAM byte, and 10^12 flops per second."""
+    """A layer on the roofline: flops per byte of compulsory traffic, and 10^12 flops per second."""
 
     answer: LayerAnswer
     intensity: float
@@ -34,13 +35,16 @@ class _Axes:
     def x(self, intensity: float) -> float:
         return 100 * (math.log10(intensity) - self.x0) / (self.x1 - self.x0)
 
+    def holds(self, intensity: float) -> bool:
+        return self.x0 <= math.log10(intensity) <= self.x1
+
     def y(self, tflops: float) -> float:
         return 100 - 100 * (math.log10(tflops) - self.y0) / (self.y1 - self.y0)
 
 
 def roofline_chart(analysis: Analysis) -> Scatter:
     """Every configuration that computes, as a mark whose area is its share of the time."""
-    spots = [spot for answer in summary.longest(analysis) if (spot := _spot(answer)) is not None]
+    spots = [spot for answer in summary.longest(analysis) if (spot := _spot(answer, analysis.dtype)) is not None]
     gpu = analysis.gpu
     tensor = gpu.peak_tflops(analysis.dtype)
     plain = gpu.peak_tflops(analysis.dtype, tensor=False)
@@ -48,16 +52,17 @@ def roofline_chart(analysis: Analysis) -> Scatter:
     slope = gpu.dram.bandwidth_gbs / 1e3  # 10^12 flops per second at one flop per byte
     axes = _axes(spots, slope, max(peaks.values()))
     largest_us = max((spot.answer.total_us for spot in spots), default=1.0) or 1.0
-    left_out = sum(1 for answer in analysis.answers if _spot(answer) is None)
+    left_out = len(analysis.answers) - len(spots)
     missing = f" {left_out} configurations that compute nothing or are unknown are not shown." if left_out else ""
     return Scatter(
         "roofline",
         "Roofline",
-        "Each mark is a layer: to the right it does more arithmetic per byte of DRAM traffic, upwards it is faster; "
-        f"its area is its share of the time. The nearer to the roof, the less there is to gain.{missing}",
+        "Each mark is a layer: to the right it does more arithmetic per byte that it has to read or write, upwards it "
+        "is faster; its area is its share of the time. The nearer to the roof, the less there is to gain; a mark above "
+        f"the DRAM line finds operands in L2.{missing}",
         tuple(_point(spot, axes, largest_us) for spot in spots),
-        _roofs(axes, slope, peaks),
-        tuple(Tick(axes.x(peak / slope), f"{peak / slope:.0f}") for peak in peaks.values()),
+        _roofs(axes, {"DRAM": slope, "L2": gpu.l2.bandwidth_gbs / 1e3}, peaks),
+        tuple(Tick(axes.x(p / slope), f"{p / slope:.0f}") for p in peaks.values() if axes.holds(p / slope)),
         tuple(Tick(axes.x(10.0**e), _decade(e)) for e in range(axes.x0, axes.x1 + 1)),
         tuple(Tick(axes.y(10.0**e), _rate(10.0**e)) for e in range(axes.y0, axes.y1 + 1)),
         _table(spots),
@@ -65,8 +70,8 @@ def roofline_chart(analysis: Analysis) -> Scatter:
     )
 
 
-def _spot(answer: LayerAnswer) -> _Spot | None:
-    time_us, moved = answer.prediction.time_us, answer.prediction.dram_bytes
+def _spot(answer: LayerAnswer, dtype: DataType) -> _Spot | None:
+    time_us, moved = answer.prediction.time_us, answer.layer.bytes(dtype)
     if not time_us or moved <= 0 or answer.layer.flops <= 0:
         return None
     return _Spot(answer, answer.layer.flops / moved, answer.layer.flops / time_us / 1e6)
@@ -99,14 +104,19 @@ def _point(spot: _Spot, axes: _Axes, largest_us: float) -> Point:
     )
 
 
-def _roofs(axes: _Axes, slope: float, peaks: dict[str, float]) -> tuple[Line, ...]:
-    """The slanted roof of DRAM, clipped to the plot, and a flat one per kind of unit from its ridge on."""
-    left = max(10.0**axes.x0, 10.0**axes.y0 / slope)
+def _roofs(axes: _Axes, slopes: dict[str, float], peaks: dict[str, float]) -> tuple[Line, ...]:
+    """A slanted roof per memory level and a flat one per kind of unit, clipped to the plot."""
     top = max(peaks.values())
-    lines = [Line(axes.x(left), axes.y(slope * left), axes.x(top / slope), axes.y(top), "roof-memory", "DRAM")]
+    lines = []
+    for name, slope in slopes.items():
+        left = max(10.0**axes.x0, 10.0**axes.y0 / slope)
+        right = min(10.0**axes.x1, top / slope)
+        if left < right:
+            css = f"roof-memory roof-{name.lower()}"
+            lines.append(Line(axes.x(left), axes.y(slope * left), axes.x(right), axes.y(slope * right), css, name))
     for name, peak in peaks.items():
-        y = axes.y(peak)
-        lines.append(Line(axes.x(peak / slope), y, 100.0, y, "roof-compute", f"{name} {_rate(peak)}"))
+        left = max(10.0**axes.x0, peak / max(slopes.values()))
+        lines.append(Line(axes.x(left), axes.y(peak), 100.0, axes.y(peak), "roof-compute", f"{name} {_rate(peak)}"))
     return tuple(lines)
 
 

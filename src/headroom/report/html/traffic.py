@@ -52,8 +52,8 @@ def _stack(level: str, parts: Sequence[tuple[str, float]], full: float) -> tuple
 
 def heaviest_chart(analysis: Analysis) -> BarChart:
     """The layers that move most through DRAM, with what they ask of L2 and L1 behind it."""
-    answers = sorted(analysis.answers, key=lambda a: -a.prediction.dram_bytes * a.count)
-    answers = [a for a in answers[:_TOP_LAYERS] if a.prediction.dram_bytes > 0]
+    ordered = sorted(analysis.answers, key=_weight, reverse=True)
+    answers = [answer for answer in ordered[:_TOP_LAYERS] if _most(answer) > 0]
     full = max((_most(answer) for answer in answers), default=0.0) or 1.0
     bars = tuple(_nested(answer, full) for answer in answers)
     rows = tuple(
@@ -67,12 +67,22 @@ def heaviest_chart(analysis: Analysis) -> BarChart:
     return BarChart(
         "heaviest",
         "The layers that move most",
-        "Ordered by DRAM traffic of all occurrences. Within a bar: DRAM solid, then L2, then L1.",
+        "Ordered by DRAM traffic of all occurrences, then by L2. Within a bar: DRAM solid, then L2, then L1.",
         bars,
         DataTable(("Layer", "Count", "L1", "L2", "DRAM"), rows),
         (("level-dram", "DRAM"), ("level-l2", "L2"), ("level-l1", "L1")),
         mono=True,
     )
+
+
+def _weight(answer: LayerAnswer) -> tuple[float, float]:
+    """DRAM first; a small model with a warm L2 moves nothing there, so L2 decides between equals."""
+    return answer.prediction.dram_bytes * answer.count, answer.prediction.l2_bytes * answer.count
+
+
+def _headline(answer: LayerAnswer) -> str:
+    dram_bytes, l2_bytes = _weight(answer)
+    return figures.size(dram_bytes) if dram_bytes else f"L2 {figures.size(l2_bytes)}"
 
 
 def _most(answer: LayerAnswer) -> float:
@@ -94,7 +104,7 @@ def _nested(answer: LayerAnswer, full: float) -> Bar:
     )
     return Bar(
         view(answer.layer.name, 80),
-        figures.size(answer.prediction.dram_bytes * answer.count),
+        _headline(answer),
         tuple(segments),
         f"{answer.layer.kind.value}" + (f" × {answer.count}" if answer.count > 1 else ""),
     )
