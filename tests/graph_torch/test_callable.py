@@ -34,6 +34,12 @@ class Offering(nn.Linear):
     def example_inputs(self):
         return torch.zeros(7, 3)
 
+class Refusing(nn.Linear):
+    def __init__(self):
+        super().__init__(3, 4)
+    def example_inputs(self):
+        raise OSError("no data here")
+
 def broken():
     raise KeyError("no such width")
 
@@ -92,8 +98,8 @@ WAY_OUT = "return (module, example_inputs), example_inputs being a tensor, a tup
         (
             "headroom_test_nets:absent",
             UsageError,
-            "module 'headroom_test_nets' has no attribute 'absent'; it has Offering, bare, broken, carrying, leaving, "
-            "nothing, pair, wrong",
+            "module 'headroom_test_nets' has no attribute 'absent'; it has Offering, Refusing, bare, broken, "
+            "carrying, leaving, nothing, pair",
         ),
         (
             "headroom_test_needs:make",
@@ -111,6 +117,12 @@ WAY_OUT = "return (module, example_inputs), example_inputs being a tensor, a tup
             "headroom_test_nets:leaving",
             ModelError,
             f"headroom_test_nets:leaving raised SystemExit: bye; it is called without arguments and must {WAY_OUT}",
+        ),
+        (
+            "headroom_test_nets:Refusing",
+            ModelError,
+            "headroom_test_nets:Refusing.example_inputs raised OSError: no data here; it is called without arguments "
+            f"and must {WAY_OUT}",
         ),
         ("headroom_test_nets:wrong", ModelError, f"headroom_test_nets:wrong returned an int; {WAY_OUT}"),
         ("headroom_test_nets:nothing", ModelError, f"headroom_test_nets:nothing returned nothing; {WAY_OUT}"),

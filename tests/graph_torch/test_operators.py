@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from graph_torch.modules import graph_of, only_layer
 from headroom.graph.kinds import LayerKind
@@ -81,6 +84,31 @@ def through(part: nn.Module, *inputs: Tensor) -> Work:
 )
 def test_convolutions_of_every_rank(part: nn.Module, inputs: Tensor, expected: Convolution) -> None:
     assert through(part, inputs) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    groups=st.sampled_from([1, 2, 4]),
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 2)),
+    dilation=st.integers(1, 2),
+    transposed=st.booleans(),
+)
+def test_any_convolution_counts_like_pytorch(
+    groups: int,
+    channels: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: int,
+    transposed: bool,
+) -> None:
+    layer = nn.ConvTranspose2d if transposed else nn.Conv2d
+    part = layer(groups * channels[0], groups * channels[1], kernel, stride, groups=groups, dilation=dilation)
+    image = torch.zeros(2, groups * channels[0], 7, 9)
+    with FlopCounterMode(display=False) as counter:
+        part(image)
+    assert through(part, image).macs == counter.get_total_flops() // 2
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,18 @@ def test_a_model_larger_than_memory_is_read_from_the_meta_device() -> None:
     assert graph.weight_bytes(DataType.FP32) == 3 * 4 << 36
 
 
+def test_parameters_on_the_cpu_are_neither_copied_nor_touched() -> None:
+    """Uninitialised memory becomes resident when it is read or copied; two gibibytes would show."""
+    resource = pytest.importorskip("resource", reason="needs the peak memory of the process")
+    module = nn.utils.skip_init(nn.Linear, 1 << 14, 1 << 15, bias=False)
+    read_module(nn.ReLU(), torch.zeros(1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    graph = read_module(module, torch.zeros(1, 1 << 14))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert graph.macs == 1 << 29
+    assert grown < graph.weight_bytes(DataType.FP32) // 4096
+
+
 def test_the_module_is_untouched() -> None:
     module, inputs = zoo.resnet18()
     module.train()

@@ -75,8 +75,13 @@ def _called(found: Any, reference: str) -> Any:
         raise ModelError(
             f"{reference} is {_a(found)} and cannot be called; name a function to call, which must {_WHAT_TO_RETURN}"
         )
+    return _run(found, reference)
+
+
+def _run(function: Any, reference: str) -> Any:
+    """Call the user's function; whatever it raises becomes one sentence."""
     try:
-        return found()
+        return function()
     except (Exception, SystemExit) as error:  # a stranger's function can raise anything
         raise ModelError(
             f"{reference} raised {_one_line(error)}; it is called without arguments and must {_WHAT_TO_RETURN}"
@@ -92,7 +97,7 @@ def _split(made: Any, reference: str) -> tuple[Any, Any]:
         raise ModelError(f"{reference} returned {_a(made)}; {_WHAT_TO_RETURN}")
     inputs = getattr(made, "example_inputs", None)
     if callable(inputs) and not isinstance(inputs, torch.Tensor | Mapping):
-        inputs = inputs()
+        inputs = _run(inputs, f"{reference}.example_inputs")
     if inputs is None:
         raise ModelError(
             f"{reference} returned a {type(made).__name__} without example inputs; {_WHAT_TO_RETURN}, "
