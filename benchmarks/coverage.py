@@ -33,7 +33,8 @@ PAGE = """# What the ONNX reader understands
 
 <!-- Written by benchmarks/coverage.py; do not edit. -->
 
-Every model of the shared data folder, read by `headroom` (onnx {versions[onnx]}; {machine}). *Nodes* are those in the file;
+Every model of the shared data folder, read by `headroom`
+(onnx {versions[onnx]}; {machine}). *Nodes* are those in the file;
 *working layers* those that launch something once weight plumbing is folded away, views are dropped, and attention,
 normalisations, activations and recurrent stacks that the exporter wrote out are one layer again. *Nodes known* and
 *macs known* are the shares of working layers and of multiply-adds that no unknown operator hides. Weights and peak

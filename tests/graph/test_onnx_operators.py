@@ -342,3 +342,24 @@ def test_an_unknown_operator_is_named_with_its_reason() -> None:
 def test_an_unknown_operator_without_a_declared_shape_is_refused() -> None:
     with pytest.raises(ModelError, match=r"'mystery_y' \(Mystery\) uses the operator my.domain::Mystery"):
         layers([node("Mystery", "x", domain="my.domain")], {"x": [1, 4]})
+
+
+@pytest.mark.parametrize(
+    ("fused", "shape", "macs"),
+    [
+        (node("FusedConv", "x w", domain="com.microsoft", activation="Relu"), (1, 4, 6, 6), 4 * 36 * 27),
+        (node("QLinearAveragePool", "x s z s z", domain="com.microsoft", kernel_shape=[2, 2]), (1, 3, 7, 7), 0),
+    ],
+)
+def test_a_fused_operator_has_its_standard_relatives_shapes(fused: Any, shape: tuple[int, ...], macs: int) -> None:
+    constants = {"s": np.float32(1), "z": np.uint8(0)}
+    layer = single(fused, {"x": [1, 3, 8, 8]}, weights={"w": [4, 3, 3, 3]}, constants=constants)
+    assert (layer.outputs[0].shape, layer.macs) == (shape, macs)
+
+
+def test_embeddings_summed_and_normalised_in_one_operator() -> None:
+    fused = node("EmbedLayerNormalization", "i - t p - g b", domain="com.microsoft")
+    weights = {"t": [30000, 64], "p": [512, 64], "g": [64], "b": [64]}
+    layer = single(fused, {"i": ([2, 16], TensorProto.INT32)}, weights=weights)
+    assert layer.work == Embedding(rows=64, width=64)
+    assert layer.outputs[0].shape == (2, 16, 64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import onnx
 from onnx import shape_inference
@@ -18,6 +19,18 @@ from headroom.graph.onnx.call import Call, Value
 from headroom.graph.onnx.elements import data_proto, element_name, element_number, tensor_type
 from headroom.graph.onnx.operators import SETTINGS, SHAPES
 from headroom.graph.onnx.operators.registry import Form, key_of
+
+#: Operators of other domains that give what a standard one gives; the number says how many operands they share.
+_LIKE_STANDARD = {
+    "com.microsoft::FusedConv": ("Conv", 3),
+    "com.microsoft::FusedGemm": ("Gemm", 3),
+    "com.microsoft::GemmFastGelu": ("MatMul", 2),
+    "com.microsoft::DynamicQuantizeMatMul": ("MatMul", 2),
+    "com.microsoft::MatMulIntegerToFloat": ("MatMul", 2),
+    "com.microsoft::QLinearAveragePool": ("AveragePool", 1),
+    "com.microsoft::QLinearSoftmax": ("Softmax", 1),
+    "com.microsoft::DynamicQuantizeLSTM": ("LSTM", 3),
+}
 
 #: Contents beyond this many values cannot be a shape, so inference need not see them.
 _INFERENCE_VALUES = 1 << 10
@@ -54,6 +67,9 @@ class ShapeInference:
         rule = SHAPES.get(key_of(call.domain, call.operator))
         if rule is not None:
             return self._by_rule(node, call, rule(call))
+        alike = _LIKE_STANDARD.get(key_of(call.domain, call.operator))
+        if alike is not None:
+            return self.forms(*_as_standard(node, call, *alike))
         schema = self._schema(call)
         inferred = self._infer(schema, node, call) if schema is not None else {}
         return tuple(
@@ -88,7 +104,7 @@ class ShapeInference:
                 data[name] = data_proto(value.data, name)
         try:
             return self._native(schema, node, types, data)
-        except onnx.checker.ValidationError:
+        except onnx.checker.ValidationError:  # an element type that the operator does not take
             return self._as_floats(schema, node, call, types, data)
         except _REFUSALS as error:
             raise ModelError(
@@ -172,6 +188,19 @@ class ShapeInference:
             f"the shape that node {label(node)} writes cannot be known before it runs; "
             "simplify the model or export it with fixed shapes"
         )
+
+
+def _as_standard(node: onnx.NodeProto, call: Call, operator: str, operands: int) -> tuple[onnx.NodeProto, Call]:
+    """The node as the standard operator that gives the same shapes."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.op_type, copy.domain = operator, ""
+    del copy.input[operands:]
+    known = onnx.defs.get_schema(operator).attributes
+    kept = [attribute for attribute in node.attribute if attribute.name in known]
+    del copy.attribute[:]
+    copy.attribute.extend(kept)
+    return copy, replace(call, operator=operator, domain="", inputs=call.inputs[:operands])
 
 
 def _operands(call: Call) -> str:

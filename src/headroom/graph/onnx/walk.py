@@ -273,9 +273,7 @@ class Walk:
                     "written into it; export the model with that dimension symbolic, or keep the exported size"
                 )
             if before != after:
-                self.notes.append(
-                    f"the file contradicts itself: node {label(node)} makes {after} elements out of {before}"
-                )
+                self._contradictions.append(f"node {label(node)} makes {after} elements out of {before}")
         return forms
 
     def _add_layer(self, node: onnx.NodeProto, call: Call, module: str) -> None:

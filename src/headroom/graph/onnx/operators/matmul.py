@@ -79,12 +79,6 @@ def _fused_shape(call: Call) -> tuple[Form, ...]:
     return (((*broadcast(left[:-2], right[:-2]), *rows, *columns), first.spec.element),)
 
 
-def _matmul_shape(call: Call) -> tuple[Form, ...]:
-    """For the quantised products that give floating point."""
-    left, right = call.shape(0), call.shape(1)
-    return (((*broadcast(left[:-2], right[:-2]), left[-2], right[-1]), "float32"),)
-
-
 def _packed_columns(call: Call) -> Matmul:
     """MatMulNBits: weights of a few bits packed in blocks; N and K are attributes."""
     shape = call.shape(0)
@@ -114,12 +108,6 @@ FAMILY = Family(
     shapes={
         "com.microsoft::FusedMatMul": _fused_shape,
         "com.microsoft::TransposeMatMul": _fused_shape,
-        "com.microsoft::FusedGemm": lambda call: (
-            ((_gemm(call).m, _gemm(call).n), call.inputs[0].spec.element),  # type: ignore[union-attr, attr-defined]
-        ),
-        "com.microsoft::GemmFastGelu": _matmul_shape,
-        "com.microsoft::MatMulIntegerToFloat": _matmul_shape,
-        "com.microsoft::DynamicQuantizeMatMul": _matmul_shape,
         "com.microsoft::MatMulNBits": _packed_columns_shape,
     },
 )

@@ -76,6 +76,20 @@ def _grid_sample(call: Call) -> Work:
     return Movement("gridsample", call.out.elements, flops_per_element=flops)
 
 
+def _embed_normalised(call: Call) -> Work:
+    """EmbedLayerNormalization: word, position and perhaps segment rows, summed and normalised."""
+    tables = 2 + call.has(1)
+    return Embedding(rows=tables * math.prod(call.shape(0)), width=call.shape(2)[-1])
+
+
+def _embed_normalised_shape(call: Call) -> tuple[Form, ...]:
+    table = call.value(2)
+    ids = call.shape(0)
+    assert table is not None
+    rows = (*ids, table.shape[-1])
+    return ((rows, table.spec.element), (ids[:1], "int32"), (rows, table.spec.element))
+
+
 def _scatter(call: Call) -> Work:
     """The target is copied, then the updates land in it."""
     updates = call.value(2)
@@ -113,12 +127,16 @@ FAMILY = Family(
         **same(("Scatter", "ScatterElements", "ScatterND", "TensorScatter"), _scatter),
         **same(("Resize", "Upsample"), _unless_same_shape(_resize)),
         "Concat": _concat,
+        "com.microsoft::EmbedLayerNormalization": _embed_normalised,
         "Dropout": _dropout,
         "Gather": _gather,
         "GridSample": _grid_sample,
         "Transpose": _transpose,
     },
-    shapes={"Dropout": _dropout_shape},
+    shapes={
+        "Dropout": _dropout_shape,
+        "com.microsoft::EmbedLayerNormalization": _embed_normalised_shape,
+    },
     settings={
         "CenterCropPad": (1,), "Col2Im": (1, 2), "ConstantOfShape": (0,), "Dropout": (1, 2), "Expand": (1,),
         "OneHot": (1, 2), "Pad": (1, 2, 3), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (1, 2, 3),

@@ -142,6 +142,7 @@ FAMILY = Family(
         "Softmax": _softmax,
         "LogSoftmax": _softmax,
         "SoftmaxCrossEntropyLoss": _loss,
+        "com.microsoft::QLinearSoftmax": _softmax,
         "com.microsoft::GroupNorm": _group,
         "com.microsoft::SkipLayerNormalization": _skip_layer,
         "com.microsoft::SkipSimplifiedLayerNormalization": _skip_rms,

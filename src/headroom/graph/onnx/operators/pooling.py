@@ -6,7 +6,7 @@ import math
 
 from headroom.graph.onnx.call import Call
 from headroom.graph.onnx.operators.convolution import spatial
-from headroom.graph.onnx.operators.registry import Describe, Family, Form, same
+from headroom.graph.onnx.operators.registry import Describe, Family, Form
 from headroom.graph.work import Pooling, Work
 
 
@@ -77,7 +77,8 @@ FAMILY = Family(
         "MaxRoiPool": _region_max,
         "RoiAlign": _region_align,
         "com.microsoft::QLinearGlobalAveragePool": _global("average"),
-        **same(("com.microsoft::AveragePoolGrad",), _gradient),
+        "com.microsoft::QLinearAveragePool": _window("average"),
+        "com.microsoft::AveragePoolGrad": _gradient,
     },
     shapes={
         "com.microsoft::QLinearGlobalAveragePool": _quantised_global_shape,

@@ -20,7 +20,12 @@ def _cell(cell: str) -> Describe:
 
 
 FAMILY = Family(
-    describe={"RNN": _cell("rnn"), "GRU": _cell("gru"), "LSTM": _cell("lstm")},
+    describe={
+        "RNN": _cell("rnn"),
+        "GRU": _cell("gru"),
+        "LSTM": _cell("lstm"),
+        "com.microsoft::DynamicQuantizeLSTM": _cell("lstm"),
+    },
     # The sequence lengths bound the loop.
     settings={"RNN": (4,), "GRU": (4,), "LSTM": (4,)},
 )
