@@ -68,7 +68,7 @@ def test_a_layer_named_like_markup_is_printed_as_it_is() -> None:
 
 def test_several_answers_stand_side_by_side_with_the_best_batch() -> None:
     text = _printed([make_analysis(b, hostile=False) for b in (1, 16, 64)], max_latency_us=700.0)
-    assert "NVIDIA H200, bf16: batch 16 is the best under 700 µs: 630 µs, 26,000 samples/s." in text
+    assert "h200, bf16: batch 16 is the best under 700 µs: 630 µs, 26,000 samples/s." in text
     assert text.index("samples/s") < text.index("About 9x")
 
 
@@ -87,3 +87,11 @@ def test_a_model_of_which_nothing_is_known_still_gets_an_answer() -> None:
     text = _printed([nothing])
     assert "All unknown." in text
     assert "No finding" in text
+
+
+def test_what_does_not_fit_is_said_beside_the_table_and_is_never_the_best() -> None:
+    small, large = make_analysis(1, hostile=False), make_analysis(64, hostile=False)
+    large = replace(large, memory=Memory(80 * 10**9, 70 * 10**9, 141 * 10**9))
+    text = _printed([small, large], max_latency_us=5000.0)
+    assert "Batch 64 in bf16 does not fit on h200: it needs 140 GiB of 131 GiB." in text
+    assert "h200, bf16: batch 1 is the best under 5.00 ms" in text

@@ -46,13 +46,13 @@ def best_lines(analyses: Sequence[Analysis], max_latency_us: float) -> list[str]
     """One sentence per GPU and data type: the best batch under ``max_latency_us``, or what is closest to it."""
     groups: dict[tuple[str, str], list[Analysis]] = {}
     for analysis in analyses:
-        groups.setdefault((analysis.gpu.name, analysis.dtype.value), []).append(analysis)
+        groups.setdefault((analysis.gpu.id, analysis.dtype.value), []).append(analysis)
     return [_best_line(group, max_latency_us) for group in groups.values()]
 
 
 def _best_line(group: Sequence[Analysis], max_latency_us: float) -> str:
     best, first = best_under(group, max_latency_us), group[0]
-    where = f"{view(first.gpu.name, 40)}, {first.dtype.value}"
+    where = f"{view(first.gpu.id, 16)}, {first.dtype.value}"
     limit = figures.time(max_latency_us)
     if best is None:
         closest = min(group, key=latency_us)
@@ -62,17 +62,16 @@ def _best_line(group: Sequence[Analysis], max_latency_us: float) -> str:
 
 
 def side_by_side(analyses: Sequence[Analysis], max_latency_us: float | None = None) -> RenderableType:
-    """A row per answer, and the best batch per GPU where a latency limit is given."""
+    """A row per answer, what does not fit, and the best batch per GPU where a latency limit is given."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("GPU", no_wrap=True, overflow="ellipsis", max_width=22)
-    table.add_column("batch", justify="right", no_wrap=True)
-    for title in ("light", "parallel", "sequential", "samples/s"):
+    table.add_column("GPU", no_wrap=True)
+    table.add_column("dtype", no_wrap=True)
+    for title in ("batch", "light", "parallel", "sequential", "± %", "samples/s"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("± %", justify="right", no_wrap=True)
-    table.add_column("memory", no_wrap=True)
     for analysis in analyses:
         table.add_row(*_row(analysis))
     parts: list[RenderableType] = [table]
+    parts += [Text(_too_large(analysis), style="red") for analysis in analyses if not analysis.memory.fits]
     if max_latency_us is not None:
         parts += [Text(line, style="bold green") for line in best_lines(analyses, max_latency_us)]
     parts.append(Text(""))
@@ -82,14 +81,23 @@ def side_by_side(analyses: Sequence[Analysis], max_latency_us: float | None = No
 def _row(analysis: Analysis) -> tuple[RenderableType, ...]:
     bounds = analysis.bounds
     return (
-        Text(view(f"{analysis.gpu.name} {analysis.dtype.value}", 40)),
+        Text(view(analysis.gpu.id, 16)),
+        analysis.dtype.value,
         str(analysis.batch),
         figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
         figures.time(bounds.parallel_us, bounds.parallel_error_pct),
         Text(figures.time(bounds.sequential_us, bounds.sequential_error_pct), style="bold"),
-        _rate_text(analysis),
         figures.error(bounds.sequential_error_pct).removeprefix("± ").removesuffix(" %"),
-        "fits" if analysis.memory.fits else Text("too large", style="red"),
+        _rate_text(analysis),
+    )
+
+
+def _too_large(analysis: Analysis) -> str:
+    memory = analysis.memory
+    needed = figures.capacity(memory.weights + memory.peak_activations)
+    return (
+        f"Batch {analysis.batch} in {analysis.dtype} does not fit on {view(analysis.gpu.id, 16)}: "
+        f"it needs {needed} of {figures.capacity(memory.gpu)}."
     )
 
 
