@@ -53,6 +53,12 @@ def graph_from_json(data: Any) -> Graph:
     return graph
 
 
+def prepare() -> None:
+    """Derive the way out for every record now: the annotations are evaluated, which is running code."""
+    for annotation in (Graph, *work_records().values()):
+        _encoder(annotation)
+
+
 @cache
 def work_records() -> dict[str, type[Any]]:
     """The records that a layer's work may be, by name."""
@@ -100,7 +106,7 @@ def _record_encoder(record: type[Any]) -> _Coder:
 
     def encode(value: Any) -> list[Any]:
         values = list(values_of(value))
-        for index, kind in nested:
+        for index, kind in nested:  # looked up here: a layer's parts are layers
             values[index] = _encoder(kind)(values[index])
         return values
 

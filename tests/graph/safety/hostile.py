@@ -103,9 +103,7 @@ def nested_branches(depth: int) -> onnx.ModelProto:
         # The else branch is short, or the file would double with every level.
         branch.attribute[1].g.CopyFrom(graph([node("Identity", ["x"], ["e"])], outputs=["e"]))
         inner = graph([branch], outputs=[f"r{level}"])
-    return model(
-        list(inner.node), [value("x"), value("c", (), TensorProto.BOOL)], outputs=[f"r{depth}"]
-    )
+    return model(list(inner.node), [value("x"), value("c", (), TensorProto.BOOL)], outputs=[f"r{depth}"])
 
 
 def function(name: str, nodes: Sequence[onnx.NodeProto]) -> onnx.FunctionProto:
@@ -154,9 +152,7 @@ def loop(turns: int) -> onnx.ModelProto:
         [value("i", (), INT64), value("go", (), TensorProto.BOOL), value("v")],
         ["go_on", "v_out"],
     )
-    return model(
-        [node("Loop", ["turns", "", "x"], ["y"], body=body)], constants=[ints("turns", [turns], shape=())]
-    )
+    return model([node("Loop", ["turns", "", "x"], ["y"], body=body)], constants=[ints("turns", [turns], shape=())])
 
 
 def doubling(times: int) -> onnx.ModelProto:

@@ -67,9 +67,7 @@ _DIMENSIONS = (1, 1, 2, 3, 4, 8, 8, 16, 224, 2**20, 2**31 - 1, "N", None, 0, -1)
 _TEXTS = (b"", b"SAME_UPPER", b"NOTSET", b"bidirectional", b"ij,jk->ik", b"linear", b"\xff\x00", b"x" * 5000)
 _NUMBERS = (0.0, 1.0, -1.0, 1e-5, 3e38, float("nan"), float("inf"))
 
-_SCHEMAS = sorted(
-    (schema for schema in defs.get_all_schemas() if schema.domain == ""), key=lambda schema: schema.name
-)
+_SCHEMAS = sorted((schema for schema in defs.get_all_schemas() if schema.domain == ""), key=lambda schema: schema.name)
 _TYPE = onnx.AttributeProto.AttributeType
 
 

@@ -20,8 +20,7 @@ TYPE = onnx.AttributeProto.AttributeType
 HOSTILE: dict[int, list[dict[str, Any]]] = {
     TYPE.INT: [{"i": i} for i in (0, -1, 7, 2**31, 2**63 - 1, -(2**63))],
     TYPE.INTS: [
-        {"ints": ints}
-        for ints in ([], [0], [0, 0], [-1, -1], [5, 5, 5, 5], [2**31, 2**31], [2**62] * 4, [1] * 65)
+        {"ints": ints} for ints in ([], [0], [0, 0], [-1, -1], [5, 5, 5, 5], [2**31, 2**31], [2**62] * 4, [1] * 65)
     ],
     TYPE.FLOAT: [{"f": f} for f in (0.0, -1.0, 3e38, float("nan"), float("inf"))],
     TYPE.FLOATS: [{"floats": f} for f in ([], [0.0] * 4, [3e38] * 4, [float("nan")] * 4, [-1.0] * 4)],
@@ -75,9 +74,7 @@ def hostile_models(schema: defs.OpSchema, name: str, kind: int) -> Iterator[tupl
         for other in schema.attributes.values():
             if other.required and other.name != name:
                 number = int(other.type.value)
-                node.attribute.append(
-                    onnx.AttributeProto(name=other.name, type=number, **HOSTILE[number][0])
-                )
+                node.attribute.append(onnx.AttributeProto(name=other.name, type=number, **HOSTILE[number][0]))
         label = f"{schema.name}-{schema.since_version} {name}={str(values)[:60]}"
         yield label, hostile.model([node], inputs, writes, opset=schema.since_version)
 
@@ -127,9 +124,7 @@ MEANINGLESS = [
 
 
 @pytest.mark.parametrize(("operator", "attributes"), MEANINGLESS, ids=lambda part: str(part))
-def test_a_meaningless_attribute_is_refused_by_name(
-    operator: str, attributes: dict[str, Any], read: Read
-) -> None:
+def test_a_meaningless_attribute_is_refused_by_name(operator: str, attributes: dict[str, Any], read: Read) -> None:
     schema = defs.get_schema(operator)
     shapes = SHAPES.get(operator, [(1, 8, 8, 8)] * schema.min_input)
     names = [f"x{i}" for i in range(len(shapes))]

@@ -137,7 +137,10 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     ),
     "a constant past all memory": (lambda: hostile.filled([2**31 - 1] * 4), "more than"),
     "a constant of negative size": (lambda: hostile.filled([-5, 3]), "the_constantofshape"),
-    "a tile past all memory": (lambda: hostile.by_constant("Tile", [HUGE, 1, 1, 1]), "has a dimension of 4611686018427387904"),
+    "a tile past all memory": (
+        lambda: hostile.by_constant("Tile", [HUGE, 1, 1, 1]),
+        "has a dimension of 4611686018427387904",
+    ),
     "a reshape to a negative size": (lambda: hostile.by_constant("Reshape", [-7, 8]), "the_reshape"),
     "a reshape with two open sizes": (lambda: hostile.by_constant("Reshape", [-1, -1]), "the_reshape"),
     "data longer than its shape": (
@@ -178,17 +181,13 @@ SURVIVED: dict[str, Callable[[], onnx.ModelProto]] = {
         [node("Slice", ["x", "a", "a", "a", "a"], ["y"])], constants=[hostile.ints("a", [0])]
     ),
     "a split into nothing": lambda: hostile.by_constant("Split", [0, 0], axis=0),
-    "a top-k of -1": lambda: hostile.model(
-        [node("TopK", ["x", "k"], ["y", "i"])], constants=[hostile.ints("k", [-1])]
-    ),
+    "a top-k of -1": lambda: hostile.model([node("TopK", ["x", "k"], ["y", "i"])], constants=[hostile.ints("k", [-1])]),
     "an equation of ten thousand letters": lambda: hostile.model(
         [node("Einsum", ["x", "x"], ["y"], equation="abcd," * 5000 + "->a")]
     ),
     "an equation that is none": lambda: hostile.model([node("Einsum", ["x"], ["y"], equation="->->...")]),
     "bytes that are no text": lambda: hostile.model([node("Einsum", ["x"], ["y"], equation=b"\xff\xfe")]),
-    "a window larger than its input": lambda: hostile.model(
-        [node("MaxPool", ["x"], ["y"], kernel_shape=[99, 99])]
-    ),
+    "a window larger than its input": lambda: hostile.model([node("MaxPool", ["x"], ["y"], kernel_shape=[99, 99])]),
     "an operator of nobody": lambda: hostile.model([node("Mystery", ["x"], ["y"], domain="nowhere")]),
     "raw data of another length": lambda: hostile.with_initializer(raw_data=b"123"),
     "no node at all": lambda: hostile.model([], outputs=["x"]),
@@ -230,9 +229,7 @@ def test_names_from_strangers_reach_the_graph_unchanged(name: str, read: Read) -
 def test_a_reshape_that_does_not_fit_is_noted(read: Read) -> None:
     graph = read(hostile.by_constant("Reshape", [7, 7]).SerializeToString())
     assert isinstance(graph, Graph)
-    assert graph.notes == (
-        "the file contradicts itself: node 'the_reshape' (Reshape) makes 49 elements out of 512",
-    )
+    assert graph.notes == ("the file contradicts itself: node 'the_reshape' (Reshape) makes 49 elements out of 512",)
 
 
 @pytest.mark.parametrize("depth", [9, 30, 64, 100, 10_000])

@@ -208,15 +208,11 @@ def test_the_parent_never_imports_the_library(model: Path) -> None:
         "import sys; from headroom.graph.onnx.client import read_onnx; read_onnx(sys.argv[1]);"
         "print([name for name in ('onnx', 'google.protobuf', 'numpy') if name in sys.modules])"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(model)], capture_output=True, text=True, check=True
-    )
+    ended = subprocess.run([sys.executable, "-c", program, str(model)], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
 
 
-def test_the_worker_starts_without_the_current_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_worker_starts_without_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert str(tmp_path) not in worker_command()

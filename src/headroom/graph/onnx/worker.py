@@ -34,7 +34,7 @@ from headroom.graph.onnx import limits
 from headroom.graph.onnx.checks import check_graph, check_model
 from headroom.graph.onnx.read import build_graph
 from headroom.graph.onnx.wire import read_skeleton
-from headroom.graph.serial import graph_to_json
+from headroom.graph.serial import graph_to_json, prepare
 from headroom.text import plain_line
 
 try:
@@ -79,6 +79,7 @@ def _warm_up() -> None:
     tensor.shape.dim.add(dim_value=1)
     model.graph.node.add(op_type="Relu", input=["x"], output=["y"])
     model.graph.output.add(name="y")
+    prepare()
     json.dumps(_understand(model, name="", batch=None, dims={}))
 
 
