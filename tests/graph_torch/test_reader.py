@@ -110,6 +110,14 @@ def test_tied_weights_are_counted_once() -> None:
     assert graph.weight_bytes(DataType.FP32) == 4 * 50 * 8
 
 
+def test_weights_in_one_flat_buffer_are_not_tied() -> None:
+    flat = torch.zeros(32)
+    a, b = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+    a.weight, b.weight = nn.Parameter(flat[:16].view(4, 4)), nn.Parameter(flat[16:].view(4, 4))
+    graph = read_module(nn.Sequential(a, b), torch.zeros(1, 4))
+    assert graph.weight_bytes(DataType.FP32) == 4 * 32
+
+
 def test_a_view_of_a_weight_is_that_weight() -> None:
     graph = graph_of(lambda m, x: x @ m.a.weight.t() + m.a.weight[0, 0], torch.zeros(3, 4), a=nn.Linear(4, 5))
     product, addition = graph.working_layers
@@ -377,6 +385,7 @@ def test_what_is_no_module_is_refused() -> None:
         read_module(object(), torch.zeros(1), name="thing")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_torchscript_module_is_refused() -> None:
     scripted = torch.jit.trace(nn.ReLU(), torch.zeros(1))
     with pytest.raises(ModelError, match=r"^old is a TorchScript module, which torch.export does not read; pass"):

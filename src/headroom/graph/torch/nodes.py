@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from headroom.errors import ModelError
@@ -12,11 +12,15 @@ from headroom.graph.torch.call import Call, Operand
 
 def tensors_of(node: Any) -> tuple[Any, ...]:
     """The fake tensors that a node gives, in order; none for a number or an assertion."""
-    import torch
-
     value = node.meta.get("val")
     values = value if isinstance(value, tuple | list) else (value,)
-    return tuple(v for v in values if isinstance(v, torch.Tensor))
+    return tuple(v for v in values if is_tensor(v))
+
+
+def is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
 
 
 def operand_of(tensor: Any, node: Any) -> Operand:
@@ -113,15 +117,15 @@ def is_node(value: Any) -> bool:
     return isinstance(value, Node)
 
 
-def nodes_in(values: Any, wanted: Callable[[Any], bool] = is_node) -> Iterator[Any]:
+def nodes_in(values: Iterable[Any]) -> Iterator[Any]:
     """Every FX node in nested arguments, in order."""
     for value in values:
-        if wanted(value):
+        if is_node(value):
             yield value
         elif isinstance(value, tuple | list):
-            yield from nodes_in(value, wanted)
+            yield from nodes_in(value)
         elif isinstance(value, dict):
-            yield from nodes_in(value.values(), wanted)
+            yield from nodes_in(value.values())
 
 
 def writes_in_place(node: Any) -> bool:

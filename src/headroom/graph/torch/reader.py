@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import headroom.graph.torch.operators  # noqa: F401 -- fills the table of operators
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
+from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch import nodes
 from headroom.graph.torch.batch import check_scaling
 from headroom.graph.torch.callable import require_torch
@@ -66,34 +67,35 @@ def _read(module: Any, example_inputs: Any, batch: int | None, called: str) -> G
     inputs = fake_inputs(example_inputs, batch=batch, on_meta=lives_on_meta(module))
     program = export_program(module, inputs, called)
     walk = Walk()
-    _bind_placeholders(walk, program)
-    bound = dict(walk.values)
-    outputs = walk.run(program.graph_module)
-    leaves = {path for path, part in module.named_modules() if not any(True for _ in part.children())}
-    specs = tuple(value.spec for value in outputs)
-    used, notes = live(walk.layers, specs, walk.effects)
-    user_inputs = [value for value in bound.values() if not getattr(value, "constant", True)]
+    user_inputs = _bind_placeholders(walk, program)
+    outputs = tuple(value.spec for value in walk.run(program.graph_module))
+    used, notes = live(walk.layers, outputs, walk.effects)
+    leaves = {path for path, part in module.named_modules() if next(part.children(), None) is None}
     return Graph(
         name=called,
-        layers=named(recognised(used, specs, inputs.batch), leaves),
-        inputs=tuple(value.spec for value in user_inputs),
-        outputs=specs,
+        layers=named(recognised(used, outputs, inputs.batch), leaves),
+        inputs=user_inputs,
+        outputs=outputs,
         batch=inputs.batch,
         notes=notes,
     )
 
 
-def _bind_placeholders(walk: Walk, program: ExportedProgram) -> None:
-    """Inputs keep the user's argument names, parameters and buffers their dotted paths."""
+def _bind_placeholders(walk: Walk, program: ExportedProgram) -> tuple[TensorSpec, ...]:
+    """Bind inputs under the user's argument names, weights under their dotted paths; return the inputs."""
     targets = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
-    first_of: dict[int, str] = {}
+    first_of: dict[object, str] = {}
+    inputs = []
     for node in program.graph.nodes:
         if node.op != "placeholder" or not nodes.tensors_of(node):
             continue
         target = targets.get(node.name)
         if target is None:
-            walk.placeholder(node, node.name, constant=False)
+            inputs.append(walk.placeholder(node, node.name, constant=False))
             continue
-        storage = nodes.storage_of(nodes.tensors_of(node)[0])
-        name = first_of.setdefault(storage, target)
-        walk.placeholder(node, name, constant=True, storage=storage)
+        (tensor,) = nodes.tensors_of(node)
+        storage = nodes.storage_of(tensor)
+        # Tied weights are one tensor under two paths; slices of one flat buffer are not.
+        place = storage, tensor.storage_offset(), tensor.shape
+        walk.placeholder(node, first_of.setdefault(place, target), constant=True, storage=storage)
+    return tuple(inputs)

@@ -31,7 +31,6 @@ _TRANSPARENT = frozenset(
      "hints_wrapper", "wrap_activation_checkpoint"}
 )  # fmt: skip
 
-
 #: Why a higher-order operator cannot be timed.
 _WHY_UNKNOWN = {
     "cond": "which branch runs depends on the data",
@@ -63,20 +62,20 @@ class Walk:
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
-        self.values: dict[Any, Value | tuple[Value, ...]] = {}
+        self.values: dict[Any, Value | tuple[Value | None, ...]] = {}
         self.effects: set[str] = set()
         self._writes: dict[int, tuple[int, TensorSpec]] = {}
         self._names: set[str] = set()
         self._storages = 0
 
-    def placeholder(self, node: Any, name: str, *, constant: bool, storage: int | None = None) -> None:
+    def placeholder(self, node: Any, name: str, *, constant: bool, storage: int | None = None) -> TensorSpec:
         """Bind an input, a weight or a buffer. Tied weights share ``storage`` and so one name."""
         (tensor,) = nodes.tensors_of(node)
         operand = nodes.operand_of(tensor, node)
+        spec = TensorSpec(name, operand.shape, operand.element)
         self._names.add(name)
-        self.values[node] = Value(
-            TensorSpec(name, operand.shape, operand.element), self._storage() if storage is None else storage, constant
-        )
+        self.values[node] = Value(spec, self._storage() if storage is None else storage, constant)
+        return spec
 
     def run(self, graph_module: Any) -> tuple[Value, ...]:
         """Read every node after the placeholders, which are bound already; return the outputs."""
@@ -89,9 +88,10 @@ class Walk:
 
     def _call(self, node: Any, owner: Any) -> None:
         if getattr(node.target, "__name__", "") == "getitem":
-            bound = self.values.get(node.args[0])
-            if isinstance(bound, tuple) and bound:
-                self.values[node] = bound[node.args[1]]
+            several = self.values.get(node.args[0])
+            member = several[node.args[1]] if isinstance(several, tuple) else None
+            if member is not None:
+                self.values[node] = member
         elif nodes.is_operator(node):
             self._operator(node)
         elif getattr(node.target, "__name__", "") == "_add_batch_dim":
@@ -217,8 +217,13 @@ class Walk:
         )
 
     def _bind(self, node: Any, values: list[Value]) -> None:
-        many = isinstance(node.meta.get("val"), tuple | list)
-        self.values[node] = tuple(values) if many else values[0]
+        """Give the node its tensors, at the places where its result has tensors and not numbers or nothing."""
+        result = node.meta.get("val")
+        if not isinstance(result, tuple | list):
+            self.values[node] = values[0]
+            return
+        tensors = iter(values)
+        self.values[node] = tuple(next(tensors) if nodes.is_tensor(member) else None for member in result)
 
     def _unique(self, name: str) -> str:
         """Subgraphs number their nodes anew, so that a name may come back."""
