@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import headroom
 from headroom.advise.analysis import Analysis
 from headroom.report.html import render_html
 from report.factory import make_analysis
@@ -170,7 +171,11 @@ def test_arrow_keys_walk_through_a_chart_and_speak(show: Opener) -> None:
     said = []
     for key in ("ArrowRight", "ArrowRight", "End", "Home"):
         page.keyboard.press(key)
-        assert page.locator("#tip").is_visible()
+        tip, mark = page.locator("#tip").bounding_box(), page.locator(".mark.on").bounding_box()
+        assert tip is not None
+        assert mark is not None
+        assert 0 <= mark["y"] < 900
+        assert abs(tip["y"] - mark["y"]) < 150
         said.append(page.locator("#live").inner_text())
     assert said[0] == said[3]
     assert len(set(said)) == 3
@@ -193,6 +198,13 @@ def test_the_schedule_zooms(show: Opener) -> None:
     assert track.evaluate("track => track.scrollWidth") == pytest.approx(2 * before, abs=4)
     page.get_by_role("button", name="Zoom out").click()
     assert track.evaluate("track => track.scrollWidth") == pytest.approx(before, abs=4)
+
+
+def test_a_real_model_opens_with_all_its_charts(show: Opener, shared_models: Path) -> None:
+    graph = headroom.load(shared_models / "googlenet.onnx")
+    page = show(headroom.analyze(graph, gpu="h200", dtype="bf16"))
+    for figure in page.locator("figure").all():
+        assert figure.locator(".mark").count() > 0, figure.get_attribute("id")
 
 
 def test_several_answers_are_tabs_that_keys_move_through(show: Opener) -> None:

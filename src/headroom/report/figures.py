@@ -13,7 +13,8 @@ VIEW_DIGITS = 3
 #: What a view shows where there is no figure.
 NOTHING = "–"
 
-_TIME_UNITS = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"))
+#: Least value in microseconds, scale, unit. Floors of tiny layers are nanoseconds.
+_TIME_UNITS = ((1e6, 1e6, "s"), (1e3, 1e3, "ms"), (0.1, 1.0, "µs"), (0.0, 1e-3, "ns"))
 _BYTE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _CAPACITY_UNITS = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _COUNT_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -63,13 +64,15 @@ def time(value_us: float | None, error_pct: float | None = 0.0) -> str:
     """A time in the unit that suits it, rounded as its error bar asks.
 
     >>> time(1234.5, 15.0), time(0.0451, 3.0)
-    ('1.2 ms', '0.0451 µs')
+    ('1.2 ms', '45.1 ns')
     """
     if value_us is None or not math.isfinite(value_us):
         return NOTHING
     digits = justified_digits(error_pct)
     value_us = float(f"{value_us:.{digits - 1}e}")
-    scale, unit = next(((s, u) for s, u in _TIME_UNITS if abs(value_us) >= s), _TIME_UNITS[-1])
+    if value_us == 0:
+        return "0 µs"
+    scale, unit = next((scale, unit) for least, scale, unit in _TIME_UNITS if abs(value_us) >= least)
     return f"{significant(value_us / scale, digits)} {unit}"
 
 

@@ -57,7 +57,8 @@
       event.preventDefault();
       const mark = marks[at];
       if (!mark) return;
-      mark.scrollIntoView({ block: "nearest", inline: "nearest" });
+      // At once: a tip placed during a smooth scroll would end up beside its mark.
+      mark.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
       const box = mark.getBoundingClientRect();
       showTip(mark, box.left + Math.min(box.width / 2, 200), box.top + box.height / 2);
       live.textContent = mark.dataset.tip.replaceAll("\n", ", ");
