@@ -273,6 +273,38 @@ def test_sizes_that_cannot_be_are_refused(dims: dict[str, int], batch: int | Non
         read([node("MatMul", "x w")], _symbolic(), weights={"w": [16, 4]}, dims=dims, batch=batch)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "batch", "shapes"),
+    [
+        ({"x": ["N", 4], "mask": ["N", 4]}, 3, [(3, 4), (3, 4)]),
+        ({"x": [None, 4], "mask": [None, 4]}, 3, [(3, 4), (3, 4)]),
+        ({"x": [1, 4], "scale": [1]}, 3, [(3, 4), (1,)]),
+        ({"x": ["length", "batch_size", 4], "mask": ["batch_size", "length"]}, 3, [(7, 3, 4), (3, 7)]),
+        ({"x": [2, 4], "table": [9, 4], "y0": [2, 5]}, 6, [(6, 4), (9, 4), (6, 5)]),
+    ],
+)
+def test_the_batch_is_found_among_the_inputs(inputs: Any, batch: int, shapes: list[tuple[int, ...]]) -> None:
+    dims = {"length": 7} if "length" in inputs["x"] else {}
+    graph = read([node("Relu", "x")], inputs, batch=batch, dims=dims)
+    assert [tensor.shape for tensor in graph.inputs] == shapes
+    assert graph.batch == batch
+
+
+def test_a_length_is_no_batch() -> None:
+    inputs = {"x": ["sequence", 4]}
+    with pytest.raises(ModelError, match="is the symbol 'sequence'; give it a size with --dim sequence=N"):
+        read([node("Relu", "x")], inputs)
+    assert read([node("Relu", "x")], inputs, dims={"sequence": 9}).outputs[0].shape == (9, 4)
+    with pytest.raises(ModelError, match="no dimension of the model's inputs is a batch; set sizes with --dim"):
+        read([node("Relu", "x")], inputs, dims={"sequence": 9}, batch=2)
+
+
+def test_the_batch_of_a_recurrent_cell_is_its_inputs_second_dimension() -> None:
+    cell = node("GRU", "x w r", "y h", hidden_size=8)
+    graph = read([cell], {"x": [5, 1, 4]}, weights={"w": [1, 24, 4], "r": [1, 24, 8]}, batch=3)
+    assert [tensor.shape for tensor in graph.layers[0].outputs] == [(5, 1, 3, 8), (1, 3, 8)]
+
+
 def test_a_size_frozen_into_a_reshape_is_refused_when_the_symbol_differs() -> None:
     nodes = [node("Reshape", "x shape")]
     inputs = {"x": ["batch", "length", 16]}
@@ -305,6 +337,12 @@ def test_nodes_without_names_get_unique_ones() -> None:
     assert [layer.name for layer in read(nodes, {"x": [4]}).layers] == ["Relu:a", "Relu:y"]
     twice = [node("Relu", "x", "a", name="r"), node("Relu", "a", "y", name="r")]
     assert [layer.name for layer in read(twice, {"x": [4]}).layers] == ["r", "r~2"]
+
+
+def test_the_parts_of_a_node_keep_its_module() -> None:
+    product = node("Einsum", "a b c", name="/head/mix/Einsum", equation="ij,jk,kl->il")
+    graph = read([product], {"a": [5, 2], "b": [2, 6], "c": [6, 3]})
+    assert {layer.module for layer in graph.layers} == {"head.mix"}
 
 
 # -- exported from PyTorch --------------------------------------------------------------------------------
@@ -363,3 +401,43 @@ def test_a_transformer_with_symbolic_batch_takes_any_batch() -> None:
         attention = [layer for layer in graph.layers if layer.kind is LayerKind.ATTENTION]
         assert len(attention) == 2
         assert attention[0].module == "layers.0.self_attn"
+
+
+def _decoder_blocks() -> Any:
+    """Two blocks whose attention is written in PyTorch's own operators."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.mix, self.out = nn.LayerNorm(64), nn.Linear(64, 192), nn.Linear(64, 64)
+
+        def forward(self, x: Any) -> Any:
+            batch, length, _ = x.shape
+            parts = self.mix(self.norm(x)).split(64, -1)
+            q, k, v = (part.view(batch, length, 4, 16).transpose(1, 2) for part in parts)
+            scores = (q @ k.transpose(-2, -1)) / 4.0
+            mask = torch.tril(torch.ones(length, length)).bool()
+            weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+            return x + self.out((weights @ v).transpose(1, 2).reshape(batch, length, 64))
+
+    return nn.Sequential(Block(), Block())
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_both_exporters_give_the_same_layers_and_modules() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    example = (torch.randn(1, 12, 64),)
+    program = torch.onnx.export(_decoder_blocks().eval(), example, dynamo=True, verbose=False)
+    graphs = [
+        build_graph(each, name="b", batch=6) for each in (export(_decoder_blocks(), *example), program.model_proto)
+    ]
+    found = [[(layer.work, layer.module) for layer in graph.layers if layer.macs] for graph in graphs]
+    assert [work for work, _ in found[0]] == [work for work, _ in found[1]]
+    assert [kind.work.kind for kind in graphs[0].layers].count(LayerKind.ATTENTION) == 2
+    for modules in ([module for _, module in each] for each in found):
+        assert [module for module in modules if module.endswith(("mix", "out"))] == [
+            "0.mix", "0.out", "1.mix", "1.out",
+        ]  # fmt: skip

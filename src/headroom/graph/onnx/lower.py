@@ -42,7 +42,7 @@ def _einsum(site: Site) -> bool:
         text = ",".join(_spelt(term, letters) for term in (left[1], right[1])) + "->" + _spelt(kept, letters)
         nodes.append(
             onnx.helper.make_node(
-                "Einsum", [left[0], right[0]], [name], name=f"{site.call.name}/{len(nodes)}", equation=text
+                "Einsum", [left[0], right[0]], [name], name=f"{site.call.name}.{len(nodes)}", equation=text
             )
         )
         pool = [*rest, (name, kept)]
@@ -78,10 +78,10 @@ def _packed_attention(site: Site) -> bool:
     name, widths = site.call.name, site.call.attribute("qkv_hidden_sizes")
     columns = site.call.shape(1)[-1]
     sizes = [int(width) for width in widths] if widths else [columns // 3] * 3
-    nodes = [onnx.helper.make_node("MatMul", [source, weight], [f"{site.prefix}qkv"], name=f"{name}/projection")]
+    nodes = [onnx.helper.make_node("MatMul", [source, weight], [f"{site.prefix}qkv"], name=f"{name}.projection")]
     packed = f"{site.prefix}qkv"
     if bias:
-        nodes.append(onnx.helper.make_node("Add", [packed, bias], [f"{site.prefix}biased"], name=f"{name}/bias"))
+        nodes.append(onnx.helper.make_node("Add", [packed, bias], [f"{site.prefix}biased"], name=f"{name}.bias"))
         packed = f"{site.prefix}biased"
     parts = [f"{site.prefix}{part}" for part in ("query", "key", "value")]
     nodes.append(_split(site, packed, parts, sizes))
@@ -100,7 +100,7 @@ def _packed_attention(site: Site) -> bool:
 
 def _split(site: Site, packed: str, parts: list[str], sizes: list[int]) -> onnx.NodeProto:
     """Split sizes were an attribute up to opset 12 and are an input since."""
-    name = f"{site.call.name}/split"
+    name = f"{site.call.name}.split"
     if site.walk.opset("") < 13:
         return onnx.helper.make_node("Split", [packed], parts, name=name, axis=-1, split=sizes)
     return onnx.helper.make_node("Split", [packed, site.constant("sizes", sizes)], parts, name=name, axis=-1)

@@ -8,7 +8,7 @@ the result only if every layer's work grew exactly with the batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import onnx
@@ -29,11 +29,11 @@ _SIZED = frozenset({"Expand", "Resize", "Upsample", "Slice", "Pad", "Tile", "Cen
 class Rebatch:
     """Corrections for one walk, from the batch ``reference`` to ``batch``."""
 
-    def __init__(self, walked: Walked, reference: int, batch: int, batched: frozenset[str]) -> None:
+    def __init__(self, walked: Walked, reference: int, batch: int, batched: Mapping[str, int]) -> None:
         self._before: Mapping[str, Value] = walked.values
         self._reference = reference
         self._batch = batch
-        self._axes: dict[str, BatchAxis] = dict.fromkeys(batched, BatchAxis(0))
+        self._axes = {name: BatchAxis(dim) for name, dim in batched.items()}
 
     def operands(self, node: onnx.NodeProto, call: Call) -> Call:
         """Constants that hold one value per sample (a class token, an initial state) grow with the batch.
@@ -188,7 +188,7 @@ def _positive(axis: int, call: Call) -> int:
     return axis % max(rank, 1)
 
 
-def prove(before: Walked, after: Walked, reference: int, batch: int, batched: frozenset[str]) -> None:
+def prove(before: Walked, after: Walked, reference: int, batch: int, batched: Iterable[str]) -> None:
     """Accept a re-batched model only if all that depends on the batch grew exactly with it.
 
     Every layer's macs at ``batch`` equal ``batch / reference`` times those before, and so do the elements of
