@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import layer, tensor
 
 import headroom as hr
+from builders import layer, tensor
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
@@ -24,9 +24,7 @@ BEST_PLAN_US = {
 
 
 def staircase(filters: int):
-    work = Convolution(
-        1, 512, filters, (64, 64), (64, 64), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)
-    )
+    work = Convolution(1, 512, filters, (64, 64), (64, 64), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     weights = [tensor("w", filters, 512, 3, 3)]
     subject = layer("conv", work, [tensor("x", 1, 512, 64, 64)], weights=weights, shape=(1, filters, 64, 64))
     return predict_layers([subject], H200, DataType.BF16)[0]

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from builders import add, conv, layer, relu, tensor
 
+from builders import add, conv, layer, relu, tensor
 from headroom.errors import UsageError
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.layer import Layer
@@ -116,7 +116,9 @@ def test_answers_stand_in_the_order_of_the_layers_and_do_not_depend_on_company()
 
 
 def test_five_hundred_layers_take_less_than_a_fifth_of_a_second() -> None:
-    layers = [grouped(64 + 8 * i, 1) for i in range(250)] + [relu(f"r{i}", "x", (1, 64 + i, 56, 56)) for i in range(250)]
+    layers = [grouped(64 + 8 * i, 1) for i in range(250)] + [
+        relu(f"r{i}", "x", (1, 64 + i, 56, 56)) for i in range(250)
+    ]
     predict_layers(layers[:2], H200, DataType.BF16)
     best = min(_seconds(lambda: predict_layers(layers, H200, DataType.BF16)) for _ in range(3))
     assert best < 0.2
@@ -180,7 +182,10 @@ def test_causal_attention_is_faster_than_full() -> None:
 
 
 def test_a_smaller_data_type_is_never_slower_on_the_gpu_that_has_it() -> None:
-    times = [one(product(4096, 4096, 4096), H200, d).time_us for d in (DataType.FP32, DataType.TF32, DataType.BF16, DataType.FP8)]
+    times = [
+        one(product(4096, 4096, 4096), H200, d).time_us
+        for d in (DataType.FP32, DataType.TF32, DataType.BF16, DataType.FP8)
+    ]
     assert times == sorted(times, reverse=True)
 
 

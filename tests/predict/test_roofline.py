@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import add, conv, layer, tensor
 
 import headroom as hr
+from builders import add, conv, layer, tensor
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Attention, Matmul

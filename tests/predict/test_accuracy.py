@@ -1,0 +1,66 @@
+"""The accuracy that is published, worked out again from the measured table through the public bulk call."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headroom.gpu.sheets import load_gpu
+from headroom.predict.table import predict_table
+
+IM2COL = re.compile(r"scudnn_(\d+)x(\d+)")
+OTHERS = re.compile("winograd|fft|gcgemm")
+
+
+def im2col_rows(shared_data: Path, gpu: str, *, tiles: bool) -> tuple[list[dict[str, object]], np.ndarray]:
+    """NeuSight's im2col convolutions on ``gpu`` and their times in us."""
+    rows, times = [], []
+    with gzip.open(shared_data / "tables" / "neusight_conv.csv.gz", "rt") as file:
+        for row in csv.DictReader(file):
+            tile = IM2COL.search(row["kernel"])
+            if row["gpu"] != gpu or tile is None or OTHERS.search(row["kernel"]):
+                continue
+            layer: dict[str, object] = {
+                "op": "conv2d", "n": row["B"], "c": row["c_in"], "h": row["hw"], "w": row["hw"], "k": row["c_out"],
+                "r": 3, "s": 3, "stride": row["stride"], "padding": row["pad"], "dtype": "fp32",
+            }  # fmt: skip
+            if tiles:
+                layer |= {"tile_m": tile[1], "tile_n": tile[2]}
+            rows.append(layer)
+            times.append(1e3 * float(row["latency_ms"]))
+    return rows, np.array(times)
+
+
+def mean_error(predicted: np.ndarray, measured: np.ndarray) -> float:
+    """Least mean absolute relative error with one scale and one constant."""
+
+    def with_constant(constant: float) -> float:
+        ratio, weight = (measured - constant) / predicted, predicted / measured
+        order = np.argsort(ratio)
+        cumulative = np.cumsum(weight[order])
+        scale = ratio[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
+        return float(np.mean(np.abs(scale * predicted + constant - measured) / measured))
+
+    return min(with_constant(constant) for constant in np.linspace(0, 400, 201))
+
+
+@pytest.mark.parametrize("tiles", [True, False], ids=["tile given", "tile chosen"])
+@pytest.mark.parametrize(
+    ("gpu", "sheet", "target"),
+    [
+        ("Tesla V100-PCIE-32GB", "v100-pcie-32gb", 0.14),
+        ("Tesla P100-PCIE-16GB", "p100-pcie", 0.21),
+        ("Tesla T4", "t4", 0.14),
+    ],
+)
+def test_im2col_convolutions_are_predicted_better_than_the_target(
+    shared_data: Path, gpu: str, sheet: str, target: float, tiles: bool
+) -> None:
+    rows, measured = im2col_rows(shared_data, gpu, tiles=tiles)
+    predicted = predict_table(rows, load_gpu(sheet)).answers.time_us
+    assert mean_error(predicted, measured) < target
