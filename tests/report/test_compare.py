@@ -102,3 +102,10 @@ def test_a_file_that_lacks_a_field_is_named_with_the_field(tmp_path: Path) -> No
     b.write_text(json.dumps(answer), "utf-8")
     with pytest.raises(ModelError, match=r"b\.json: field bounds\.parallel_us is missing"):
         compare_files(a, b)
+
+
+def test_answers_of_two_versions_say_so() -> None:
+    a, b = to_dict(make_analysis(hostile=False)), to_dict(make_analysis(hostile=False))
+    b["headroom_version"] = "99.0"
+    text = " ".join(_printed(compare(a, b)).split())
+    assert "B by 99.0: part of the change may be Headroom's own." in text

@@ -80,6 +80,8 @@ class Comparison:
     only_b: tuple[str, ...]
     a_unknown_share: float
     b_unknown_share: float
+    a_version: str
+    b_version: str
 
 
 def compare_files(a_path: str | os.PathLike[str], b_path: str | os.PathLike[str]) -> tuple[Comparison, ...]:
@@ -114,6 +116,8 @@ def compare(a: Answer, b: Answer) -> Comparison:
         only_b=tuple(name for name in b_layers if name not in a_layers),
         a_unknown_share=a["bounds"]["unknown_share"],
         b_unknown_share=b["bounds"]["unknown_share"],
+        a_version=a["headroom_version"],
+        b_version=b["headroom_version"],
     )
 
 

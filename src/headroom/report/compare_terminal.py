@@ -85,6 +85,9 @@ def _remarks(comparison: Comparison) -> list[str]:
     if comparison.a_unknown_share or comparison.b_unknown_share:
         a, b = figures.percent(comparison.a_unknown_share), figures.percent(comparison.b_unknown_share)
         lines.append(f"Unknown layers, which the totals leave out: {a} in A, {b} in B.")
+    if comparison.a_version != comparison.b_version:
+        a, b = view(comparison.a_version, 20), view(comparison.b_version, 20)
+        lines.append(f"A was written by Headroom {a}, B by {b}: part of the change may be Headroom's own.")
     return lines
 
 
