@@ -1,13 +1,40 @@
-"""Writing files so that they are whole or absent."""
+"""Writing files so that they are whole or absent, and never over their own input."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from headroom.errors import UsageError
+
+STDOUT = Path("-")
+
+
+def refuse_overwriting(source: str | os.PathLike[str], outputs: Mapping[str, Path]) -> None:
+    """Check, before any work is done, that no output is the input or another output.
+
+    Raises:
+        UsageError: it names the option, as ``outputs`` calls it, and the path.
+    """
+    taken: dict[str, str] = {}
+    for name, path in outputs.items():
+        place = str(STDOUT) if path == STDOUT else os.path.realpath(path)
+        if place == os.path.realpath(source):
+            raise UsageError(f"--{name} {path} is the input itself; choose another path")
+        if place in taken:
+            raise UsageError(f"--{name} and --{taken[place]} both write to {path}; choose another path for one")
+        taken[place] = name
+
+
+def write_to(path: Path, chunks: str | Iterable[str]) -> None:
+    """Write text to ``path`` as :func:`write_whole` does, or to standard output where it is ``-``."""
+    if path == STDOUT:
+        sys.stdout.writelines([chunks] if isinstance(chunks, str) else chunks)
+    else:
+        write_whole(path, chunks)
 
 
 def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Path:

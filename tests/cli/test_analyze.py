@@ -112,7 +112,7 @@ def test_the_model_itself_is_never_overwritten(headroom, example: Path, tmp_path
     model.write_bytes(example.read_bytes())
     outcome = headroom("analyze", model, "--gpu", "h200", "--json", model)
     assert outcome.code == 2
-    assert "is the model itself" in outcome.err
+    assert "is the input itself" in outcome.err
     assert model.read_bytes() == example.read_bytes()
 
 

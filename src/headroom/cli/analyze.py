@@ -43,14 +43,17 @@ def analyze(
     from rich.console import Console
 
     import headroom as hr
+    from headroom.files import STDOUT, refuse_overwriting
     from headroom.gpu.detect import detect_gpu
     from headroom.gpu.sheets import load_gpu
-    from headroom.report.outputs import STDOUT, chosen, write_outputs
+    from headroom.report.outputs import write_outputs
     from headroom.report.side_by_side import above
     from headroom.report.terminal import render
 
     batches, dims = parse_batches(batch), parse_dims(dim or [])
-    outputs = chosen(model, json=json, html=html, csv=csv, trace=trace)
+    formats = {"json": json, "html": html, "csv": csv, "trace": trace}
+    outputs = {name: path for name, path in formats.items() if path is not None}
+    refuse_overwriting(model, outputs)
     sheets = [load_gpu(name) for name in gpu] if gpu else [detect_gpu()]
     answers: list[hr.Analysis] = []
     with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:

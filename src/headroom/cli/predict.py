@@ -14,7 +14,7 @@ from headroom.cli.options import L2State, complete_gpu
 def predict(
     table: Annotated[Path, typer.Argument(help="A CSV file with one layer per row.")],
     gpu: Annotated[str, typer.Option(help="A GPU's id or sheet.", autocompletion=complete_gpu)],
-    out: Annotated[Path | None, typer.Option(help="Where to write the answer.")] = None,
+    out: Annotated[Path, typer.Option(help="Where to write the answer; - is stdout.")] = Path("-"),
     l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
     explain: Annotated[bool, typer.Option("--explain", help="Print every term of each row.")] = False,
 ) -> None:
@@ -22,8 +22,18 @@ def predict(
 
     Example: `headroom predict layers.csv --gpu v100-pcie-32gb --out times.csv`
     """
-    from headroom.report.outputs import predict_to_files
+    from headroom.files import refuse_overwriting, write_to
+    from headroom.gpu.sheets import load_gpu
+    from headroom.predict.table import csv_chunks, explain_row, predict_table
 
-    summary = predict_to_files(table, gpu, out, l2_state=l2, explain=explain)
-    if summary:
-        print(f"headroom: {summary}", file=sys.stderr)  # noqa: T201
+    refuse_overwriting(table, {"out": out})
+    sheet = load_gpu(gpu)
+    answer = predict_table(table, sheet, l2_state=l2)
+    if explain:
+        for row in range(len(answer.rows)):
+            print("\n".join(explain_row(answer, row, sheet)))  # noqa: T201
+    if not explain or str(out) != "-":
+        write_to(out, csv_chunks(answer))
+    if answer.summary.bad_rows:
+        bad = f"{answer.summary.bad_rows} of {answer.summary.rows} rows could not be predicted"
+        print(f"headroom: {bad}; the column 'error' says why", file=sys.stderr)  # noqa: T201

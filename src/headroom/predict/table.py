@@ -153,7 +153,7 @@ def explain_row(table: PredictedTable, index: int, gpu: GpuSpec) -> list[str]:
     lines = [f"row {index + 1}: {_title(parsed)}, every term of DeLTA as published"]
     for term in explain_delta(_delta_batch(parsed, dtype), gpu, dtype, tiles=_delta_tiles(parsed)):
         note = f"  ({term.note})" if term.note else ""
-        equation = f"eq. {term.equation}" if term.equation else ""
+        equation = f"eq. {term.equation}" if term.equation[:1].isdigit() else term.equation
         lines.append(f"  {term.name:<34} {term.value:>16.6g} {term.unit:<10} {equation:<9}{note}".rstrip())
     answer = table.answers
     lines.append(
