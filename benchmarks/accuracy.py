@@ -13,8 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+
 from accuracy_page import page
 from calibrate import chosen, fit_plain, given, streamed
+from headroom.files import write_whole
+from headroom.predict.calibration import family_of, load_calibration, unit_of
+from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
+from headroom.predict.delta import estimate as delta_estimate
+from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
 from record import ROOT, write_result
 from statistics_of import errors, scale_and_constant
 from tables import (
@@ -27,12 +33,6 @@ from tables import (
     neusight_convolutions,
     neusight_matmuls,
 )
-
-from headroom.files import write_whole
-from headroom.predict.calibration import family_of, load_calibration, unit_of
-from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
-from headroom.predict.delta import estimate as delta_estimate
-from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
 
 OURS_GIVEN, OURS, WORST_ROWS = "Headroom, tile given", "Headroom, tile chosen", 5
 
@@ -130,8 +130,8 @@ def explanation(case: Cases, index: int, device_us: float) -> str:
     measured = case.measured_us[index]
     if case.source == "NeuSight conv" and device_us < 0.5 * measured:
         return (
-            f"the kernel is a small part of the time; row at {100 * case.order[index]:.0f} % of the source's run, whose "
-            "overhead grows from start to end in every row alike, and a constant cannot follow"
+            f"the kernel is a small part of the time; row at {100 * case.order[index]:.0f} % of the source's "
+            "run, whose overhead grows from start to end in every row alike: a constant cannot follow"
         )
     if "3dconv" in kernel or "nhwc" in kernel:
         return "the library transposed the tensors for this kernel, and the time contains that"

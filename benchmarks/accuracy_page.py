@@ -19,8 +19,14 @@ the shared constants have seen. *Unfitted*: the prediction as it stands, with ne
 wave model and the prior models are no predictions without them).
 """
 
-SLOW_START = """The rows of this source drift: the same small kernels take longer at the end of a GPU's run than at its start,
-whatever ran. One constant cannot follow that, and it is most of the error above. With the drift taken out (which
+OTHER_ALGORITHMS = """Benanza's two algorithms are what cuDNN 7.6 calls IMPLICIT_GEMM (which works out its gather addresses inside the
+main loop) and IMPLICIT_PRECOMP_GEMM (which looks them up). The model speaks of the second; the scale of the first
+says how much slower it is. Different laboratories' times of one shape on one GPU model differ by 1.2 (V100,
+TITAN Xp) to 1.7 times (T4): read T4 for the ranking only.
+"""
+
+SLOW_START = """The rows of this source drift: the same small kernels take longer at the end of a GPU's run than at
+its start, whatever ran. One constant cannot follow that, and it is most of the error above. With the drift taken out (which
 is a diagnosis, not the rule by which the tables above are made):
 """
 
@@ -32,6 +38,7 @@ def page(result: Mapping[str, Any]) -> str:
 def _body(result: Mapping[str, Any]) -> Iterator[str]:
     yield INTRODUCTION
     yield "## Convolutions\n"
+    yield OTHER_ALGORITHMS
     yield from _comparison(result["convolutions"])
     yield "### NeuSight's drift\n"
     yield SLOW_START
@@ -85,11 +92,15 @@ def _comparison(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for entry in entries:
         yield f"### {entry['source']}, {entry['gpu']} ({entry['rows']} rows)\n"
         yield from _table(
-            ("model", "mean %", "median %", "geometric %", "rank", "held out: mean %", "unfitted: mean %", "scale", "constant, us"),
+            (
+                "model", "mean %", "median %", "geometric %", "rank", "held out: mean %", "unfitted: mean %", "scale",
+                "constant, us",
+            ),
             [
                 (
                     name, _p(j["all"]["mean_pct"]), _p(j["all"]["median_pct"]), _p(j["all"]["geometric_pct"]),
-                    f"{j['all']['spearman']:.3f}", _p(j["held_out"]["mean_pct"]), _p(j["unfitted"]["mean_pct"]), f"{j['scale']:.3g}",
+                    f"{j['all']['spearman']:.3f}", _p(j["held_out"]["mean_pct"]),
+                    _p(j["unfitted"]["mean_pct"]), f"{j['scale']:.3g}",
                     f"{j['constant_us']:.3g}",
                 )
                 for name, j in entry["models"].items()

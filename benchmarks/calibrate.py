@@ -17,6 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares, minimize
+
+from headroom.predict.calibration import GemmConstants, StreamConstants, family_of, unit_of
+from headroom.predict.gemm_time import Estimate, estimate
+from headroom.predict.memory_bound import estimate_streams
+from headroom.predict.tiles import choose
 from statistics_of import scale_and_constant
 from tables import (
     ROOT,
@@ -29,11 +34,6 @@ from tables import (
     neusight_convolutions,
     neusight_matmuls,
 )
-
-from headroom.predict.calibration import GemmConstants, StreamConstants, family_of, unit_of
-from headroom.predict.gemm_time import Estimate, estimate
-from headroom.predict.memory_bound import estimate_streams
-from headroom.predict.tiles import choose
 
 TARGET = ROOT / "src" / "headroom" / "predict" / "calibration.json"
 
@@ -146,7 +146,7 @@ def given(case: Cases, constants: GemmConstants) -> Estimate:
     return estimate(case.work, case.tiles, case.gpu, case.dtype, unit, constants, case.l2_state)
 
 
-def chosen(case: Cases, constants: GemmConstants):  # noqa: ANN201
+def chosen(case: Cases, constants: GemmConstants):
     """The case's products with the tiles that the model chooses."""
     unit = unit_of(case.gpu, case.dtype)
     return choose(case.work, case.gpu, case.dtype, unit, constants, case.l2_state, may_split=case.may_split)
@@ -166,7 +166,7 @@ def typical(constants: GemmConstants) -> GemmConstants:
     return replace(constants, efficiency={**constants.efficiency, "typical": float(np.median(values))})
 
 
-def rounded(constants):  # noqa: ANN001, ANN201
+def rounded(constants):
     """Four significant digits: more would be noise."""
 
     def shorten(value: object) -> object:
@@ -188,7 +188,7 @@ def sample(case: Cases, rows: int = SAMPLE) -> Cases:
 # Error bars.
 
 
-def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  # noqa: ANN001
+def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:
     """Per kind, unit, family and regime: the half-width that holds four of five held-out rows.
 
     The source's constant comes from the other half; its scale is not used, because a user's prediction has none.
@@ -209,7 +209,9 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  #
             for regime in ("short", "long"):
                 group = usable & (names == kind) & (short == (regime == "short"))
                 few = group.sum() < FEWEST
-                rows.append((kind, unit, "several" if few else family_of(case.gpu), "any" if few else regime, off[group]))
+                rows.append(
+                    (kind, unit, "several" if few else family_of(case.gpu), "any" if few else regime, off[group])
+                )
     merged: dict[tuple[str, ...], list[np.ndarray]] = {}
     for *key, off in rows:
         merged.setdefault(tuple(key), []).append(off)
@@ -224,12 +226,12 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:  #
     ]
 
 
-def gemm_bars(case: Cases, constants: GemmConstants):  # noqa: ANN201
+def gemm_bars(case: Cases, constants: GemmConstants):
     best = chosen(case, constants)[0]
     return best.time_us, 2 * (best.launch_us + best.latency_us) >= best.time_us
 
 
-def stream_bars(case: Cases, constants: StreamConstants):  # noqa: ANN201
+def stream_bars(case: Cases, constants: StreamConstants):
     time = streamed(case, constants)
     fixed = constants.launch_us_on(case.gpu) + constants.ramp_us * case.work.passes
     return time, 2 * fixed >= time

@@ -85,7 +85,7 @@ def floats(values: object) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def convolution_problems(n, c, h, w, k, r, s, p, q, stride, width: float) -> Problems:  # noqa: ANN001
+def convolution_problems(n, c, h, w, k, r, s, p, q, stride, width: float) -> Problems:
     """Forward convolutions as products, as :mod:`headroom.predict.kinds.gemm` builds them from layers."""
     n, c, h, w, k, r, s, p, q, stride = map(floats, (n, c, h, w, k, r, s, p, q, stride))
     share = np.where(stride > r, np.minimum(1, p * r / h), 1.0) * np.where(stride > s, np.minimum(1, q * s / w), 1.0)
@@ -96,7 +96,7 @@ def convolution_problems(n, c, h, w, k, r, s, p, q, stride, width: float) -> Pro
     )  # fmt: skip
 
 
-def matmul_problems(batch, m, n, k, width: float) -> Problems:  # noqa: ANN001
+def matmul_problems(batch, m, n, k, width: float) -> Problems:
     b, m, n, k = map(floats, (batch, m, n, k))
     return Problems(m, n, k, b, b * m * k * width, b * k * n * width, b * m * n * width, np.ones_like(m))
 
@@ -117,7 +117,7 @@ def neusight_convolutions() -> list[Cases]:
             Cases(
                 "NeuSight conv", load_gpu(NEUSIGHT_GPUS[name]), "convolution", DataType.FP32, problems,
                 floats(rows.latency_ms) * 1e3,
-                tuple(f"n{b} c{c} h{h} k{k} 3x3" for b, c, h, k in zip(rows.B, rows.c_in, hw, rows.c_out)),
+                tuple(f"n{b} c{c} h{h} k{k} 3x3" for b, c, h, k in zip(rows.B, rows.c_in, hw, rows.c_out, strict=True)),
                 floats(rows.order), Tiles(m, n, np.full_like(m, 8.0), np.ones_like(m)), may_split=False,
                 kernels=tuple(rows.kernel),
                 conv=_sizes(rows.B, rows.c_in, hw, hw, rows.c_out, 3 * ones, 3 * ones, ones, ones, ones),
@@ -126,7 +126,7 @@ def neusight_convolutions() -> list[Cases]:
     return cases
 
 
-def _sizes(n, c, h, w, k, r, s, stride, pad_h, pad_w) -> dict[str, Floats]:  # noqa: ANN001
+def _sizes(n, c, h, w, k, r, s, stride, pad_h, pad_w) -> dict[str, Floats]:
     names = ("n", "c", "h", "w", "k", "r", "s", "stride", "pad_h", "pad_w")
     return {name: floats(v) for name, v in zip(names, (n, c, h, w, k, r, s, stride, pad_h, pad_w), strict=True)}
 
@@ -213,7 +213,10 @@ def deepbench_matmuls() -> list[Cases]:
         Cases(
             "DeepBench GEMM", load_gpu(DEEPBENCH_GPUS[name]), "matmul", DataType.FP32,
             matmul_problems(np.ones(len(rows)), rows.M, rows.N, rows.K, 4), floats(rows.time_ms) * 1e3,
-            tuple(f"({m}x{k})({k}x{n}) {a}{b}" for m, n, k, a, b in zip(rows.M, rows.N, rows.K, rows.a_trans, rows.b_trans)),
+            tuple(
+                f"({m}x{k})({k}x{n}) {a}{b}"
+                for m, n, k, a, b in zip(rows.M, rows.N, rows.K, rows.a_trans, rows.b_trans, strict=True)
+            ),
             np.zeros(len(rows)),
         )
         for name, rows in table.groupby("gpu")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -39,9 +41,10 @@ def test_a_frozen_batch_that_breaks_the_export_names_the_module() -> None:
     head = Module(lambda m, x: m.fc(x.view(2, 12)), fc=nn.Linear(12, 3))
     with pytest.raises(ModelError) as caught:
         read_module(Module(lambda m, x: m.head(x), head=head), torch.zeros(2, 3, 4), batch=4, name="Net")
-    assert str(caught.value).startswith(
-        "Net runs at batch 2 but not at 4, so it holds its batch size as a constant or needs it fixed; "
-        "torch.export stopped in module 'head' of Net: RuntimeError: "
+    assert re.match(
+        r"Net runs at batch 2 but not at 4, so it holds its batch size as a constant \(write x.shape\[0\] there\) or "
+        r"needs it fixed; torch.export stopped in module 'head' of Net \(test_batch.py:\d+\): RuntimeError: ",
+        str(caught.value),
     )
 
 

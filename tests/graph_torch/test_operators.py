@@ -16,8 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from graph_torch.modules import graph_of, only_layer
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
+from headroom.graph.torch.call import Call, Operand
 from headroom.graph.torch.operators.einsum import parsed
-from headroom.graph.torch.registry import _BUILDERS
+from headroom.graph.torch.registry import _BUILDERS, operators, work_of
 from headroom.graph.work import (
     Attention,
     Convolution,
@@ -31,6 +32,7 @@ from headroom.graph.work import (
     Recurrent,
     Reduction,
     Softmax,
+    Unknown,
     Work,
 )
 
@@ -333,6 +335,17 @@ def test_in_place_operators_are_their_plain_forms() -> None:
     graph = graph_of(lambda x: (x * 1).relu_().add_(2), IMAGE)
     assert [layer.operator for layer in graph.layers] == ["aten.mul", "aten.relu", "aten.add"]
     assert [graph.predecessors[i] for i in range(3)] == [(), (0,), (1,)]
+
+
+def test_arguments_that_no_family_expects_make_an_unknown_layer() -> None:
+    """A later PyTorch may rename an argument; the model is still read, and the layer counts as unknown."""
+    work = work_of(Call("conv2d", "default", {"x": Operand((1, 3, 8, 8))}, (Operand((1, 4, 8, 8)),)))
+    assert work == Unknown("conv2d", "unexpected arguments (KeyError: 'weight'); it writes 1x4x8x8 float32")
+
+
+def test_two_functions_cannot_claim_one_operator() -> None:
+    with pytest.raises(ValueError, match="two functions claim the operator conv2d"):
+        operators("conv2d")(lambda call: Free("conv2d"))
 
 
 def test_every_operator_in_the_table_exists_in_pytorch() -> None:

@@ -344,7 +344,9 @@ def test_an_operator_of_the_user_is_unknown_with_its_shape() -> None:
 
 def test_a_branch_in_python_code_names_the_module_and_the_way_out() -> None:
     part = Module(lambda _, x: x if x.sum() > 0 else -x)
-    with pytest.raises(ModelError, match=r"^torch.export stopped in module 'part' of Net: .*use torch.where"):
+    with pytest.raises(
+        ModelError, match=r"^torch.export stopped in module 'part' of Net \(test_reader.py:\d+\): .*torch.where"
+    ):
         read_module(Module(lambda m, x: m.part(x), part=part), torch.zeros(2), name="Net")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import time
@@ -180,7 +181,7 @@ def test_a_table_that_cannot_be_read_is_refused_and_nothing_is_written(
     tmp_path: Path, content: bytes, sentence: str
 ) -> None:
     out = tmp_path / "out.csv"
-    with pytest.raises(ModelError, match="^[^\n]*$") as error:
+    with pytest.raises(ModelError, match=r"^[^\n]*$") as error:
         predict_csv(table_file(tmp_path, content), V100, out)
     assert str(error.value).endswith(sentence)
     assert not out.exists()
@@ -204,10 +205,9 @@ def test_a_table_with_a_header_only_gives_a_header_only(tmp_path: Path) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_give_an_answer_or_a_model_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("table")
-    try:
-        predict_csv(table_file(folder, b"op,m,n,k,stride,dtype\n" + content), V100, folder / "out.csv")
-    except ModelError as error:
-        assert "\n" not in str(error)
+    with contextlib.suppress(ModelError):
+        summary = predict_csv(table_file(folder, b"op,m,n,k,stride,dtype\n" + content), V100, folder / "out.csv")
+        assert 0 <= summary.bad_rows <= summary.rows
 
 
 def test_a_row_is_explained_term_by_term() -> None:

@@ -98,7 +98,8 @@ def _stream(
     free_at: list[float],
 ) -> int:
     wanted = [stream_of[i] for i in sorted(before, key=finish.__getitem__, reverse=True) if i in stream_of]
-    for stream in (*wanted, *range(len(free_at))):
+    candidates: list[int] = [*wanted, *range(len(free_at))]
+    for stream in candidates:
         if stream < len(free_at) and free_at[stream] <= start:
             return stream
     free_at.append(0.0)

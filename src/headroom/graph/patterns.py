@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.uses import Uses, joined
 from headroom.graph.work import Elementwise, Normalization, Reduction, Work
-
-#: Layers of the longest pattern: a layer normalisation with casts around it.
-_LARGEST = 13
 
 #: A tensor that more layers read is no pattern's source; bounds the search.
 _MOST_READERS = 16
@@ -81,7 +80,19 @@ PATTERNS: tuple[Pattern, ...] = (
 )
 
 _BY_OPERATIONS = {tuple(sorted(pattern.operations)): pattern for pattern in PATTERNS}
+_LONGEST = max(map(len, _BY_OPERATIONS))
 _OPERATIONS = frozenset(operation for pattern in PATTERNS for operation in pattern.operations)
+
+
+@cache
+def _beginnings() -> frozenset[tuple[str, ...]]:
+    """Every multiset of operations that can still become a pattern; it keeps the search short."""
+    return frozenset(
+        part
+        for operations in _BY_OPERATIONS
+        for size in range(1, len(operations) + 1)
+        for part in combinations(operations, size)
+    )
 
 
 def join_patterns(layers: tuple[Layer, ...], outputs: Iterable[TensorSpec]) -> tuple[Layer, ...]:
@@ -117,13 +128,15 @@ def _largest_match(uses: Uses, first: int, taken: set[int]) -> tuple[list[int], 
         return [], None
     members, known = [first], {source, layers[first].outputs[0].name}
     best: tuple[list[int], Pattern | None] = ([], None)
-    while len(members) < _LARGEST:
+    while len(members) < _LONGEST:
         following = _next_member(uses, members, known, taken)
         if following is None:
             break
         members = sorted((*members, following))
         known.add(layers[following].outputs[0].name)
         operations = tuple(sorted(filter(None, (_operation(layers[i]) for i in members))))
+        if operations not in _beginnings():
+            break
         pattern = _BY_OPERATIONS.get(operations)
         if pattern is not None and _closed(uses, members) and _full_size(layers, members, source):
             best = (list(members), pattern)

@@ -134,3 +134,9 @@ def test_a_meaningless_attribute_is_refused_by_name(operator: str, attributes: d
     assert isinstance(error, ModelError)
     assert f"the_{operator.lower()}" in str(error)
     assert "stumbled" not in str(error)
+
+
+def test_attributes_of_unknown_operators_may_mean_anything(read: Read) -> None:
+    node = hostile.node("Mine", ["x"], ["t"], domain="my.own", axis=-99, size=0, hash=2**63 - 1)
+    result = read(hostile.model([node, hostile.node("Relu", ["x"], ["y"])]).SerializeToString())
+    assert "must be" not in str(result)

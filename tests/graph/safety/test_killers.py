@@ -226,12 +226,6 @@ def test_names_from_strangers_reach_the_graph_unchanged(name: str, read: Read) -
     assert graph.layers[0].outputs[0].name == NAMES[name]
 
 
-def test_a_reshape_that_does_not_fit_is_noted(read: Read) -> None:
-    graph = read(hostile.by_constant("Reshape", [7, 7]).SerializeToString())
-    assert isinstance(graph, Graph)
-    assert graph.notes == ("the file contradicts itself: node 'the_reshape' (Reshape) makes 49 elements out of 512",)
-
-
 @pytest.mark.parametrize("depth", [9, 30, 64, 100, 10_000])
 def test_nesting_by_hand_is_refused(depth: int, read: Read) -> None:
     error = read(hostile.nested_messages(depth))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import onnx
 import pytest
+
 from graph.safety import hostile
 from graph.safety.faults import command_with_audit
-
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 from headroom.graph.onnx.client import ReaderWorker

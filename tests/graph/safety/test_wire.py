@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
 import pytest
-from graph.safety import hostile
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from graph.safety import hostile
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 from headroom.graph.onnx import limits
@@ -163,10 +164,8 @@ def test_a_damaged_file_is_named_as_such(name: str, tmp_path: Path) -> None:
 def test_a_file_cut_anywhere_is_refused_or_parsed(shared_models: Path, tmp_path: Path) -> None:
     content = (shared_models / "light_zfnet512.onnx").read_bytes()
     for length in random.Random(7).sample(range(len(content)), 200):
-        try:
-            skeleton(content[:length], tmp_path)
-        except ModelError as error:
-            assert "\n" not in str(error)
+        with suppress(ModelError):
+            assert len(skeleton(content[:length], tmp_path)) == length
 
 
 def test_structure_beyond_the_limit_is_refused_unread(tmp_path: Path) -> None:
@@ -182,7 +181,6 @@ def test_structure_beyond_the_limit_is_refused_unread(tmp_path: Path) -> None:
 
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_walked_or_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    try:
-        skeleton(b"\x3a\x00" + content, tmp_path_factory.getbasetemp())
-    except ModelError as error:
-        assert str(error).isprintable()
+    with suppress(ModelError):
+        whole = b"\x3a\x00" + content
+        assert len(skeleton(whole, tmp_path_factory.getbasetemp())) <= len(whole)

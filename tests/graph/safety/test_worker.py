@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+
 from graph.safety import hostile
 from graph.safety.faults import command_with_fault
-
 from headroom.errors import HeadroomError, ModelError
 from headroom.graph.onnx.client import ReaderWorker, read_onnx, worker_command
 
@@ -130,14 +130,11 @@ def test_the_reading_process_can_open_nothing(attempt: str, model: Path) -> None
 
 
 def test_an_interrupted_read_leaves_no_process_behind(model: Path, marker: str) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
+    command = [*command_with_fault("while True: pass"), marker]
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
-        command = [*command_with_fault("while True: pass"), marker]
         with pytest.raises(KeyboardInterrupt), ReaderWorker(command=command) as worker:
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
             worker.read(model)
     finally:
         signal.signal(signal.SIGALRM, before)

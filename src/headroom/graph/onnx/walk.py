@@ -48,6 +48,9 @@ KEEP_ORDER = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 #: How many bodies may stand inside each other (functions, branches, loops).
 _DEPTH = 32
 
+#: Values whose contents are kept in one walk: thousands of times what computed shapes need.
+_CONTENTS = 1 << 23
+
 Forms = tuple[Form | None, ...]
 
 
@@ -101,6 +104,7 @@ class Walk:
         self._names: dict[str, int] = {}
         self._nodes_left = limits.NODES
         self._bytes_left = limits.SKELETON_BYTES
+        self._contents_left = _CONTENTS
         self._bodies = 0
         self._contradictions: list[str] = []
 
@@ -224,9 +228,11 @@ class Walk:
         return True
 
     def set_data(self, name: str, data: NDArray[Any], call: Call | None = None) -> None:
-        """A constant whose contents are known."""
+        """A constant whose contents are known; past a budget they are forgotten, so that memory stays bounded."""
+        self._contents_left -= data.size
         spec = TensorSpec(name, data.shape, data.dtype.name)
-        self.values[name] = Value(spec, constant=True, data=data, stored=_stored(call))
+        known = data if self._contents_left >= 0 else None
+        self.values[name] = Value(spec, constant=True, data=known, stored=_stored(call))
 
     def _set_plumbing(self, node: onnx.NodeProto, call: Call) -> None:
         """Constants too large to compute: only their shapes are tracked."""

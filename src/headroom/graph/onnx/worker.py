@@ -31,7 +31,8 @@ from google.protobuf.message import DecodeError
 
 from headroom.errors import ModelError
 from headroom.graph.onnx import limits
-from headroom.graph.onnx.checks import check_graph, check_model
+from headroom.graph.onnx.checks import check_model
+from headroom.graph.onnx.outcome import check_graph
 from headroom.graph.onnx.read import build_graph
 from headroom.graph.onnx.wire import read_skeleton
 from headroom.graph.serial import graph_to_json, prepare

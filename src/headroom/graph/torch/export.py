@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headroom.errors import ModelError
@@ -83,7 +86,8 @@ def _quiet() -> Iterator[None]:
 def _sentence(error: Exception, module: Any, name: str) -> str:
     message = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     where = failing_module(error, module)
-    place = f"in module {where!r} of {name}" if where else f"in {name}"
+    line = _line_of_the_user(error)
+    place = (f"in module {where!r} of {name}" if where else f"in {name}") + (f" ({line})" if line else "")
     if any(word in f"{type(error).__name__} {error}" for word in _DATA_DEPENDENT):
         advice = "its Python code depends on a tensor's value: use torch.where or torch.cond there"
     else:
@@ -101,3 +105,13 @@ def failing_module(error: BaseException, module: Any) -> str:
         found = paths.get(id(owner), found)
         trace = trace.tb_next
     return found
+
+
+def _line_of_the_user(error: BaseException) -> str:
+    """``net.py:12``, the innermost line outside PyTorch that was running; empty if there is none."""
+    import torch
+
+    library, here = str(Path(torch.__file__).parent), __file__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_absolute()]
+    own = [f for f in frames if f.filename != here and not f.filename.startswith((library, sys.base_prefix))]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""

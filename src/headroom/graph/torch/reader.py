@@ -48,7 +48,7 @@ def read_module(module: Any, example_inputs: Any, *, batch: int | None = None, n
     except ModelError as error:
         raise ModelError(
             f"{called} runs at batch {given.batch} but not at {batch}, so it holds its batch size as a constant "
-            f"or needs it fixed; {error}"
+            f"(write x.shape[0] there) or needs it fixed; {error}"
         ) from error
     check_scaling(given, scaled)
     return scaled
