@@ -25,7 +25,7 @@ def test_import_headroom_is_quick_and_brings_neither_torch_nor_onnx() -> None:
     )
     runs = [json.loads(run_python(code)) for _ in range(3)]
     assert min(seconds for seconds, _ in runs) < IMPORT_LIMIT_S
-    assert not {"torch", "onnx", "numpy", "plotly"} & set(runs[0][1])
+    assert not {"torch", "onnx", "numpy"} & set(runs[0][1])
 
 
 def test_analysing_an_onnx_file_never_loads_onnx_or_torch_into_the_parent() -> None:
@@ -33,7 +33,7 @@ def test_analysing_an_onnx_file_never_loads_onnx_or_torch_into_the_parent() -> N
     code = (
         "import sys, headroom as hr;"
         f"hr.analyze(hr.load({str(example)!r}), gpu='h200').to_dict();"
-        "print([name for name in ('torch', 'onnx', 'plotly') if name in sys.modules])"
+        "print([name for name in ('torch', 'onnx') if name in sys.modules])"
     )
     assert run_python(code).strip() == "[]"
 
