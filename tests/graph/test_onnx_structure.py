@@ -441,3 +441,20 @@ def test_both_exporters_give_the_same_layers_and_modules() -> None:
         assert [module for module in modules if module.endswith(("mix", "out"))] == [
             "0.mix", "0.out", "1.mix", "1.out",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        node("Shape", "", "y"),
+        node("FusedMatMul", "x", "y", domain="com.microsoft"),
+        node("MultiHeadAttention", "x", "y", domain="com.microsoft", name="no_heads"),
+        node("MaxPool", "x", "y"),
+        node("If", "x", "y"),
+        node("Loop", "x", "y"),
+        node("Einsum", "x x x", "y"),
+    ],
+)
+def test_a_node_without_what_it_needs_is_named(broken: Any) -> None:
+    with pytest.raises(ModelError, match=f"'{broken.name}'"):
+        read([broken], {"x": [1, 4, 8, 8]})

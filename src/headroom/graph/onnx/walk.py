@@ -20,22 +20,18 @@ from headroom.graph.layer import Layer
 from headroom.graph.onnx import limits
 from headroom.graph.onnx.call import Call, Value
 from headroom.graph.onnx.control import Site
-from headroom.graph.onnx.elements import element_name, tensor_data
+from headroom.graph.onnx.elements import element_name
 from headroom.graph.onnx.fold import fold, shape_of
 from headroom.graph.onnx.inline import function_body, function_key
 from headroom.graph.onnx.lower import lowered
 from headroom.graph.onnx.modules import module_of
-from headroom.graph.onnx.operators import DESCRIBE, SETTINGS
+from headroom.graph.onnx.operators import DESCRIBE
 from headroom.graph.onnx.operators.registry import Form, key_of
 from headroom.graph.onnx.operators.unsupported import unknown
+from headroom.graph.onnx.plumbing import constant_of, split_operands, stored_under, weight
 from headroom.graph.onnx.shapes import ShapeInference, label
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Work
-
-#: Operators whose result is a weight in other clothes: the same stored bytes.
-_VIEWS_OF_WEIGHTS = frozenset(
-    {"Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Cast", "CastLike", "DequantizeLinear"}
-)
 
 #: Operators that give something new on every run although their operands are constant.
 _RANDOM = frozenset(
@@ -50,6 +46,9 @@ _DEPTH = 32
 
 #: Values whose contents are kept in one walk: thousands of times what computed shapes need.
 _CONTENTS = 1 << 23
+
+#: How a node that lacks an operand or an attribute, or has one of the wrong kind or size, shows itself.
+_MISFITS = (LookupError, ValueError, TypeError, ArithmeticError, AttributeError, AssertionError)
 
 Forms = tuple[Form | None, ...]
 
@@ -134,9 +133,8 @@ class Walk:
         return tuple(self.values[out.name].spec for out in self.model.graph.output)
 
     def add_constants(self, tensors: Iterable[onnx.TensorProto]) -> None:
-        for tensor in tensors:
-            spec = TensorSpec(tensor.name, tuple(tensor.dims), element_name(tensor.data_type))
-            self.values[tensor.name] = Value(spec, constant=True, data=tensor_data(tensor))
+        """Initializers, of the graph or of a body."""
+        self.values.update((tensor.name, weight(tensor, tensor.name)) for tensor in tensors)
 
     def add(self, layer: Layer) -> None:
         """A layer that is complete; its outputs become known."""
@@ -158,7 +156,12 @@ class Walk:
                 )
             if depth:
                 self._spend(node)
-            self._visit(node, depth, module)
+            try:
+                self._visit(node, depth, module)
+            except _MISFITS as error:
+                raise ModelError(
+                    f"node {label(node)} cannot be understood: {_sentence(error)}; export the model again"
+                ) from error
 
     def _spend(self, node: onnx.NodeProto) -> None:
         """Bodies are copied each time they are put in place: a small file could ask for endless memory."""
@@ -218,7 +221,7 @@ class Walk:
             return True
         if call.operator in _RANDOM or any(v is not None and not v.constant for v in call.inputs):
             return False
-        results = fold(call) if self.repair is None or not call.inputs else fold(self.repair.operands(node, call))
+        results = fold(call)
         if results is not None and len(results) >= sum(bool(name) for name in node.output):
             for name, data in zip(node.output, results, strict=False):
                 if name:
@@ -232,27 +235,22 @@ class Walk:
         self._contents_left -= data.size
         spec = TensorSpec(name, data.shape, data.dtype.name)
         known = data if self._contents_left >= 0 else None
-        self.values[name] = Value(spec, constant=True, data=known, stored=_stored(call))
+        self.values[name] = Value(spec, constant=True, data=known, stored=stored_under(call))
 
     def _set_plumbing(self, node: onnx.NodeProto, call: Call) -> None:
         """Constants too large to compute: only their shapes are tracked."""
         for name, form in zip(node.output, self._checked_forms(node, call), strict=True):
             if name and form is not None:
-                self.values[name] = Value(TensorSpec(name, *form), constant=True, stored=_stored(call))
+                self.values[name] = Value(TensorSpec(name, *form), constant=True, stored=stored_under(call))
 
     def _set_constant(self, node: onnx.NodeProto, call: Call) -> None:
-        name = node.output[0]
-        tensor = call.attribute("value")
-        if isinstance(tensor, onnx.TensorProto):
-            spec = TensorSpec(name, tuple(tensor.dims), element_name(tensor.data_type))
-            self.values[name] = Value(spec, constant=True, data=tensor_data(tensor))
-            return
-        for attribute, kind in (("value_int", np.int64), ("value_ints", np.int64),
-                                ("value_float", np.float32), ("value_floats", np.float32)):  # fmt: skip
-            if call.attribute(attribute) is not None:
-                self.set_data(name, np.array(call.attribute(attribute), kind))
-                return
-        self._set_plumbing(node, call)
+        value = constant_of(call, node.output[0])
+        if value is None:
+            self._set_plumbing(node, call)
+        elif value.data is None:
+            self.values[value.name] = value
+        else:
+            self.set_data(value.name, value.data)
 
     def _forms(self, node: onnx.NodeProto, call: Call) -> Forms:
         if self.repair is None:
@@ -293,12 +291,12 @@ class Walk:
         call = replace(call, outputs=outputs)
         if not any(outputs):
             return
-        inputs, weights = _operands(call)
+        inputs, weights = split_operands(call)
         self.add(
             Layer(
                 name=call.name,
                 operator=key_of(call.domain, call.operator),
-                work=self._describe(node, call),
+                work=_describe(call),
                 inputs=inputs,
                 weights=weights,
                 outputs=tuple(spec for spec in outputs if spec is not None),
@@ -306,46 +304,20 @@ class Walk:
             )
         )
 
-    def _describe(self, node: onnx.NodeProto, call: Call) -> Work:
-        describe = DESCRIBE.get(key_of(call.domain, call.operator))
-        if describe is None:
-            return unknown(call, f"no reader knows the operator {key_of(call.domain, call.operator)}")
-        try:
-            return describe(call)
-        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
-            raise ModelError(
-                f"node {label(node)} cannot be understood: {_sentence(error)}; export the model again"
-            ) from error
-
     def _unique(self, name: str) -> str:
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return name if count == 0 else self._unique(f"{name}~{count + 1}")
+        unique = name
+        while unique in self._names:
+            self._names[name] += 1
+            unique = f"{name}~{self._names[name]}"
+        self._names[unique] = 1
+        return unique
 
 
-def _stored(call: Call | None) -> TensorSpec | None:
-    if call is None or call.operator not in _VIEWS_OF_WEIGHTS or not call.inputs or call.inputs[0] is None:
-        return None
-    source = call.inputs[0]
-    return source.stored or source.spec
-
-
-def _operands(call: Call) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """What the layer reads: tensors made at run time, each once, and weights. Settings are neither.
-
-    Exporters store equal weights once, so a weight may stand for two vectors that a kernel reads.
-    """
-    settings = SETTINGS.get(key_of(call.domain, call.operator), ())
-    inputs: dict[str, TensorSpec] = {}
-    weights: list[TensorSpec] = []
-    for position, value in enumerate(call.inputs):
-        if value is None or position in settings:
-            continue
-        if value.constant:
-            weights.append(value.weight)
-        else:
-            inputs.setdefault(value.name, value.spec)
-    return tuple(inputs.values()), tuple(weights)
+def _describe(call: Call) -> Work:
+    describe = DESCRIBE.get(key_of(call.domain, call.operator))
+    if describe is None:
+        return unknown(call, f"no reader knows the operator {key_of(call.domain, call.operator)}")
+    return describe(call)
 
 
 def _sentence(error: Exception) -> str:
