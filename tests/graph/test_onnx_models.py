@@ -26,16 +26,17 @@ INFERENCE = (
 )  # fmt: skip
 TRAINING = ("stream_gpt2like_training", "stream_resnet18_full_training")
 
-#: Published multiply-adds (the table of Benanza's slides), in units of a million.
-#: Where ours differ by more than rounding, the reason stands beside the number.
+#: Published multiply-adds (the table of Benanza's slides), in units of a million. The slides do not say what they
+#: count besides products; ours are the products of convolutions and classifiers alone. Where that explains a
+#: difference of more than rounding, it stands beside the number.
 PUBLISHED_MMACS = {
     "light_bvlc_alexnet": 656,
-    "light_densenet121": 2870,  # its 121 batch normalisations and 121 scale layers are counted there
+    "light_densenet121": 2870,  # ours 2834: its normalisations and scale layers would add 31 multiply-adds
     "light_inception_v1": 1440,
     "light_inception_v2": 2030,
-    "light_shufflenet": 127,  # its batch normalisations are counted there
+    "light_shufflenet": 127,  # ours 124.7: its normalisations would add 3.4
     "light_squeezenet": 352,
-    "light_vgg19": 19550,  # 19632: the three classifier products are 124 M
+    "light_vgg19": 19550,  # ours 19632, of which the three classifier products are 124
     "light_zfnet512": 1480,
     "light_resnet50": 4100,  # strides in the 3x3 convolutions: the table's v2, not its v1 of 3870
     "resnet50": 4100,  # torchvision's is v1.5, with the same strides
@@ -45,7 +46,7 @@ PUBLISHED_MMACS = {
     "resnet34": 3670,
     "resnet152": 11530,  # v1.5 again
     "squeezenet1_1": 352,
-    "vgg16": 15380,
+    "vgg16": 15380,  # ours 15470, of which the three classifier products are 124
     "vgg16_bn": 15380,
     "vgg19": 19550,
     "vgg19_bn": 19550,
