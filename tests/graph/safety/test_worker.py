@@ -15,6 +15,7 @@ import pytest
 from graph.safety import hostile
 from graph.safety.faults import command_with_fault
 from headroom.errors import HeadroomError, ModelError
+from headroom.graph.onnx import limits
 from headroom.graph.onnx.client import ReaderWorker, read_onnx, worker_command
 
 MIB = 1 << 20
@@ -103,12 +104,12 @@ def test_the_accident_travels_along_for_debugging(model: Path) -> None:
 
 
 CAPS = {
-    "RLIMIT_AS": 1536 * MIB,
+    "RLIMIT_AS": limits.MEMORY_BYTES,
     "RLIMIT_CORE": 0,
     "RLIMIT_FSIZE": 0,
     "RLIMIT_NOFILE": 0,
     "RLIMIT_NPROC": 0,
-    "RLIMIT_CPU": 9,
+    "RLIMIT_CPU": int(limits.TIME_LIMIT_S) + 1,
 }
 
 

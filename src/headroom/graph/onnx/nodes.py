@@ -10,7 +10,7 @@ from onnx import defs
 
 from headroom.errors import ModelError
 from headroom.graph.onnx import limits, rules
-from headroom.graph.onnx.declared import check_name, check_sparse_tensor, check_tensor, quoted
+from headroom.graph.onnx.declared import check_name, check_sparse_tensor, check_tensor, quoted, shown
 from headroom.text import plain_line
 
 _KIND = onnx.AttributeProto.AttributeType
@@ -72,8 +72,8 @@ def check_attribute(node: onnx.NodeProto, attribute: onnx.AttributeProto, where:
         )
     expected = rules.complaint(node.op_type, attribute) if node.domain in _RULED_DOMAINS else None
     if expected is not None:
-        shown = plain_line(", ".join(map(str, values[:8])), 60)
-        raise ModelError(f"{where} has {attribute.name} {shown}; it must be {expected}")
+        listed = ", ".join(shown(v, 60) if isinstance(v, bytes) else str(v) for v in values[:8])
+        raise ModelError(f"{where} has {attribute.name} {plain_line(listed, 60)}; it must be {expected}")
     for tensor in (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors):
         check_tensor(tensor, f"{where}: attribute {quoted(attribute.name)}")
     for sparse in (

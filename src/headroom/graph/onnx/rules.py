@@ -8,6 +8,7 @@ should be, or nothing when they are right.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,6 +71,12 @@ def _static_shape(values: Sequence[Any]) -> str | None:
     return f"sizes of at least 1, at most {limits.ELEMENTS} elements in all"
 
 
+def _equation(values: Sequence[Any]) -> str | None:
+    # Inference of the ONNX library never comes back from an equation with bytes beyond ASCII.
+    return None if all(_EQUATION.fullmatch(value) for value in values) else "an equation such as ij,jk->ik"
+
+
+_EQUATION = re.compile(rb"[A-Za-z., ]{0,1000}(->[A-Za-z. ]{0,200})?")
 _SIZE = _between(1)
 _COUNT = _between(0)
 _SWITCH = _between(0, 1)
@@ -134,6 +141,7 @@ _TEXT: dict[tuple[str, str], Rule] = {
     ("Conv", "auto_pad"): _AUTO_PAD,
     ("ConvInteger", "auto_pad"): _AUTO_PAD,
     ("ConvTranspose", "auto_pad"): _AUTO_PAD,
+    ("Einsum", "equation"): _equation,
     ("FusedConv", "auto_pad"): _AUTO_PAD,
     ("LpPool", "auto_pad"): _AUTO_PAD,
     ("MaxPool", "auto_pad"): _AUTO_PAD,
