@@ -14,7 +14,7 @@ from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.onnx.read import build_graph
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Attention, Elementwise, Normalization
+from headroom.graph.work import Attention, Elementwise, Matmul, Normalization
 from onnx_models import export, model, node
 
 
@@ -129,6 +129,29 @@ def test_pytorchs_attention_function_is_recognised_after_export() -> None:
     graph = build_graph(export(Masked(), *operands), name="sdpa")
     (layer,) = attention_of(graph)
     assert layer.work == Attention(2, 4, 16, 16, 32, 32, kv_heads=4, masked=True)
+
+
+# -- linear layers ----------------------------------------------------------------------------------------
+
+
+def test_a_product_and_its_bias_are_one_linear_layer() -> None:
+    nodes = [node("MatMul", "x w", "h", name="product"), node("Add", "b h", "y", name="bias")]
+    (layer,) = read(nodes, {"x": [2, 10, 64]}, weights={"w": [64, 32], "b": [32]}).layers
+    assert (layer.name, layer.operator, layer.work) == ("product", "Gemm", Matmul(m=20, n=32, k=64))
+    assert [weight.name for weight in layer.weights] == ["w", "b"]
+    assert [part.name for part in layer.parts] == ["product", "bias"]
+    assert layer.outputs[0].name == "y"
+
+
+@pytest.mark.parametrize(
+    ("addition", "outputs"),
+    [(node("Add", "h r"), "y"), (node("Add", "h c"), "y"), (node("Add", "h b"), "y h"), (node("Mul", "h b"), "y")],
+)
+def test_what_is_no_bias_stays_apart(addition: Any, outputs: str) -> None:
+    weights = {"w": [64, 32], "b": [32], "c": [10, 32]}
+    inputs = {"x": [2, 10, 64], "r": [2, 10, 32]}
+    graph = read([node("MatMul", "x w", "h"), addition], inputs, outputs, weights=weights)
+    assert len(graph.layers) == 2
 
 
 # -- normalisations and activations -----------------------------------------------------------------------

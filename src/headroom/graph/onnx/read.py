@@ -11,6 +11,7 @@ from headroom.errors import ModelError
 from headroom.graph.attention import join_attention
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
+from headroom.graph.linear import join_bias
 from headroom.graph.onnx.rebatch import Rebatch, prove
 from headroom.graph.onnx.shapes import label
 from headroom.graph.onnx.symbols import Inputs, pin_inputs
@@ -59,7 +60,8 @@ def build_graph(
 
 def _recognised(walked: Walked, batch: int) -> tuple[Layer, ...]:
     """Layers that exporters wrote out as several nodes, as one again."""
-    layers = join_attention(walked.layers, walked.outputs, batch)
+    layers = join_bias(walked.layers, walked.outputs)
+    layers = join_attention(layers, walked.outputs, batch)
     layers = join_patterns(layers, walked.outputs)
     return join_stacks(layers, walked.outputs)
 
