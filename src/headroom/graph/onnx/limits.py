@@ -30,8 +30,9 @@ MESSAGE_DEPTH = 64
 #: Subgraphs inside subgraphs (Loop, If, Scan).
 SUBGRAPH_DEPTH = 8
 
-#: Nodes of a model, subgraphs and functions included. At about 50 us each they fit into the time limit.
-NODES = 50_000
+#: Nodes of a model, subgraphs and functions included: about 10 s of work per 50,000, analysis included. Large
+#: language models unroll to some 10,000.
+NODES = 20_000
 
 #: Tensors of one node: a Concat of a few hundred happens.
 NODE_TENSORS = 4096
