@@ -17,7 +17,8 @@ import numpy as np
 from accuracy_page import page
 from calibrate import chosen, fit_plain, given, streamed
 from headroom.files import write_whole
-from headroom.predict.calibration import family_of, load_calibration, unit_of
+from headroom.graph.tensor import DataType
+from headroom.predict.calibration import GemmConstants, family_of, load_calibration, unit_of
 from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
 from headroom.predict.delta import estimate as delta_estimate
 from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
@@ -47,16 +48,22 @@ def roofline_us(case: Cases) -> np.ndarray:
 
 def wave_work(case: Cases) -> np.ndarray:
     """``ceil(CTAs / SMs) * K * tile_m * tile_n``, with the kernel's tile or, where unknown, the chosen one."""
-    tiles = case.tiles or chosen(case, load_calibration().plain)[1]
+    tiles = case.tiles or chosen(case, constants_of(case))[1]
     ctas = np.ceil(case.work.m / tiles.m) * np.ceil(case.work.n / tiles.n) * case.work.batch
     return np.ceil(ctas / case.gpu.sms) * case.work.k * tiles.m * tiles.n / 1e6
 
 
+def constants_of(case: Cases) -> GemmConstants:
+    """Those of the unit that runs the case's data type."""
+    calibration = load_calibration()
+    return calibration.tensor if unit_of(case.gpu, case.dtype) == "tensor" else calibration.plain
+
+
 def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
-    plain = load_calibration().plain
+    calibration = load_calibration()
     if case.tiles is not None:
-        yield OURS_GIVEN, given(case, plain).time_us
-    yield OURS, chosen(case, plain)[0].time_us
+        yield OURS_GIVEN, given(case, calibration.plain).time_us
+    yield OURS, chosen(case, constants_of(case))[0].time_us
     yield "wave model", wave_work(case)
     yield "roofline", roofline_us(case)
     c = case.conv
@@ -73,9 +80,7 @@ def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def matmul_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
-    calibration = load_calibration()
-    constants = calibration.tensor if unit_of(case.gpu, case.dtype) == "tensor" else calibration.plain
-    yield OURS, chosen(case, constants)[0].time_us
+    yield OURS, chosen(case, constants_of(case))[0].time_us
     yield "roofline", roofline_us(case)
     yield "roofline / 0.8 + 3 us", roofline_us(case) / 0.8 + 3.0
 
@@ -202,10 +207,10 @@ def coverage(cases: list[Cases]) -> list[dict[str, object]]:
     answers = []
     for case in cases:
         unit = unit_of(case.gpu, case.dtype)
-        best = chosen(case, calibration.tensor if unit == "tensor" else calibration.plain)[0]
+        best = chosen(case, constants_of(case))[0]
         held = case.held_out
-        fit = scale_and_constant(best.time_us[~held], case.measured_us[~held])
         core = best.time_us
+        fit = scale_and_constant(core[~held], case.measured_us[~held])
         usable = held & (core > max(0.0, fit.constant_us))
         short = 2 * (best.launch_us + best.latency_us) >= best.time_us
         bar = np.where(
@@ -234,6 +239,7 @@ def main() -> None:
         *deepbench_convolutions(),
         *benanza_convolutions("IMPLICIT_GEMM"),
         *benanza_convolutions("IMPLICIT_PRECOMP_GEMM"),
+        *benanza_convolutions("IMPLICIT_PRECOMP_GEMM", DataType.FP16),
     ]
     products = [*aiconfigurator_matmuls(), *neusight_matmuls("linear"), *neusight_matmuls("bmm"), *deepbench_matmuls()]
     result = {

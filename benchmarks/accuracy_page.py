@@ -19,15 +19,16 @@ the shared constants have seen. *Unfitted*: the prediction as it stands, with ne
 wave model and the prior models are no predictions without them).
 """
 
-OTHER_ALGORITHMS = """Benanza's two algorithms are what cuDNN 7.6 calls IMPLICIT_GEMM (which works out its gather addresses inside the
-main loop) and IMPLICIT_PRECOMP_GEMM (which looks them up). The model speaks of the second; the scale of the first
+OTHER_ALGORITHMS = """Benanza's two algorithms are what cuDNN 7.6 calls IMPLICIT_GEMM (which works out its gather
+addresses inside the main loop) and IMPLICIT_PRECOMP_GEMM (which looks them up). The model speaks of the
+second; the scale of the first
 says how much slower it is. Different laboratories' times of one shape on one GPU model differ by 1.2 (V100,
 TITAN Xp) to 1.7 times (T4): read T4 for the ranking only.
 """
 
 SLOW_START = """The rows of this source drift: the same small kernels take longer at the end of a GPU's run than at
-its start, whatever ran. One constant cannot follow that, and it is most of the error above. With the drift taken out (which
-is a diagnosis, not the rule by which the tables above are made):
+its start, whatever ran. One constant cannot follow that, and it is most of the error above. With the drift
+taken out (which is a diagnosis, not the rule by which the tables above are made):
 """
 
 

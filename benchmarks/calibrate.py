@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
+from headroom.graph.tensor import DataType
 from headroom.predict.calibration import GemmConstants, StreamConstants, family_of, unit_of
 from headroom.predict.gemm_time import Estimate, estimate
 from headroom.predict.memory_bound import estimate_streams
@@ -249,13 +250,15 @@ def main() -> None:
     others = [*deepbench_convolutions(), *benanza_convolutions("IMPLICIT_PRECOMP_GEMM")]
     errors = bars([*convolutions, *others], lambda case: gemm_bars(case, plain))
     errors += bars([sample(c, 8000) for c in products], lambda case: gemm_bars(case, tensor))
+    half_precision = benanza_convolutions("IMPLICIT_PRECOMP_GEMM", DataType.FP16)
+    errors += bars(half_precision, lambda case: gemm_bars(case, tensor))
     outside = [*(sample(c) for c in plain_products), *deepbench_matmuls()]
     errors += bars(outside, lambda case: gemm_bars(case, plain))
     errors += bars(streams, lambda case: stream_bars(case, stream))
     data = {
         "date": date.today().isoformat(),
         "written_by": "benchmarks/calibrate.py",
-        "sources": sorted({c.source for c in [*convolutions, *others, *products, *outside, *streams]}),
+        "sources": sorted({c.source for c in [*convolutions, *others, *half_precision, *products, *outside, *streams]}),
         "constants": {"plain": asdict(plain), "tensor": asdict(tensor), "stream": asdict(stream)},
         "errors": errors,
     }

@@ -160,10 +160,14 @@ def deepbench_convolutions() -> list[Cases]:
     return cases
 
 
-def benanza_convolutions(algorithm: str) -> list[Cases]:
-    """Forward fp32 rows of one im2col algorithm; depthwise rows (which no tile fits) are left out."""
+def benanza_convolutions(algorithm: str, dtype: DataType = DataType.FP32) -> list[Cases]:
+    """Forward rows of one im2col algorithm; depthwise rows (which no tile fits) are left out.
+
+    Fp16 rows ran on tensor cores with NCHW tensors; what the library does around that is in the constant.
+    """
     table = pd.read_csv(TABLES / "benanza_conv_algos.csv.gz")
-    table = table[(table.dtype == "FLOAT32") & (table.op == "CONV_FWD") & (table.algo == algorithm)]
+    spelling = {DataType.FP32: "FLOAT32", DataType.FP16: "TENSORCOREHALF"}[dtype]
+    table = table[(table.dtype == spelling) & (table.op == "CONV_FWD") & (table.algo == algorithm)]
     table = table[(table.group == 1) & (table.stride_h == table.stride_w) & (table.dil_h == 1)]
     shape = ["N", "C", "H", "W", "K", "R", "S", "pad_h", "pad_w", "stride_h"]
     table = table.groupby(["gpu", *shape], as_index=False).real_ns.median()
@@ -175,7 +179,8 @@ def benanza_convolutions(algorithm: str) -> list[Cases]:
         labels = zip(*(rows[c] for c in ("N", "C", "H", "W", "K", "R", "S", "stride_h")), strict=True)
         cases.append(
             Cases(
-                f"Benanza {algorithm}", load_gpu(BENANZA_GPUS[name]), "convolution", DataType.FP32, problems,
+                f"Benanza {algorithm}{'' if dtype is DataType.FP32 else ' fp16'}", load_gpu(BENANZA_GPUS[name]),
+                "convolution", dtype, problems,
                 floats(rows.real_ns) / 1e3,
                 tuple(f"n{a} c{b} {c}x{d} k{e} {f}x{g} stride {h}" for a, b, c, d, e, f, g, h in labels),
                 np.zeros(len(rows)), may_split=False,

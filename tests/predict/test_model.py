@@ -205,3 +205,12 @@ def test_a_wrong_option_is_refused_with_the_choices(options: dict[str, str], sen
 def test_a_data_type_that_the_gpu_lacks_is_refused_with_those_it_has() -> None:
     with pytest.raises(UsageError, match=r"does not multiply fp8: choose one of .*fp32"):
         one(ZOO[0], V100, DataType.FP8)
+
+
+def test_an_nchw_convolution_pays_for_its_transposition_on_tensor_cores_only() -> None:
+    subject = grouped(64, 1)
+    nchw, nhwc = one(subject, layout="nchw"), one(subject, layout="nhwc")
+    assert nchw.time_us > nhwc.time_us == one(subject).time_us
+    assert nchw.notes == ("the time contains the kernels that transpose NCHW tensors to NHWC and back",)
+    plain = [one(subject, V100, DataType.FP32, layout=layout).time_us for layout in ("nchw", "nhwc")]
+    assert plain[0] == plain[1]

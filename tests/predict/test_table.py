@@ -108,6 +108,12 @@ def test_pairs_may_be_one_number_or_two() -> None:
     assert float(other["time_us"]) > float(one["time_us"])
 
 
+def test_a_layout_means_in_a_table_what_it_means_in_a_model() -> None:
+    free, nhwc, nchw = written([{**CONV, "dtype": "bf16", "layout": x} for x in ("", "nhwc", "nchw")], H200)
+    assert free["time_us"] == nhwc["time_us"]
+    assert float(nchw["time_us"]) > float(nhwc["time_us"])
+
+
 def test_gradients_and_groups_have_their_own_times() -> None:
     answer = written([{**CONV, "direction": d, "groups": g} for d in ("forward", "dgrad", "wgrad") for g in (1, 2)])
     assert all(float(row["time_us"]) > 0 and not row["error"] for row in answer)

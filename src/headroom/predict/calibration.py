@@ -30,6 +30,12 @@ STAND_INS = {
     "embedding": "elementwise",
 }
 
+#: The year in which each architecture's first GPU appeared.
+_INTRODUCED = {
+    "kepler": 2012, "maxwell": 2014, "pascal": 2016, "volta": 2017, "turing": 2018, "ampere": 2020, "ada": 2022,
+    "hopper": 2022, "blackwell": 2024,
+}  # fmt: skip
+
 #: The bar of a layer with no calibrated relative at all, in percent.
 BLIND_ERROR_PCT = 100.0
 
@@ -116,32 +122,37 @@ class Calibration:
     errors: tuple[ErrorRow, ...]
 
     def error_pct(self, kind: str, unit: str, gpu: GpuSpec, regime: str) -> float:
-        """The error bar of a layer: its own group's, else that of its nearest relatives, widened.
+        """The error bar of a layer: its own group's, else that of its nearest relative, widened.
 
-        Relatives are, nearest first: the same kind on the same unit in other families; the kind's stand-in
-        (:data:`STAND_INS`) in the same family, then in others; the same kind on another unit.
+        Relatives run on the same unit (where there are any) and are of the same kind or its stand-in
+        (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time.
         """
-        family, other = family_of(gpu), STAND_INS.get(kind, kind)
-        own = self._group(regime, kind, unit, family)
+        family = family_of(gpu)
+        own = [r for r in self.errors if (r.kind, r.unit, r.family) == (kind, unit, family)]
         if own:
-            return own[0]
-        for relatives in (
-            self._group(regime, kind, unit, None),
-            self._group(regime, other, unit, family),
-            self._group(regime, other, unit, None),
-            self._group(regime, kind, None, None),
-        ):
-            if relatives:
-                return UNLIKE_FACTOR * median(relatives)
-        return BLIND_ERROR_PCT
+            return _bar(own, regime)
+        kinds = (kind, STAND_INS.get(kind, kind))
+        relatives = [r for r in self.errors if r.kind in kinds and r.unit == unit]
+        relatives = relatives or [r for r in self.errors if r.kind in kinds]
+        if not relatives:
+            return BLIND_ERROR_PCT
+        distance = min(_years_apart(row.family, family) for row in relatives)
+        nearest = [row for row in relatives if _years_apart(row.family, family) == distance]
+        same_kind = [row for row in nearest if row.kind == kind]
+        return UNLIKE_FACTOR * _bar(same_kind or nearest, regime)
 
-    def _group(self, regime: str, kind: str, unit: str | None, family: str | None) -> list[float]:
-        """Bars of the rows that match, those of the asked regime if there are any; None matches all."""
-        rows = [
-            row for row in self.errors if row.kind == kind and unit in (None, row.unit) and family in (None, row.family)
-        ]
-        same = [row.error_pct for row in rows if row.regime == regime]
-        return same or [row.error_pct for row in rows]
+
+def _bar(rows: Sequence[ErrorRow], regime: str) -> float:
+    """The median bar of the asked regime, or of all if it has none."""
+    same = [row.error_pct for row in rows if row.regime == regime]
+    return median(same or [row.error_pct for row in rows])
+
+
+def _years_apart(family: str, other: str) -> int:
+    """Distance between two architectures in years of introduction; unknown ones are as far as any."""
+    if family in _INTRODUCED and other in _INTRODUCED:
+        return abs(_INTRODUCED[family] - _INTRODUCED[other])
+    return max(_INTRODUCED.values()) - min(_INTRODUCED.values())
 
 
 def family_of(gpu: GpuSpec) -> str:

@@ -78,3 +78,18 @@ def estimate_streams(
         dram_bytes=dram_bytes,
         ctas=ctas,
     )
+
+
+def transposition_us(
+    in_bytes: Floats, out_bytes: Floats, gpu: GpuSpec, constants: StreamConstants, l2_state: str
+) -> Floats:
+    """Time of the kernels that turn an NCHW input to NHWC and the output back, shape (P,).
+
+    Tensor-core convolutions want channels innermost; a library runs these kernels around them otherwise.
+    """
+    total = np.zeros_like(in_bytes)
+    ones = np.ones_like(in_bytes)
+    for part in (in_bytes, out_bytes):
+        streams = Streams(2.0 * part, ones, ones, part, 0.0 * part)
+        total = total + estimate_streams(streams, gpu, 1.0, constants, l2_state).time_us
+    return total

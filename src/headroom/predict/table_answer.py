@@ -20,11 +20,11 @@ from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 from headroom.predict.im2col_traffic import cache_bytes
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
-from headroom.predict.memory_bound import Streams, estimate_streams
+from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
 from headroom.predict.table_input import LayerRows
-from headroom.predict.tiles import choose, main_loop_depth
+from headroom.predict.tiles import choose, divides_depth, main_loop_depth
 
 Rows = NDArray[np.intp]
 
@@ -126,7 +126,7 @@ def _answer_gemms(
     unit = unit_of(gpu, dtype)
     constants = calibration.tensor if unit == "tensor" else calibration.plain
     has_tile = rows.sizes["tile_m"][question.index] > 0
-    may_split = unit == "tensor" or sort in ("matmul", "wgrad")
+    may_split = divides_depth(gpu, unit, sort)
     for mask in (has_tile, ~has_tile):
         index = question.index[mask]
         if not len(index):
@@ -140,6 +140,10 @@ def _answer_gemms(
         if unit == "plain" and sort == "forward":
             l1, l2 = cache_bytes(convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
             best = replace(best, l1_bytes=l1, l2_bytes=l2)
+        if unit == "tensor" and sort != "matmul":
+            extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.stream, l2_state)
+            nchw = rows.words["layout"][index] == "nchw"
+            best = replace(best, time_us=best.time_us + np.where(nchw, extra, 0.0))
         flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
         if sort == "dgrad":
             flops = 2.0 * _forward_macs(rows, index)

@@ -35,11 +35,12 @@ _SIZES: dict[str, int | None] = {
     "groups": 1, "batch": 1, "tile_m": 0, "tile_n": 0, "tile_k": 0,
 }  # fmt: skip
 _PAIRS: dict[str, int] = {"stride": 1, "padding": 0, "dilation": 1}
+#: Textual columns: their choices, and what an empty cell means (``any``: the order that runs fastest).
 _WORDS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "op": (OPERATIONS, None),
     "direction": (DIRECTIONS, "forward"),
     "dtype": (tuple(DataType), "fp32"),
-    "layout": (TABLE_LAYOUTS, "nchw"),
+    "layout": (TABLE_LAYOUTS, "any"),
 }
 INPUT_COLUMNS = ("op", "direction", *_SIZES, *_PAIRS, "dtype", "layout")
 

@@ -23,6 +23,9 @@ TENSOR_TILES = (
     (256, 64, 64), (64, 256, 64), (64, 32, 128), (32, 64, 128), (32, 32, 128), (16, 64, 128),
 )  # fmt: skip
 
+#: The convolution kernel of the first tensor cores (Volta, Turing): one tile, and no split of K.
+FIRST_TENSOR_CONVOLUTION_TILES = ((256, 128, 64),)
+
 #: Over how many CTAs a library divides the K dimension when the grid is small.
 SPLITS = (1, 2, 4, 8, 16)
 
@@ -30,18 +33,29 @@ SPLITS = (1, 2, 4, 8, 16)
 _ROWS_AT_ONCE = 2048
 
 
+def divides_depth(gpu: GpuSpec, unit: str, sort: str) -> bool:
+    """Whether the library has kernels that divide K among CTAs.
+
+    ``sort`` is ``matmul`` or a convolution's direction. Forward and input-gradient convolutions have none on
+    plain units and on the first tensor cores.
+    """
+    modern = unit == "tensor" and float(gpu.compute_capability) >= 8.0
+    return modern or sort in ("matmul", "wgrad")
+
+
 def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> Tiles:
     """What a tuned library chooses from: arrays of shape (C,), larger tiles first.
 
-    ``may_split`` is false for the convolutions whose kernels cannot divide K: plain ones that are not weight
-    gradients. They also have fewer tiles.
+    ``may_split`` is :func:`divides_depth`; kernels that cannot divide K also have fewer tiles.
     """
+    deep = 2 if float(gpu.compute_capability) >= 8.9 else 1
     if unit == "plain" and not may_split:
         shapes = [(m, n, k, 1) for m, n, k in PLAIN_CONVOLUTION_TILES]
     elif unit == "plain":
         shapes = [(*tile, split) for tile, split in itertools.product(PLAIN_MATMUL_TILES, SPLITS)]
+    elif not may_split:
+        shapes = [(m, n, k_bytes // dtype.bytes, 1) for m, n, k_bytes in FIRST_TENSOR_CONVOLUTION_TILES]
     else:
-        deep = 2 if float(gpu.compute_capability) >= 8.9 else 1
         shapes = [
             (m, n, deep * k_bytes // dtype.bytes, split)
             for (m, n, k_bytes), split in itertools.product(TENSOR_TILES, SPLITS)
@@ -80,7 +94,7 @@ def choose(
 
 def main_loop_depth(gpu: GpuSpec, dtype: DataType, unit: str) -> float:
     """K elements per main-loop step where a caller gives a tile without its K."""
-    tiles = candidates(gpu, dtype, unit, may_split=False)
+    tiles = candidates(gpu, dtype, unit, may_split=divides_depth(gpu, unit, "forward"))
     return float(tiles.k[0])
 
 

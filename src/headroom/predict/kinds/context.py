@@ -31,6 +31,11 @@ class Context:
         return unit_of(self.gpu, self.dtype)
 
     @property
+    def transposes(self) -> bool:
+        """Whether convolutions run between transposing kernels: tensor cores want channels innermost."""
+        return self.layout == "nchw" and self.unit == "tensor"
+
+    @property
     def gemm_constants(self) -> GemmConstants:
         """The tile model's constants for the unit that multiplies."""
         return self.calibration.tensor if self.unit == "tensor" else self.calibration.plain

@@ -16,9 +16,10 @@ from headroom.predict.gemm_time import Estimate, Problems, Tiles
 from headroom.predict.im2col_traffic import cache_bytes
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
+from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
-from headroom.predict.tiles import choose
+from headroom.predict.tiles import choose, divides_depth
 
 #: Up to this many channels per group, grouped convolutions run as direct kernels: a tile would be mostly empty.
 DIRECT_GROUP_CHANNELS = 4
@@ -45,24 +46,18 @@ def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]
     """Every layer with the fastest of the library's tiles."""
     if not layers:
         return []
-    groups: dict[tuple[bool, str], list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for index, layer in enumerate(layers):
-        direction = layer.work.direction if isinstance(layer.work, Convolution) else ""
-        groups.setdefault((may_split(layer, context.unit), direction), []).append(index)
+        sort = layer.work.direction if isinstance(layer.work, Convolution) else "matmul"
+        groups.setdefault(sort, []).append(index)
     answers: dict[int, Prediction] = {}
-    for (split, _), members in groups.items():
-        group = _predict_group([layers[i] for i in members], context, may_split=split)
+    for sort, members in groups.items():
+        group = _predict_group([layers[i] for i in members], context, sort)
         answers.update(zip(members, group, strict=True))
     return [answers[i] for i in range(len(layers))]
 
 
-def may_split(layer: Layer, unit: str) -> bool:
-    """Whether the library has kernels for the layer that divide K among CTAs."""
-    work = layer.work
-    return unit == "tensor" or not isinstance(work, Convolution) or work.direction == "wgrad"
-
-
-def _predict_group(layers: Sequence[Layer], context: Context, *, may_split: bool) -> list[Prediction]:
+def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list[Prediction]:
     problems = problems_of(layers, context.dtype)
     best, tiles = choose(
         problems,
@@ -71,13 +66,18 @@ def _predict_group(layers: Sequence[Layer], context: Context, *, may_split: bool
         context.unit,
         context.gemm_constants,
         context.l2_state,
-        may_split=may_split,
+        may_split=divides_depth(context.gpu, context.unit, sort),
     )
     works = [layer.work for layer in layers]
     if context.unit == "plain" and all(isinstance(w, Convolution) and w.direction == "forward" for w in works):
         convs = ConvBatch.of([w for w in works if isinstance(w, Convolution)], context.dtype.bytes)
         l1, l2 = cache_bytes(convs, tiles, problems.c_bytes, context.gpu, context.dtype)
         best = replace(best, l1_bytes=l1, l2_bytes=l2)
+    if context.transposes and isinstance(works[0], Convolution):
+        extra = transposition_us(
+            problems.a_bytes, problems.c_bytes, context.gpu, context.calibration.stream, context.l2_state
+        )
+        best = replace(best, time_us=best.time_us + extra)
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
     return [_prediction(i, layer, floors[i], best, tiles, context) for i, layer in enumerate(layers)]
 
@@ -153,7 +153,7 @@ def _prediction(index: int, layer: Layer, floor: float, best: Estimate, tiles: T
         ctas=int(best.ctas[index]),
         waves=float(best.waves[index]),
         tail_utilization=float(best.tail_utilization[index]),
-        notes=notes_of(layer, context.dtype),
+        notes=notes_of(layer, context),
     )
 
 
@@ -183,12 +183,14 @@ def _algorithm(layer: Layer, tiles: Tiles, index: int, unit: str) -> str:
     return f"{name} on {where}, {int(tiles.m[index])}x{int(tiles.n[index])} tiles{suffix}"
 
 
-def notes_of(layer: Layer, dtype: DataType) -> tuple[str, ...]:
-    """Sentences that name a layer whose usual kernel is not im2col."""
-    work = layer.work
+def notes_of(layer: Layer, context: Context) -> tuple[str, ...]:
+    """Sentences that name a layer whose usual kernel is not im2col, or that runs more than one kernel."""
+    work, dtype = layer.work, context.dtype
     if not isinstance(work, Convolution) or work.direction != "forward":
         return ()
     notes: list[str] = []
+    if context.transposes:
+        notes.append("the time contains the kernels that transpose NCHW tensors to NHWC and back")
     unit_steps = all(step == 1 for step in (*work.stride, *work.dilation))
     if dtype is DataType.FP32 and work.groups == 1 and unit_steps:
         if work.kernel == (3, 3):
