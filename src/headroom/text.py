@@ -1,30 +1,82 @@
-"""Text that came from a stranger, made safe to print."""
+"""Making a stranger's text harmless before anyone sees it. Every output goes through here.
+
+Names come from model files. Left alone, an ANSI sequence repaints a terminal, a right-to-left mark makes
+``exe.cnv`` of ``vnc.exe``, a lone surrogate cannot be written as UTF-8, and a line separator ends a string
+in old JavaScript.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterable
 
-#: Unicode categories that a terminal acts on instead of showing: controls, formats (bidirectional marks),
-#: surrogates, private use, unassigned, line and paragraph separators.
-_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+#: Longest name that a view shows, in characters. JSON keeps names in full.
+VIEW_LIMIT = 160
+
+ELLIPSIS = "…"
+
+#: Whole escape sequences (CSI, then OSC and its like up to their terminator), so that no tail of one is left.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+
+#: Controls, invisible format characters (bidirectional and zero-width marks), surrogates, line separators.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def clean(text: str) -> str:
+    """``text`` without control characters, escape sequences and invisible marks; line breaks become spaces.
+
+    >>> clean("conv\\x1b[31m1\\u202e\\n2")
+    'conv1 2'
+    """
+    if text.isprintable():
+        return text
+    text = _ESCAPES.sub("", text)
+    return "".join(_harmless(character) for character in text)
+
+
+def clean_all(texts: Iterable[str]) -> list[str]:
+    return [clean(text) for text in texts]
+
+
+def view(text: str, limit: int = VIEW_LIMIT) -> str:
+    """``text`` cleaned and cut to ``limit`` characters, with an ellipsis in the middle where it was longer.
+
+    Both ends of a layer's name matter: the module path at the front, the number at the back.
+
+    >>> view("backbone.stage1.block0.conv2", 16)
+    'backbone…0.conv2'
+    """
+    # A name of a megabyte is cut before it is cleaned; the slack covers what cleaning removes.
+    if len(text) > 16 * limit:
+        text = text[: 8 * limit] + text[-8 * limit :]
+        return _cut(clean(text), limit, force=True)
+    return _cut(clean(text), limit)
+
+
+def _cut(text: str, limit: int, *, force: bool = False) -> str:
+    if len(text) <= limit and not force:
+        return text
+    tail = (limit - 1) // 2
+    head = limit - 1 - tail
+    return text[:head] + ELLIPSIS + text[-tail:] if tail else text[:head] + ELLIPSIS
+
+
+def _harmless(character: str) -> str:
+    if character in "\t\n\v\f\r\x85\u2028\u2029":
+        return " "
+    return "" if unicodedata.category(character) in _UNSAFE_CATEGORIES else character
 
 
 def plain_line(text: str, characters: int = 200) -> str:
-    """``text`` as one line of printable characters, at most ``characters`` long.
+    """``text`` as one line of printable characters, at most ``characters`` long: for sentences that quote it.
 
-    What is not printable becomes a space (runs of white space become one), what is too long is cut in the
-    middle, where names differ least.
-
-    >>> plain_line("conv\\x1b[31m1\\n\\u202eexe")
-    'conv [31m1 exe'
-    >>> plain_line("abcdefghij", characters=5)
-    'ab…ij'
+    >>> plain_line("conv\\x1b[31m1\\n  \\u202eexe")
+    'conv1 exe'
     """
-    head = text[: 4 * characters] + text[4 * characters :][-4 * characters :]
-    if not (head.isascii() and head.isprintable()):
-        head = "".join(" " if unicodedata.category(character) in _UNSHOWN else character for character in head)
-    line = " ".join(head.split())
-    if len(line) <= characters and len(text) <= 8 * characters:
-        return line
-    keep = (characters - 1) // 2
-    return f"{line[:keep]}…{line[-keep:]}"
+    line = "".join(character if character.isprintable() else " " for character in view(text, 4 * characters))
+    return view(" ".join(line.split()), characters)

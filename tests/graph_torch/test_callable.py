@@ -97,7 +97,7 @@ WAY_OUT = "return (module, example_inputs), example_inputs being a tensor, a tup
         ("nets:", UsageError, "'nets:' is no package.module:callable; write for example models.net:make"),
         (
             "headroom_test_nets:absent",
-            UsageError,
+            ModelError,
             "module 'headroom_test_nets' has no attribute 'absent'; it has Offering, Refusing, bare, broken, "
             "carrying, leaving, nothing, pair",
         ),
@@ -146,7 +146,7 @@ def test_each_mistake_has_its_sentence(folder: Path, reference: str, error: type
 
 
 def test_a_module_that_is_nowhere_names_the_folder(folder: Path) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ModelError) as caught:
         load_callable("headroom_test_nowhere.net:make")
     assert str(caught.value) == (
         f"no module 'headroom_test_nowhere.net' for 'headroom_test_nowhere.net:make' in {folder} or on the Python "

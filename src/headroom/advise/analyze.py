@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer, Memory
 from headroom.advise.bounds import lower_bounds, parallel_schedule
 from headroom.advise.findings import find_all
@@ -51,7 +52,19 @@ def analyze_graph(graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "
         time_by_bottleneck=by_bottleneck,
         macs=graph.macs,
         flops=graph.flops,
-        notes=graph.notes,
+        notes=(*graph.notes, *_cache_notes(timed)),
+    )
+
+
+def _cache_notes(timed: TimedGraph) -> tuple[str, ...]:
+    """What a warm cache means for a model whose weights do not fit in it."""
+    weights, cache = timed.graph.weight_bytes(timed.dtype), timed.gpu.l2.size_bytes
+    if timed.l2_state != "warm" or weights <= cache:
+        return ()
+    return (
+        f"L2 warm: every layer is timed as if its operands were in L2 where they fit, as in a benchmark that repeats "
+        f"it. All weights together ({figures.capacity(weights)}) do not fit in {figures.capacity(cache)}; --l2 cold "
+        f"charges every layer for its DRAM traffic.",
     )
 
 

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from headroom import figures
 from headroom.advise.analysis import Bounds, Finding
 from headroom.advise.timed import TimedGraph
-
-
-def duration(time_us: float) -> str:
-    """A time with the unit that suits it and three digits: ``17.6 us``, ``1.03 ms``."""
-    for limit, scale, unit in ((1e3, 1.0, "us"), (1e6, 1e3, "ms")):
-        if time_us < limit * 0.9995:
-            return f"{time_us / scale:.3g} {unit}"
-    return f"{time_us / 1e6:.3g} s"
 
 
 def verdict(
@@ -24,18 +17,19 @@ def verdict(
     run = f"{graph.name} at batch {graph.batch} in {timed.dtype} on {timed.gpu.name}"
     if not bounds.sequential_us:
         return f"{run}: nothing in this model could be timed."
-    rate = graph.batch / bounds.sequential_us * 1e6
+    error_pct = bounds.sequential_error_pct
+    rate = figures.significant(graph.batch / bounds.sequential_us * 1e6, figures.justified_digits(error_pct))
+    light = figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct)
     sentences = [
-        f"{run} takes about {duration(bounds.sequential_us)} (±{bounds.sequential_error_pct:.0f} %) layer after "
-        f"layer, {rate:.3g} samples/s; the hardware's own limit is {duration(bounds.speed_of_light_us)}."
+        f"{run} takes about {figures.time_with_error(bounds.sequential_us, error_pct)} layer after layer, "
+        f"{rate} samples/s; the hardware's own limit is {light}."
     ]
     limit, time_us = max(by_bottleneck.items(), key=lambda item: item[1])
-    sentences.append(f"{time_us / bounds.sequential_us:.0%} of that time is limited by {limit}.")
+    sentences.append(f"{figures.percent(time_us / bounds.sequential_us)} of that time is limited by {limit}.")
     if findings:
         best = findings[0]
-        sentences.append(
-            f"Largest opportunity: {best.title} (saves about {duration(best.saves_us)}, {best.speedup:.2f}x)."
-        )
+        saving = figures.time(best.saves_us, best.error_pct)
+        sentences.append(f"Largest opportunity: {best.title} (saves about {saving}, {figures.ratio(best.speedup)}).")
     if bounds.unknown_share:
-        sentences.append(f"{bounds.unknown_share:.1%} of the layers are unknown and not in these figures.")
+        sentences.append(f"{figures.percent(bounds.unknown_share)} of the layers are unknown and not in these figures.")
     return " ".join(sentences)

@@ -12,11 +12,11 @@ from typing import Any
 
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis, Bounds, Finding, LayerAnswer
+from headroom.figures import rounded, whole
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Source
-from headroom.report.figures import rounded, whole
-from headroom.report.sanitize import clean, clean_all
 from headroom.report.shapes import shape_text
+from headroom.text import clean, clean_all
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
 SCHEMA_VERSION = 1

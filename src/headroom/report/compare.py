@@ -12,7 +12,7 @@ from typing import Any
 
 from headroom.errors import ModelError
 from headroom.report.published import read_answers
-from headroom.report.sanitize import view
+from headroom.text import view
 
 Answer = Mapping[str, Any]
 

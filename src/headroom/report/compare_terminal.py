@@ -8,10 +8,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from headroom.report import figures
+from headroom import figures
 from headroom.report.compare import Comparison, Figure
-from headroom.report.sanitize import view
 from headroom.report.summary import named
+from headroom.text import view
 
 _TOP_MOVERS = 12
 _TOP_KINDS = 6

@@ -9,7 +9,7 @@ from typing import Any
 
 from headroom.advise.analysis import Analysis
 from headroom.report.answer import to_dict
-from headroom.report.sanitize import view
+from headroom.text import view
 
 #: Columns that say which answer a row belongs to, then those of the layer; names are those of the JSON answer.
 _ANSWER_COLUMNS = ("model", "gpu", "batch", "dtype", "l2")

@@ -1,9 +1,4 @@
-"""The published JSON schema, and reading answers that follow it.
-
-The checker understands the words that our own schema uses (``type``, ``required``, ``properties``, ``items``,
-``minItems``, ``maxItems``, ``enum``, ``const``, ``minimum``, ``maximum``, ``$ref``), so that the schema is the
-one place that says what an answer holds, and reading one needs no further package.
-"""
+"""The published JSON schema, and reading answers that follow it."""
 
 from __future__ import annotations
 
@@ -14,22 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
 from headroom.errors import ModelError
 from headroom.report.answer import SCHEMA_VERSION
 from headroom.text import plain_line
 
 #: Largest answer that is read, in bytes: a thousand times a large one, small enough to hold in memory.
 LARGEST_FILE_BYTES = 1 << 28
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": (int, float),
-    "null": type(None),
-}
 
 
 @cache
@@ -53,7 +41,7 @@ def read_answers(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for position, answer in enumerate(answers):
         where = f"[{position}]" if isinstance(document, list) else ""
         _check_version(path, answer, where)
-        complaint = _complaint(answer, schema()["$defs"]["answer"], where)
+        complaint = _complaint(answer, where)
         if complaint:
             raise ModelError(f"{path}: {plain_line(complaint)}; write it again with `headroom analyze --json`")
     return answers
@@ -84,53 +72,26 @@ def _check_version(path: str | os.PathLike[str], answer: object, where: str) -> 
         )
 
 
-def _complaint(value: object, rule: dict[str, Any], where: str) -> str | None:
-    """The first way in which ``value`` breaks ``rule``, as the middle of a sentence; ``None`` if it does not."""
-    if "$ref" in rule:
-        rule = schema()["$defs"][rule["$ref"].rsplit("/", 1)[-1]]
-    name = where or "the answer"
-    if "const" in rule and value != rule["const"]:
-        return f"{name} is {_shown(value)}, expected {rule['const']}"
-    if "type" in rule and not _is_any(value, rule["type"]):
-        return f"{name} is {_shown(value)}, expected {_joined(rule['type'])}"
-    if "enum" in rule and value not in rule["enum"]:
-        return f"{name} is {_shown(value)}, expected one of {', '.join(rule['enum'])}"
-    if _is_any(value, "number") and not rule.get("minimum", value) <= value <= rule.get("maximum", value):
-        return f"{name} is {value}, outside the range that the schema allows"
-    return _inside(value, rule, where)
+def _complaint(answer: object, where: str) -> str | None:
+    """The deepest way in which ``answer`` breaks the schema, as the middle of a sentence; ``None`` if it does not."""
+    found = best_match(_validator().iter_errors(answer))
+    if found is None:
+        return None
+    place = where + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found.absolute_path)
+    name = plain_line(place.removeprefix(".")) or "the answer"
+    if found.validator == "required":
+        missing = next(key for key in found.validator_value if key not in found.instance)
+        return f"field {f'{name}.{missing}' if place else missing} is missing"
+    if found.validator in ("type", "enum"):
+        wanted = found.validator_value
+        several = " or ".join(wanted) if found.validator == "type" else f"one of {', '.join(wanted)}"
+        return f"{name} is {_shown(found.instance)}, expected {wanted if isinstance(wanted, str) else several}"
+    return f"{name} is {_shown(found.instance)}, outside the range that the schema allows"
 
 
-def _inside(value: object, rule: dict[str, Any], where: str) -> str | None:
-    if isinstance(value, dict):
-        for key in rule.get("required", ()):
-            if key not in value:
-                return f"field {where and where + '.'}{key} is missing"
-        other = rule.get("additionalProperties", {})
-        for key, item in value.items():
-            found = _complaint(item, rule.get("properties", {}).get(key, other), f"{where and where + '.'}{key}")
-            if found:
-                return found
-    elif isinstance(value, list) and "items" in rule:
-        if not rule.get("minItems", 0) <= len(value) <= rule.get("maxItems", len(value)):
-            return f"{where} has {len(value)} entries, expected {rule.get('minItems', 0)}"
-        for position, item in enumerate(value):
-            found = _complaint(item, rule["items"], f"{where}[{position}]")
-            if found:
-                return found
-    return None
-
-
-def _is_any(value: object, types: str | list[str]) -> bool:
-    names = [types] if isinstance(types, str) else types
-    if isinstance(value, bool):
-        return "boolean" in names
-    if isinstance(value, float) and value.is_integer() and "integer" in names:
-        return True  # 1.0 is an integer to JSON schema
-    return any(isinstance(value, _TYPES[name]) for name in names)
-
-
-def _joined(types: str | list[str]) -> str:
-    return types if isinstance(types, str) else " or ".join(types)
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator({"$ref": "#/$defs/answer", "$defs": schema()["$defs"]})
 
 
 def _shown(value: object) -> str:

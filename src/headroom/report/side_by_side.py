@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from headroom import figures
 from headroom.advise.analysis import Analysis
-from headroom.report import figures
-from headroom.report.sanitize import view
+from headroom.text import view
 
 
 def latency_us(analysis: Analysis) -> float:

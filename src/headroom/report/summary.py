@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
-from headroom.report import figures
-from headroom.report.sanitize import view
+from headroom.text import view
 
 
 @dataclass(frozen=True, slots=True)

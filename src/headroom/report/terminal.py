@@ -12,11 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, Finding, LayerAnswer
-from headroom.report import figures, summary
+from headroom.report import summary
 from headroom.report.answer import overall_source
-from headroom.report.sanitize import clean, view
 from headroom.report.side_by_side import side_by_side
+from headroom.text import clean, view
 
 #: Characters of the longest bar.
 _BAR_WIDTH = 24

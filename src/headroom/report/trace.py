@@ -12,10 +12,10 @@ from typing import Any
 
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis, LayerAnswer
+from headroom.figures import rounded, whole
 from headroom.report import summary
-from headroom.report.figures import rounded, whole
-from headroom.report.sanitize import view
 from headroom.report.shapes import shape_text
+from headroom.text import view
 
 Event = dict[str, Any]
 

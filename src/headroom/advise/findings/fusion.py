@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.fusion import FusedGroup, fused_groups
@@ -19,15 +20,17 @@ def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
     for pattern, groups in patterns.items():
         before_us = sum(group.unfused_us for group in groups)
         after_us = sum(group.fused_us for group in groups)
+        layers = [index for group in groups for index in group.layers]
+        error_pct = timed.error_pct(layers)
         yield make_finding(
             timed,
             kind="fusion",
             title=f"{pattern}: {counted(len(groups), 'chain')} in separate kernels",
             action=(
                 f"Fuse {pattern} ({_how(timed, groups[0])}): {counted(len(groups), 'chain')}, "
-                f"{before_us:.3g} us apart and a predicted {after_us:.3g} us fused."
+                f"{figures.time(before_us, error_pct)} apart and a predicted {figures.time(after_us, error_pct)} fused."
             ),
-            layers=[index for group in groups for index in group.layers],
+            layers=layers,
             saves_us=before_us - after_us,
         )
 

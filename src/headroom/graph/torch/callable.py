@@ -22,8 +22,8 @@ def load_callable(reference: str) -> tuple[Any, Any]:
     module. The user's code runs here: nothing else in Headroom executes anything that belongs to a model.
 
     Raises:
-        UsageError: no such module or attribute, or PyTorch is not installed.
-        ModelError: the callable failed or returned something else.
+        UsageError: the reference has no such form, or PyTorch is not installed.
+        ModelError: no such module or attribute, or the callable failed or returned something else.
     """
     require_torch(reference)
     made = _called(_imported(reference), reference)
@@ -52,7 +52,7 @@ def _imported(reference: str) -> Any:
         found: Any = importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
-            raise UsageError(
+            raise ModelError(
                 f"no module {path!r} for {reference!r} in {here} or on the Python path; check the name or "
                 "start Headroom in the folder that holds it"
             ) from error
@@ -61,7 +61,7 @@ def _imported(reference: str) -> Any:
         raise ModelError(f"importing {path!r} failed: {_one_line(error)}; repair {path}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise UsageError(f"module {path!r} has no attribute {attribute!r}; {_choices(found)}")
+            raise ModelError(f"module {path!r} has no attribute {attribute!r}; {_choices(found)}")
         found = getattr(found, part)
     return found
 

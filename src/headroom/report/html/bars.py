@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
-from headroom.report import figures, summary
+from headroom.report import summary
 from headroom.report.html.charts import Bar, BarChart, DataTable, Segment, css_name, legend_of, tip
-from headroom.report.sanitize import view
+from headroom.text import view
 
 _TOP_LAYERS = 20
 _TOP_SHARES = 10

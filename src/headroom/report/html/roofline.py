@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
 from headroom.graph.tensor import DataType
-from headroom.report import figures, summary
+from headroom.report import summary
 from headroom.report.html.charts import DataTable, Line, Point, Scatter, Tick, css_name, legend_of, tip
-from headroom.report.sanitize import view
+from headroom.text import view
 
 _SMALLEST_RADIUS, _LARGEST_RADIUS = 3.0, 13.0
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
-from headroom.report import figures
 from headroom.report.html.charts import css_name
-from headroom.report.sanitize import view
 from headroom.report.shapes import shape_text
 from headroom.report.summary import named
+from headroom.text import view
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, ScheduledLayer
-from headroom.report import figures
 from headroom.report.html.charts import DataTable, Segment, Tick, Timeline, TimelineRow, css_name, legend_of, tip
-from headroom.report.sanitize import view
+from headroom.text import view
 
 _ROW_PX, _GAP_PX = 22.0, 4.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
-from headroom.report import figures
 from headroom.report.html.charts import Bar, BarChart, DataTable, Segment, css_name, legend_of, tip
-from headroom.report.sanitize import view
+from headroom.text import view
 
 _LEVELS = (("L1", "l1_bytes"), ("L2", "l2_bytes"), ("DRAM", "dram_bytes"))
 _TOP_LAYERS = 12

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headroom import figures
 from headroom.advise.analysis import Analysis, Finding
-from headroom.report import figures, side_by_side, summary
+from headroom.report import side_by_side, summary
 from headroom.report.answer import overall_source
 from headroom.report.html.bars import ladder_chart, layer_chart, share_chart
 from headroom.report.html.charts import Bar, BarChart, DataTable, Scatter, Segment, Timeline, tip
@@ -14,7 +15,7 @@ from headroom.report.html.roofline import roofline_chart
 from headroom.report.html.rows import LayerRow, layer_rows
 from headroom.report.html.timeline import timeline_chart
 from headroom.report.html.traffic import heaviest_chart, level_chart
-from headroom.report.sanitize import view
+from headroom.text import view
 
 _UNKNOWN_SHOWN = 200
 _PLACES_SHOWN = 4

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom.report import figures
+from headroom import figures
 
 
 @pytest.mark.parametrize(
