@@ -53,6 +53,7 @@ class ShapeInference:
         self._opsets = dict(opsets)
         self._imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
         self._declared = declared
+        self._lists: dict[str, onnx.TypeProto] = {}
         self._schemas: dict[tuple[str, str], onnx.defs.OpSchema | None] = {}
 
     def opset(self, domain: str) -> int:
@@ -99,7 +100,7 @@ class ShapeInference:
         for name, value in zip(node.input, call.inputs, strict=True):
             if value is None:
                 continue
-            types[name] = tensor_type(value.shape, value.spec.element)
+            types[name] = self._lists.get(name) or tensor_type(value.shape, value.spec.element)
             if value.data is not None and value.data.size <= _INFERENCE_VALUES:
                 data[name] = data_proto(value.data, name)
         try:
@@ -178,7 +179,9 @@ class ShapeInference:
             call.notes.append(f"{call.operator} {call.name}: its output depends on data; the largest is assumed")
             return bound
         if inferred is not None and not inferred.HasField("tensor_type"):
-            return (), element  # a list or an optional holds references only
+            # A list or an optional holds references only; its type is needed where it is taken apart.
+            self._lists[node.output[index]] = inferred
+            return (), element
         if self._schema(call) is None:
             raise ModelError(
                 f"node {label(node)} uses the operator {key_of(call.domain, call.operator)}, which is not known, "
