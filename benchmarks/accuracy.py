@@ -25,6 +25,7 @@ from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
 from record import ROOT, write_result
 from statistics_of import errors, scale_and_constant
 from tables import (
+    UNSEEN_GPUS,
     Cases,
     aiconfigurator_matmuls,
     benanza_convolutions,
@@ -237,11 +238,18 @@ def main() -> None:
     convolutions = [
         *neusight,
         *deepbench_convolutions(),
+        *deepbench_convolutions(UNSEEN_GPUS),
         *benanza_convolutions("IMPLICIT_GEMM"),
         *benanza_convolutions("IMPLICIT_PRECOMP_GEMM"),
         *benanza_convolutions("IMPLICIT_PRECOMP_GEMM", DataType.FP16),
     ]
-    products = [*aiconfigurator_matmuls(), *neusight_matmuls("linear"), *neusight_matmuls("bmm"), *deepbench_matmuls()]
+    products = [
+        *aiconfigurator_matmuls(),
+        *neusight_matmuls("linear"),
+        *neusight_matmuls("bmm"),
+        *deepbench_matmuls(),
+        *deepbench_matmuls(UNSEEN_GPUS),
+    ]
     result = {
         "calibration_date": load_calibration().date,
         "convolutions": compare(convolutions, convolution_models),

@@ -42,7 +42,7 @@ TARGET = ROOT / "src" / "headroom" / "predict" / "calibration.json"
 SAMPLE = 2500
 
 #: Rows below which a group has no bar of its own.
-FEWEST = 20
+FEWEST = 40
 
 #: Residuals beyond this factor (in log) count as this much: rows that ran another kind of kernel.
 CAP = 1.0
@@ -223,7 +223,7 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:
             rows=int(sum(map(len, offs))),
         )
         for key, offs in sorted(merged.items())
-        if sum(map(len, offs)) >= FEWEST or key[0] in ("softmax", "matvec")
+        if key[2] != "several" or key[0] in ("softmax", "matvec")
     ]
 
 

@@ -33,6 +33,9 @@ NEUSIGHT_GPUS = {
 BENANZA_GPUS = {"Tesla_V100-SXM2-16GB": "v100-sxm2-16gb", "TITAN_Xp": "titan-xp", "Tesla_T4": "t4"}
 DEEPBENCH_GPUS = {"NV_TitanXp": "titan-xp", "NV_P100": "p100-pcie"}
 
+#: GPUs of DeepBench that nothing is fitted on, neither constants nor error bars.
+UNSEEN_GPUS = {"NV_1080Ti": "gtx-1080-ti", "NV_M40": "m40"}
+
 
 @dataclass(frozen=True)
 class Cases:
@@ -131,12 +134,12 @@ def _sizes(n, c, h, w, k, r, s, stride, pad_h, pad_w) -> dict[str, Floats]:
     return {name: floats(v) for name, v in zip(names, (n, c, h, w, k, r, s, stride, pad_h, pad_w), strict=True)}
 
 
-def deepbench_convolutions() -> list[Cases]:
+def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS) -> list[Cases]:
     """Forward fp32 rows that are likely im2col: no stride-1 3x3 (Winograd) or stride-1 filters of 5 and more
     taps a side (FFT); at least 8 input channels (others run special first-layer kernels).
     """
     table = pd.read_csv(TABLES / "deepbench_conv.csv")
-    table = table[(table.precision == "fp32") & table.gpu.isin(list(DEEPBENCH_GPUS)) & (table.fwd_ms > 0)]
+    table = table[(table.precision == "fp32") & table.gpu.isin(list(gpus)) & (table.fwd_ms > 0)]
     r, s = table.R_filter_h, table.S_filter_w
     one = (table.stride_h == 1) & (table.stride_w == 1)
     keep = (table.stride_h == table.stride_w) & ~(one & (np.maximum(r, s) >= 3)) & (table.C >= 8)
@@ -150,7 +153,7 @@ def deepbench_convolutions() -> list[Cases]:
         labels = zip(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, rows.stride_h, strict=True)
         cases.append(
             Cases(
-                "DeepBench conv", load_gpu(DEEPBENCH_GPUS[name]), "convolution", DataType.FP32, problems,
+                "DeepBench conv", load_gpu(gpus[name]), "convolution", DataType.FP32, problems,
                 floats(rows.fwd_ms) * 1e3,
                 tuple(f"n{a} c{b} {c}x{d} k{e} {f}x{g} stride {h}" for a, b, c, d, e, f, g, h in labels),
                 np.zeros(len(rows)), may_split=False,
@@ -210,13 +213,13 @@ def neusight_matmuls(kind: str) -> list[Cases]:
     return cases
 
 
-def deepbench_matmuls() -> list[Cases]:
-    """Fp32 rows of the two GPUs whose sheets exist."""
+def deepbench_matmuls(gpus: dict[str, str] = DEEPBENCH_GPUS) -> list[Cases]:
+    """Fp32 rows."""
     table = pd.read_csv(TABLES / "deepbench_gemm.csv")
-    table = table[(table.precision == "fp32") & table.gpu.isin(list(DEEPBENCH_GPUS)) & (table.time_ms > 0)]
+    table = table[(table.precision == "fp32") & table.gpu.isin(list(gpus)) & (table.time_ms > 0)]
     return [
         Cases(
-            "DeepBench GEMM", load_gpu(DEEPBENCH_GPUS[name]), "matmul", DataType.FP32,
+            "DeepBench GEMM", load_gpu(gpus[name]), "matmul", DataType.FP32,
             matmul_problems(np.ones(len(rows)), rows.M, rows.N, rows.K, 4), floats(rows.time_ms) * 1e3,
             tuple(
                 f"({m}x{k})({k}x{n}) {a}{b}"
