@@ -14,7 +14,7 @@ from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 from headroom.graph.onnx.axes import BatchAxis, carried_through
 from headroom.graph.onnx.read import build_graph
-from onnx_models import model, node
+from onnx_models import export, model, node
 
 
 def read(nodes: Any, inputs: Any, outputs: str = "y", *, batch: int = 6, **options: Any) -> Graph:
@@ -181,3 +181,73 @@ def test_the_exported_batch_changes_nothing() -> None:
     nodes = [node("Reshape", "x shape"), node("Relu", "y", "z")]
     graph = read(nodes, {"x": [4, 3, 8]}, "z", constants={"shape": [12, 8]}, batch=4)
     assert graph.outputs[0].shape == (12, 8)
+
+
+# -- against what an export with the other batch says -----------------------------------------------------
+
+
+def _networks() -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """Networks whose code reads sizes off its tensors, which freezes them; with the shape of one sample."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class Windows(nn.Module):  # type: ignore[misc]
+        """Attention in 4x4 windows of a shifted picture."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.bias = nn.Linear(32, 96), nn.Parameter(torch.zeros(4, 16, 16))
+
+        def forward(self, x: Any) -> Any:
+            batch, height, width, channels = x.shape
+            x = torch.roll(x, (-2, -2), (1, 2)).view(batch, height // 4, 4, width // 4, 4, channels)
+            windows = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, 16, channels)
+            q, k, v = self.mix(windows).reshape(-1, 16, 3, 4, 8).permute(2, 0, 3, 1, 4).unbind(0)
+            weights = (q @ k.transpose(-2, -1) / 8**0.5 + self.bias).softmax(-1)
+            x = (weights @ v).transpose(1, 2).reshape(batch, height // 4, width // 4, 4, 4, channels)
+            return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height, width, channels)
+
+    class Pyramid(nn.Module):  # type: ignore[misc]
+        """Two scales joined, shuffled channels, a flattened head."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine, self.coarse = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 32, 3, stride=2, padding=1)
+            self.head = nn.Linear(48 * 64, 5)
+
+        def forward(self, x: Any) -> Any:
+            fine = self.fine(x)
+            coarse = functional.interpolate(self.coarse(fine), size=fine.shape[2:], mode="bilinear")
+            x = torch.cat([fine, coarse], 1)
+            batch, channels, height, width = x.shape
+            x = x.view(batch, 2, channels // 2, height, width).transpose(1, 2).reshape(batch, channels, height, width)
+            return self.head(functional.max_pool2d(x, 2).view(batch, -1))
+
+    class Memory(nn.Module):  # type: ignore[misc]
+        """A recurrent network with an initial state of its own, sequence first."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.LSTM(8, 16, 2), nn.Linear(16, 4)
+
+        def forward(self, x: Any) -> Any:
+            state = torch.zeros(2, x.shape[0], 16)
+            y, _ = self.cell(x.transpose(0, 1), (state, state))
+            return self.head(y[-1])
+
+    return {"windows": (Windows(), (8, 8, 32)), "pyramid": (Pyramid(), (3, 16, 16)), "memory": (Memory(), (7, 8))}
+
+
+@pytest.mark.parametrize("exported_batch", [1, 3])
+@pytest.mark.parametrize("name", ["windows", "pyramid", "memory"])
+def test_a_carried_over_model_is_the_one_exported_with_that_batch(name: str, exported_batch: int) -> None:
+    torch = pytest.importorskip("torch")
+    module, sample = _networks()[name]
+    exported, truth = (export(module, torch.randn(batch, *sample)) for batch in (exported_batch, 6))
+    carried = build_graph(exported, name=name, batch=6)
+    expected = build_graph(truth, name=name)
+    assert [tensor.shape for tensor in carried.outputs] == [tensor.shape for tensor in expected.outputs]
+    for kind in {layer.kind for layer in expected.layers if layer.macs}:
+        computed = [[layer.work for layer in graph.layers if layer.kind is kind] for graph in (carried, expected)]
+        assert computed[0] == computed[1], kind

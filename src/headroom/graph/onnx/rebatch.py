@@ -62,6 +62,8 @@ class Rebatch:
                 forms = self._sized(node, source, forms)
             elif call.operator == "Gather" and call.inputs[0] is source:
                 forms = self._restrided(node, call, source, forms)
+        elif forms is None and call.operator == "Expand":
+            forms = self._expanded(call)
         if forms is not None:
             self._record(node, call, forms)
         return forms
@@ -122,6 +124,17 @@ class Rebatch:
             return forms
         shape = self._scaled(before, dim)
         return forms if shape is None else ((shape, source.spec.element), *(forms or ())[1:])
+
+    def _expanded(self, call: Call) -> Forms | None:
+        """A constant of the old batch (an initial state) expanded to a size that was computed from the new one."""
+        source, target = call.value(0), call.integers(1, "shape")
+        if source is None or target is None or len(target) != len(source.shape):
+            return None
+        fits = all(
+            was in (1, now) or (was == self._reference and now == self._batch)
+            for was, now in zip(source.shape, target, strict=True)
+        )
+        return ((target, source.spec.element),) if fits else None
 
     def _declared(self, node: onnx.NodeProto, source: Value, forms: Forms | None) -> Forms | None:
         """An operator that nobody knows keeps the shapes that the file declares, at the exported batch."""
