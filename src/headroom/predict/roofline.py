@@ -19,7 +19,7 @@ from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Attention
+from headroom.graph.work import Attention, Normalization
 
 Floats = NDArray[np.float64]
 
@@ -85,13 +85,25 @@ def graph_floor(graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "wa
 
     The largest of: all arithmetic over the peak rates of the units that can run it; the bytes that must
     cross DRAM (the model's constants, inputs and outputs; intermediates may stay on the chip) over its
-    bandwidth; and the critical path of the layers' own arithmetic. The path leaves out the layers' memory
-    terms because a fused implementation need not write what it hands on.
+    bandwidth; and the critical path of the layers' own floors. On that path a layer that a neighbour's kernel
+    can absorb counts its arithmetic only: fused, it need not read or write what stands between them.
     """
     arithmetic = [
         0.0 if layer.kind in (LayerKind.FREE, LayerKind.UNKNOWN) else arithmetic_us(layer, gpu, dtype)
         for layer in graph.layers
     ]
+    floors = floors_us(graph.layers, gpu, dtype, l2_state)
+    own = [
+        least if _can_be_absorbed(layer) else floor
+        for layer, least, floor in zip(graph.layers, arithmetic, floors, strict=True)
+    ]
     outside = graph.weight_bytes(dtype) + sum(t.bytes(dtype) for t in (*graph.inputs, *graph.outputs))
     dram = dram_floor_bytes(float(outside), gpu, l2_state) / (gpu.dram_peak_gbs * _BYTES_PER_US_PER_GBS)
-    return max(sum(arithmetic), dram, graph.critical_path(arithmetic)[0])
+    return max(sum(arithmetic), dram, graph.critical_path(own)[0])
+
+
+def _can_be_absorbed(layer: Layer) -> bool:
+    """Whether the layer works on single values, so that the kernel before or after it can do it in passing."""
+    if isinstance(layer.work, Normalization):
+        return layer.work.group_elements == 0
+    return layer.kind in (LayerKind.ELEMENTWISE, LayerKind.ACTIVATION, LayerKind.MOVEMENT, LayerKind.POOLING)
