@@ -1,0 +1,43 @@
+"""Whole networks on older GPUs: the sum of the layers against published sums of the fastest kernels."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+
+import headroom as hr
+from headroom.gpu.sheets import load_gpu
+from headroom.graph.tensor import DataType
+from headroom.predict.model import predict_layers
+
+GPUS = {"v100-sxm2-16gb": "Tesla_V100-SXM2-16GB", "titan-xp": "TITAN_Xp"}
+
+
+def published_ms(shared_data: Path, model: str, gpu: str, batch: int) -> float:
+    """Benanza's sum of each layer's fastest measured kernel (fp32, cuDNN 7.6)."""
+    with gzip.open(shared_data / "tables" / "benanza_totals.csv.gz", "rt") as file:
+        for row in csv.DictReader(file):
+            key = (row["model"], row["gpu"], row["batch"], row["strategy"], row["algo_choice"])
+            if key == (model, GPUS[gpu], str(batch), "serial", "best_measured"):
+                return float(row["total_ms"])
+    raise LookupError(f"no published total for {model} on {gpu} at batch {batch}")
+
+
+@pytest.mark.parametrize("gpu", GPUS)
+@pytest.mark.parametrize(("file", "model"), [("resnet50", "ResNet050-v1"), ("resnet152", "ResNet152-v1")])
+def test_a_residual_network_is_predicted_to_ten_percent(shared_data: Path, gpu: str, file: str, model: str) -> None:
+    graph = hr.load(shared_data / "models" / f"{file}.onnx", batch=32)
+    total_us = sum(answer.time_us for answer in predict_layers(graph.layers, load_gpu(gpu), DataType.FP32))
+    assert total_us / 1e3 == pytest.approx(published_ms(shared_data, model, gpu, 32), rel=0.1)
+
+
+@pytest.mark.parametrize("gpu", GPUS)
+def test_a_network_of_winograd_kernels_is_overestimated_and_says_so(shared_data: Path, gpu: str) -> None:
+    graph = hr.load(shared_data / "models" / "vgg16.onnx", batch=32)
+    answers = predict_layers(graph.layers, load_gpu(gpu), DataType.FP32)
+    measured = published_ms(shared_data, "VGG16", gpu, 32)
+    assert 1.2 < sum(answer.time_us for answer in answers) / 1e3 / measured < 2.25
+    assert sum("Winograd" in note for answer in answers for note in answer.notes) == 13
