@@ -195,7 +195,8 @@ def notes_of(layer: Layer, context: Context) -> tuple[str, ...]:
     if dtype is DataType.FP32 and work.groups == 1 and unit_steps:
         if work.kernel == (3, 3):
             notes.append(
-                "may be not im2col: a 3x3 stride-1 fp32 convolution is often run by Winograd kernels, up to 2.25 times faster"
+                "may be not im2col: a 3x3 stride-1 fp32 convolution is often run by Winograd kernels, "
+                "up to 2.25 times faster"
             )
         elif len(work.kernel) == 2 and math.prod(work.kernel) >= 25:
             notes.append("may be not im2col: a large-filter fp32 convolution may be run by FFT kernels")
