@@ -48,10 +48,11 @@ def speed_of_light(timed: TimedGraph) -> tuple[float, float]:
     critical path of the layers' own floors, a fusible chain counted as one layer. Published peaks are exact by
     definition; an L2 bandwidth that is derived is not, and only the path depends on it.
     """
-    whole_us = graph_floor(timed.graph, timed.gpu, timed.dtype, timed.l2_state)
-    path_us, _ = timed.graph.critical_path(floors_with_fusion(timed))
-    derived = "l2_bandwidth_gbs" in timed.gpu.derived
-    return max(whole_us, path_us), DERIVED_L2_ERROR_PCT if path_us > whole_us and derived else 0.0
+    floors = floors_with_fusion(timed)
+    light_us = graph_floor(timed.graph, timed.gpu, timed.dtype, timed.l2_state, floors)
+    path_us, _ = timed.graph.critical_path(floors)
+    uncertain = path_us >= light_us and "l2_bandwidth_gbs" in timed.gpu.derived
+    return light_us, DERIVED_L2_ERROR_PCT if uncertain else 0.0
 
 
 def parallel_schedule(timed: TimedGraph) -> tuple[ScheduledLayer, ...]:

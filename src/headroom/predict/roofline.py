@@ -19,7 +19,7 @@ from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Attention, Normalization
+from headroom.graph.work import Attention
 
 Floats = NDArray[np.float64]
 
@@ -80,30 +80,18 @@ def level_bandwidth_gbs(gpu: GpuSpec) -> float:
     return max(gpu.l2.bandwidth_gbs, gpu.dram_peak_gbs)
 
 
-def graph_floor(graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "warm") -> float:
+def graph_floor(
+    graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "warm", floors: Sequence[float] | None = None
+) -> float:
     """The model's speed of light in microseconds.
 
     The largest of: all arithmetic over the peak rates of the units that can run it; the bytes that must
     cross DRAM (the model's constants, inputs and outputs; intermediates may stay on the chip) over its
-    bandwidth; and the critical path of the layers' own floors. On that path a layer that a neighbour's kernel
-    can absorb counts its arithmetic only: fused, it need not read or write what stands between them.
+    bandwidth; and the critical path of the layers' own ``floors``. Those default to :func:`floors_us`; whoever
+    knows which layers can run as one kernel passes floors that count such a chain once.
     """
-    arithmetic = [
-        0.0 if layer.kind in (LayerKind.FREE, LayerKind.UNKNOWN) else arithmetic_us(layer, gpu, dtype)
-        for layer in graph.layers
-    ]
-    floors = floors_us(graph.layers, gpu, dtype, l2_state)
-    own = [
-        least if _can_be_absorbed(layer) else floor
-        for layer, least, floor in zip(graph.layers, arithmetic, floors, strict=True)
-    ]
+    arithmetic = sum(arithmetic_us(layer, gpu, dtype) for layer in graph.layers)
     outside = graph.weight_bytes(dtype) + sum(t.bytes(dtype) for t in (*graph.inputs, *graph.outputs))
     dram = dram_floor_bytes(float(outside), gpu, l2_state) / (gpu.dram_peak_gbs * _BYTES_PER_US_PER_GBS)
-    return max(sum(arithmetic), dram, graph.critical_path(own)[0])
-
-
-def _can_be_absorbed(layer: Layer) -> bool:
-    """Whether the layer works on single values, so that the kernel before or after it can do it in passing."""
-    if isinstance(layer.work, Normalization):
-        return layer.work.group_elements == 0
-    return layer.kind in (LayerKind.ELEMENTWISE, LayerKind.ACTIVATION, LayerKind.MOVEMENT, LayerKind.POOLING)
+    path, _ = graph.critical_path(floors_us(graph.layers, gpu, dtype, l2_state) if floors is None else floors)
+    return max(arithmetic, dram, path)

@@ -157,7 +157,8 @@ class _Process:
             # A session of its own: Ctrl-C reaches the parent, which then ends the whole group.
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def ask(self, request: dict[str, Any], patience_s: float) -> _Answer:
         """Send a request and wait for its answer, at most ``patience_s``."""
@@ -181,6 +182,8 @@ class _Process:
         else:
             self._process.kill()
         self._process.wait()
+        # The listener meets the end of the pipe now; closing files under it would be a race.
+        self._listener.join(timeout=1.0)
         for pipe in (self._process.stdin, self._process.stdout, self._complaints):
             assert pipe is not None
             with suppress(OSError):  # what was not flushed has no reader any more
