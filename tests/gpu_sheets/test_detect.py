@@ -65,7 +65,7 @@ def test_a_gpu_without_a_sheet_is_named() -> None:
     with pytest.raises(GpuError) as raised:
         detect_gpu(nvml=FakeNvml(["NVIDIA L40\x1b[31m"]))
     assert str(raised.value) == (
-        f"this machine's GPU is 'NVIDIA L40 [31m', for which there is no sheet; {CHOOSE} or write one"
+        f"this machine's GPU is 'NVIDIA L40', for which there is no sheet; {CHOOSE} or write one"
     )
 
 
