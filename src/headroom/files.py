@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -30,11 +31,50 @@ def refuse_overwriting(source: str | os.PathLike[str], outputs: Mapping[str, Pat
 
 
 def write_to(path: Path, chunks: str | Iterable[str]) -> None:
-    """Write text to ``path`` as :func:`write_whole` does, or to standard output where it is ``-``."""
-    if path == STDOUT:
-        sys.stdout.writelines([chunks] if isinstance(chunks, str) else chunks)
-    else:
+    """Write text to ``path`` as :func:`write_whole` does, or to standard output where it is ``-``.
+
+    Raises:
+        UsageError: the place cannot be written, or standard output is closed.
+    """
+    if path != STDOUT:
         write_whole(path, chunks)
+        return
+    if sys.stdout is None:
+        raise UsageError("standard output is closed, so that - cannot be written; name a file")
+    try:
+        _write_stdout((chunks,) if isinstance(chunks, str) else chunks)
+    except BrokenPipeError:
+        forget_stdout()
+
+
+def _write_stdout(texts: Iterable[str]) -> None:
+    sys.stdout.flush()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The bytes of the file, whatever the locale: JSON is UTF-8, and a "?" is not what was answered.
+        sys.stdout.buffer.writelines(text.encode() for text in texts)
+    else:
+        sys.stdout.writelines(texts)
+
+
+def flush_stdout() -> None:
+    """Hand the last lines on while an exit code can still tell that it failed; a reader that has gone is no failure.
+
+    Raises:
+        OSError: they cannot be written, and somebody is still reading.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+
+
+def forget_stdout() -> None:
+    """Send whatever is still to be printed nowhere: without this the interpreter's own flush at exit fails too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Path:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headroom.cli.complain import complain
 from headroom.cli.options import L2State, Source, complete_gpu, parse_batches, parse_dims
 from headroom.cli.progress import progress
 from headroom.graph.tensor import DataType
@@ -40,9 +40,8 @@ def analyze(
 
     Example: `headroom analyze resnet50.onnx --gpu h200 --batch 1,8,32 --html report.html`
     """
-    from rich.console import Console
-
     import headroom as hr
+    from headroom.cli.screen import Screen
     from headroom.files import STDOUT, refuse_overwriting
     from headroom.gpu.detect import detect_gpu
     from headroom.gpu.sheets import load_gpu
@@ -64,8 +63,8 @@ def analyze(
                 step(f"analysing batch {graph.batch} on {sheet.id}")
                 answers.append(hr.analyze(graph, sheet, dtype, l2=l2, source=source))
     if not quiet and STDOUT not in outputs.values():
-        render(answers, Console(highlight=False), max_latency_us=max_latency_us)
+        render(answers, Screen(), max_latency_us=max_latency_us)
     write_outputs(answers, outputs)
     if fail_above_us is not None and (sentences := above(answers, fail_above_us)):
-        print(f"headroom: {'; '.join(sentences)}", file=sys.stderr)  # noqa: T201
+        complain("; ".join(sentences))
         raise typer.Exit(THRESHOLD_CROSSED)

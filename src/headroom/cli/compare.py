@@ -16,9 +16,8 @@ def compare(
 
     Example: `headroom compare before.json after.json`
     """
-    from rich.console import Console
-
+    from headroom.cli.screen import Screen
     from headroom.report.compare import compare_files
     from headroom.report.compare_terminal import render_comparison
 
-    render_comparison(compare_files(a, b), Console(highlight=False))
+    render_comparison(compare_files(a, b), Screen())

@@ -17,12 +17,11 @@ def list_sheets() -> None:
 
     Example: `headroom gpus list`
     """
-    from rich.console import Console
-
+    from headroom.cli.screen import Screen
     from headroom.gpu.sheets import list_gpus
     from headroom.report.gpu_tables import render_gpu_list
 
-    render_gpu_list(list_gpus(), Console(highlight=False))
+    render_gpu_list(list_gpus(), Screen())
 
 
 @gpus.command("show")
@@ -33,9 +32,8 @@ def show(
 
     Example: `headroom gpus show h200`
     """
-    from rich.console import Console
-
+    from headroom.cli.screen import Screen
     from headroom.gpu.sheets import load_gpu
     from headroom.report.gpu_tables import render_gpu
 
-    render_gpu(load_gpu(gpu), Console(highlight=False))
+    render_gpu(load_gpu(gpu), Screen())

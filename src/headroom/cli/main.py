@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import traceback
@@ -13,12 +14,17 @@ from typer.exceptions import TyperException
 from headroom._version import __version__
 from headroom.cli.analyze import analyze
 from headroom.cli.compare import compare
+from headroom.cli.complain import complain
 from headroom.cli.gpus import gpus
 from headroom.cli.predict import predict
-from headroom.errors import HeadroomError
+from headroom.errors import HeadroomError, UsageError
+from headroom.files import flush_stdout, forget_stdout
 
 INTERNAL_FAILURE = 70
 INTERRUPTED = 130
+
+#: What a device that takes no more says. Files are written elsewhere, with an error of their own.
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO})
 
 app = typer.Typer(
     name="headroom",
@@ -64,6 +70,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; whatever it raises becomes one line on stderr and an exit code."""
     try:
         code = app(args=arguments or ["--help"], prog_name="headroom", standalone_mode=False)
+        flush_stdout()
     except HeadroomError as error:
         return _fail(str(error), error.exit_code, arguments)
     except TyperException as error:
@@ -72,11 +79,11 @@ def run(arguments: list[str]) -> int:
         return _fail(f"{error.format_message()} (see {command} --help)", error.exit_code, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED, arguments)
-    except BrokenPipeError:
-        # The reader of our output has gone (`headroom … | head`); there is nobody left to tell.
-        sys.stderr.close()
-        return 0
     except Exception as error:  # noqa: BLE001 - the last resort of a command line
+        if isinstance(error, OSError) and error.errno in _FULL:
+            forget_stdout()
+            reason = f"cannot write to standard output: {error.strerror}; free the device or choose a file"
+            return _fail(reason, UsageError.exit_code, arguments)
         text = " ".join(str(error).split())
         return _fail(
             f"internal failure: {type(error).__name__}: {text} (run again with --debug for the traceback)",
@@ -91,5 +98,5 @@ def run(arguments: list[str]) -> int:
 def _fail(sentence: str, code: int, arguments: list[str]) -> int:
     if "--debug" in arguments:
         traceback.print_exc()
-    print("headroom: " + " ".join(sentence.split()), file=sys.stderr)  # noqa: T201
+    complain(sentence)
     return code

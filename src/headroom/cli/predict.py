@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from headroom.cli.complain import complain
 from headroom.cli.options import L2State, complete_gpu
 
 
@@ -22,7 +22,7 @@ def predict(
 
     Example: `headroom predict layers.csv --gpu v100-pcie-32gb --out times.csv`
     """
-    from headroom.files import refuse_overwriting, write_to
+    from headroom.files import STDOUT, refuse_overwriting, write_to
     from headroom.gpu.sheets import load_gpu
     from headroom.predict.table import csv_chunks, explain_row, predict_table
 
@@ -31,9 +31,9 @@ def predict(
     answer = predict_table(table, sheet, l2_state=l2)
     if explain:
         for row in range(len(answer.rows)):
-            print("\n".join(explain_row(answer, row, sheet)))  # noqa: T201
-    if not explain or str(out) != "-":
+            write_to(STDOUT, (f"{line}\n" for line in explain_row(answer, row, sheet)))
+    if not explain or out != STDOUT:
         write_to(out, csv_chunks(answer))
     if answer.summary.bad_rows:
         bad = f"{answer.summary.bad_rows} of {answer.summary.rows} rows could not be predicted"
-        print(f"headroom: {bad}; the column 'error' says why", file=sys.stderr)  # noqa: T201
+        complain(f"{bad}; the column 'error' says why")

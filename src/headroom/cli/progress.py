@@ -20,7 +20,7 @@ class Advance(Protocol):
 @contextmanager
 def progress(steps: int, *, quiet: bool = False) -> Iterator[Advance]:
     """A bar of ``steps`` steps on stderr, after two seconds, only for a person who is watching."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda doing: None
         return
     from rich.console import Console
