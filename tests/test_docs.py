@@ -74,3 +74,17 @@ def test_the_examples_in_docstrings_hold() -> None:
         assert result.failed == 0, module.name
         tried += result.attempted
     assert tried > 0
+
+
+def test_the_examples_run() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "pytorch_model.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "at batch 64 in bf16" in done.stdout
+
+
+def test_the_what_if_sheet_is_a_different_gpu(tmp_path: Path) -> None:
+    from headroom.gpu.sheets import load_gpu
+
+    assert load_gpu(ROOT / "examples" / "what_if.toml").sms == 165
