@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import H200, batch_norm, conv, fork, graph, layer, prediction, relu, timed, unknown, view
+from builders import H200, batch_norm, conv, fork, graph, layer, matmul, prediction, relu, timed, unknown, view
 from headroom.advise.bounds import lower_bounds, parallel_schedule
 from headroom.advise.timed import TimedGraph
+from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Elementwise
 
@@ -58,6 +59,20 @@ def test_the_fused_bound_lies_between_the_speed_of_light_and_the_sequential_one(
     bounds = lower_bounds(TimedGraph.predict(model, H200, DataType.BF16, "warm"))
     assert bounds.fused_us is not None
     assert bounds.speed_of_light_us <= bounds.fused_us < bounds.sequential_us
+
+
+@pytest.mark.parametrize("l2_state", ["warm", "cold"])
+@pytest.mark.parametrize("rows", [1, 64])
+def test_bounds_keep_their_order_where_all_weights_do_not_fit_in_a_warm_cache(l2_state: str, rows: int) -> None:
+    layers, read = [], "x"
+    for index in range(20):
+        # Together 160 MiB in bf16, each alone small enough for the L4's 48 MiB of L2.
+        layers += [matmul(f"m{index}", read, rows, 2048, 2048), relu(f"r{index}", f"m{index}", shape=(rows, 2048))]
+        read = f"r{index}"
+    bounds = lower_bounds(TimedGraph.predict(graph(*layers), load_gpu("l4"), DataType.FP16, l2_state))
+    assert bounds.fused_us is not None
+    assert bounds.speed_of_light_us <= bounds.fused_us <= bounds.sequential_us
+    assert bounds.speed_of_light_us <= bounds.parallel_us <= bounds.sequential_us
 
 
 @st.composite

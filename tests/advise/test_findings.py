@@ -36,6 +36,30 @@ def test_a_residual_connection_is_not_a_branch() -> None:
     assert not list(parallel_findings(timed(block, 10.0, 50.0, 10.0, tail_utilization=0.1)))
 
 
+def test_two_towers_over_two_inputs_are_branches() -> None:
+    a = [conv("a0", "x"), conv("a1", "a0", channels=32)]
+    b = [conv("b0", "y"), conv("b1", "b0", channels=32)]
+    model = timed(graph(*a, *b, add("join", "a1", "b1")), 100.0, 50.0, 10.0, tail_utilization=0.2)
+    (finding,) = parallel_findings(model)
+    assert set(finding.layers) == {"a0", "a1", "b0", "b1"}
+    assert finding.saves_us == pytest.approx(150.0 - H200.launch_us)
+
+
+def test_a_late_input_does_not_hide_the_branches_inside() -> None:
+    branches = [relu("s", "x"), conv("l", "s"), conv("r", "s", channels=32), add("j", "l", "r")]
+    late = [relu("late", "y", shape=(1, 8, 8, 8)), add("out", "j", "late")]
+    model = timed(graph(*branches, *late), 10.0, 100.0, 100.0, 10.0, 1.0, tail_utilization=0.2)
+    (finding,) = parallel_findings(model)
+    assert set(finding.layers) == {"s", "l", "r"}
+    assert finding.saves_us == pytest.approx(100.0 - H200.launch_us)
+
+
+def test_running_together_never_beats_the_floors_of_the_layers() -> None:
+    model = timed(fork(), 10.0, 100.0, 60.0, 10.0, tail_utilization=0.1, floor_us=58.0)
+    (finding,) = parallel_findings(model)
+    assert finding.saves_us <= 160.0 - 2 * 58.0
+
+
 def test_equal_regions_are_one_finding() -> None:
     layers = [relu("s0", "x")]
     for index in range(3):
@@ -86,7 +110,14 @@ def test_only_a_mostly_empty_last_wave_is_a_tail(waves: float, found: bool) -> N
     findings = list(tail_findings(model))
     assert bool(findings) is found
     if found:
-        assert findings[0].saves_us == pytest.approx(100.0 * (1 - 2.1 / 3))
+        assert findings[0].saves_us == pytest.approx((100.0 - H200.launch_us) * (1 - 2.1 / 3))
+
+
+def test_an_even_last_wave_saves_neither_the_launch_nor_the_floor() -> None:
+    model = graph(conv("c", "x"))
+    assert not find_all(timed(model, H200.launch_us, waves=1.1))
+    (finding,) = find_all(timed(model, 100.0, waves=1.1, floor_us=95.0))
+    assert finding.saves_us == pytest.approx(5.0)
 
 
 def test_findings_are_ranked_and_name_the_users_modules() -> None:

@@ -45,13 +45,16 @@ def speed_of_light(timed: TimedGraph) -> tuple[float, float]:
     """The model's roofline floor in microseconds, and its error bar in percent.
 
     The largest of: all arithmetic over the peak rates, the bytes that must cross DRAM over its bandwidth, and the
-    critical path of the layers' own floors, a fusible chain counted as one layer. Published peaks are exact by
-    definition; an L2 bandwidth that is derived is not, and only the path depends on it.
+    critical path of the layers' own floors, a fusible chain counted as one layer. It is never above the sum of those
+    floors, which is what the layers need one after another in the stated cache state: with a warm L2 every layer
+    finds what fits of its weights there, however many weights the model has. Published peaks are exact by definition;
+    an L2 bandwidth that is derived is not, and only the layers' floors depend on it.
     """
     floors = floors_with_fusion(timed)
-    light_us = graph_floor(timed.graph, timed.gpu, timed.dtype, timed.l2_state, floors)
+    whole_us = graph_floor(timed.graph, timed.gpu, timed.dtype, timed.l2_state, floors)
     path_us, _ = timed.graph.critical_path(floors)
-    uncertain = path_us >= light_us and "l2_bandwidth_gbs" in timed.gpu.derived
+    light_us = min(whole_us, sum(floors))
+    uncertain = (path_us >= light_us or light_us < whole_us) and "l2_bandwidth_gbs" in timed.gpu.derived
     return light_us, DERIVED_L2_ERROR_PCT if uncertain else 0.0
 
 

@@ -29,29 +29,60 @@ class Region:
 
 
 def parallel_regions(timed: TimedGraph) -> tuple[Region, ...]:
-    """Every region whose layers could overlap, with its predicted joint time."""
-    regions = []
-    for start, stop in _between_cuts(timed):
-        members = tuple(i for i in range(start, stop) if timed.times_us[i] > 0)
-        if len(members) < 2:
-            continue
-        critical_us, width = _critical(timed, start, stop)
-        sequential_us = sum(timed.times_us[i] for i in members)
-        used_us = sum(timed.times_us[i] * _share_of_gpu(timed, i) for i in members)
-        # Each further branch waits for an event and signals one: one launch each.
-        joint_us = max(critical_us, used_us) + (width - 1) * timed.gpu.launch_us
-        if width > 1:
-            regions.append(Region(members, sequential_us, critical_us, min(joint_us, sequential_us), width))
+    """Every region whose layers could overlap, with its predicted joint time.
+
+    A layer that reads only the model's inputs may start with the first one: two towers over two inputs are branches
+    of one region. Where such a region gains less as a whole than its own parts do one by one, the parts stand.
+    """
+    parts = _ranges(timed, wait_for=0)
+    regions: list[Region] = []
+    for start, stop in _ranges(timed, wait_for=_last_that_may_start(timed)):
+        inside = (_region(timed, *part) for part in parts if start <= part[0] < stop)
+        found = [region for region in inside if region is not None]
+        whole = _region(timed, start, stop, waits=sum(region.branches - 1 for region in found))
+        if whole is not None and whole.saves_us > sum(region.saves_us for region in found):
+            found = [whole]
+        regions += found
     return tuple(regions)
 
 
-def _between_cuts(timed: TimedGraph) -> list[tuple[int, int]]:
-    """Half-open index ranges between the layers that no edge jumps over."""
+def _region(timed: TimedGraph, start: int, stop: int, waits: int = 0) -> Region | None:
+    """Layers ``start`` to ``stop`` as a region; ``None`` where no two of them can run at once.
+
+    ``waits`` is the least number of times that one branch has to wait for another.
+    """
+    members = tuple(i for i in range(start, stop) if timed.times_us[i] > 0)
+    if len(members) < 2:
+        return None
+    critical_us, width = _critical(timed, start, stop)
+    if width < 2:
+        return None
+    sequential_us = sum(timed.times_us[i] for i in members)
+    used_us = sum(timed.times_us[i] * _share_of_gpu(timed, i) for i in members)
+    # Each further branch waits for an event and signals one: one launch each.
+    joint_us = max(critical_us, used_us) + max(width - 1, waits) * timed.gpu.launch_us
+    return Region(members, sequential_us, critical_us, min(joint_us, sequential_us), width)
+
+
+def _last_that_may_start(timed: TimedGraph) -> int:
+    """Index of the last layer that waits for no other layer's work."""
+    ready: list[float] = []
+    last = 0
+    for index, before in enumerate(timed.graph.predecessors):
+        begin = max((ready[i] for i in before), default=0.0)
+        ready.append(begin + timed.times_us[index])
+        if begin == 0 < timed.times_us[index]:
+            last = index
+    return last
+
+
+def _ranges(timed: TimedGraph, wait_for: int) -> list[tuple[int, int]]:
+    """Half-open index ranges between the layers that no edge jumps over, the first not before layer ``wait_for``."""
     reach = [0] * (len(timed.graph.layers) + 1)
     for index, before in enumerate(timed.graph.predecessors):
         for earlier in before:
             reach[earlier] = max(reach[earlier], index)
-    ranges, start, furthest = [], 0, 0
+    ranges, start, furthest = [], 0, wait_for
     for index in range(len(timed.graph.layers)):
         if furthest <= index and timed.graph.predecessors[index] and index > start:
             # Everything before meets here: the layer itself closes the region and opens the next.
@@ -80,11 +111,15 @@ def _critical(timed: TimedGraph, start: int, stop: int) -> tuple[float, int]:
 
 
 def _share_of_gpu(timed: TimedGraph, layer: int) -> float:
-    """Share of the GPU that a layer keeps from others while it runs: of its SMs or of its DRAM bandwidth."""
+    """Share of the GPU that a layer keeps from others while it runs: of its SMs or of its DRAM bandwidth.
+
+    With the whole GPU to itself it would still take its floor, so no less than that is kept.
+    """
     prediction = timed.prediction(layer)
     if prediction is None or not prediction.time_us:
         return 0.0
-    return min(1.0, max(_sm_share(prediction), _dram_share(prediction, timed)))
+    at_least = prediction.floor_us / prediction.time_us
+    return min(1.0, max(_sm_share(prediction), _dram_share(prediction, timed), at_least))
 
 
 def _sm_share(prediction: Prediction) -> float:

@@ -19,7 +19,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Normalization
 from headroom.predict.model import predict_layers
-from headroom.predict.roofline import floors_us
+from headroom.predict.roofline import arithmetic_us, floors_us
 
 _GEMMS = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC})
 _POINTWISE = frozenset({LayerKind.ELEMENTWISE, LayerKind.ACTIVATION})
@@ -64,12 +64,17 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
     graph = timed.graph
     floors = floors_us(graph.layers, timed.gpu, timed.dtype, timed.l2_state)
     for chain in _chains(timed):
-        fused = floors_us([_as_one(timed, chain)], timed.gpu, timed.dtype, timed.l2_state)[0]
         # Never above the chain's layers apart: they touch at least what the one kernel touches.
-        floors[chain[0]] = min(fused, sum(floors[index] for index in chain))
+        floors[chain[0]] = min(_chain_floor_us(timed, chain), sum(floors[index] for index in chain))
         for index in chain[1:]:
             floors[index] = 0.0
     return tuple(floors)
+
+
+def _chain_floor_us(timed: TimedGraph, chain: Sequence[int]) -> float:
+    """Speed of light of a chain as one kernel: it touches less than its layers apart and calculates as much."""
+    touched = floors_us([_as_one(timed, chain)], timed.gpu, timed.dtype, timed.l2_state)[0]
+    return max(touched, sum(arithmetic_us(timed.graph.layers[index], timed.gpu, timed.dtype) for index in chain))
 
 
 def _has_time(timed: TimedGraph, layer: int) -> bool:
@@ -125,7 +130,7 @@ def _fused_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[flo
         time_us = prediction.time_us or 0.0
         if layer.kind in _GEMMS:
             time_us += _epilogue_us(timed, chain)
-        times.append(time_us)
+        times.append(max(time_us, _chain_floor_us(timed, chain)))
     return times
 
 

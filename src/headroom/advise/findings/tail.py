@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.timed import TimedGraph
@@ -32,23 +33,29 @@ def tail_findings(timed: TimedGraph) -> Iterator[Finding]:
         fill = waves - math.floor(waves)
         if not 0.0 < fill < MOSTLY_EMPTY:
             continue
-        # Without the ragged wave the same work needs `waves` instead of ceil(waves) wave times.
-        saves_us = prediction.time_us * (1.0 - waves / math.ceil(waves)) * configuration.count
+        saves_us = _saves_us(prediction.time_us, waves, prediction.floor_us, timed.gpu.launch_us) * configuration.count
         layer = configuration.layer
         yield make_finding(
             timed,
             kind="tail",
-            title=f"{layer.name}: the last of {math.ceil(waves)} waves is {fill:.0%} full",
+            title=f"{layer.name}: the last of {math.ceil(waves)} waves is {figures.percent(fill)} full",
             action=_action(layer, prediction, configuration.count),
             layers=configuration.members,
             saves_us=saves_us,
         )
 
 
+def _saves_us(time_us: float, waves: float, floor_us: float, launch_us: float) -> float:
+    """What an even last wave takes off one layer: never the launch, and never what its floor needs."""
+    # Without the ragged wave the same work needs `waves` instead of ceil(waves) wave times.
+    in_waves_us = max(0.0, time_us - launch_us)
+    return min(in_waves_us * (1.0 - waves / math.ceil(waves)), max(0.0, time_us - floor_us))
+
+
 def _action(layer: Layer, prediction: Prediction, count: int) -> str:
-    tile = f"{prediction.tile[0]}x{prediction.tile[1]} tiles" if prediction.tile else "tiles"
+    tile = f" of {prediction.tile[0]}x{prediction.tile[1]} tiles" if prediction.tile else ""
     places = f" ({counted(count, 'layer')} like it)" if count > 1 else ""
     return (
         f"Try a slightly smaller width or batch, or a tile that divides the output better, for {layer.name}{places}: "
-        f"{prediction.ctas} CTAs of {tile} fill {prediction.waves:.2f} waves."
+        f"{prediction.ctas} CTAs{tile} fill {prediction.waves:.2f} waves."
     )
