@@ -219,6 +219,11 @@ def test_a_gate_from_another_tensor_is_no_activation() -> None:
     assert [layer.operator for layer in graph.layers] == ["Sigmoid", "Mul"]
 
 
+def test_a_scaled_sigmoid_is_no_swish() -> None:
+    graph = read([node("Sigmoid", "x", "s"), node("Mul", "s two")], {"x": [4, 8]}, numbers={"two": 2.0})
+    assert [layer.operator for layer in graph.layers] == ["Sigmoid", "Mul"]
+
+
 def test_an_activation_whose_middle_someone_reads_stays_apart() -> None:
     nodes = [node("Sigmoid", "x", "s"), node("Mul", "x s", "y")]
     graph = read(nodes, {"x": [4, 8]}, "y s")

@@ -140,6 +140,12 @@ def test_module_paths_come_from_the_exporters_node_names(shared_models: Path) ->
     assert {layer.module for layer in read(shared_models, "light_resnet50").layers} == {""}
 
 
+def test_module_paths_come_from_the_weights_where_the_newer_exporter_left_out_its_scopes(shared_models: Path) -> None:
+    convolutions = [layer for layer in read(shared_models, "resnet50_dynamo").layers if layer.operator == "Conv"]
+    named = [layer for layer in read(shared_models, "resnet50").layers if layer.operator == "Conv"]
+    assert [layer.module for layer in convolutions] == [layer.module for layer in named]
+
+
 def test_a_network_is_far_fewer_configurations_than_layers(shared_models: Path) -> None:
     graph = read(shared_models, "resnet152")
     assert sum(configuration.count for configuration in graph.configurations) == len(graph.working_layers) == 514

@@ -357,6 +357,30 @@ def test_the_newer_exporters_scopes_give_the_module() -> None:
     assert read([scoped], {"x": [4]}).layers[0].module == ""
 
 
+def test_a_weights_name_tells_the_module_where_nothing_else_does() -> None:
+    weights = {"body.0.fc.weight": np.zeros((8, 8), np.float32), "body.0.fc.bias": np.zeros(8, np.float32)}
+    nodes = [node("Gemm", "x body.0.fc.weight body.0.fc.bias", "a"), node("Relu", "a", "y")]
+    product, activation = read(nodes, {"x": [4, 8]}, constants=weights).layers
+    assert (product.module, activation.module) == ("body.0.fc", "")
+
+
+def test_a_vector_that_happens_to_equal_another_modules_tells_no_module() -> None:
+    """Exporters store equal weights once: the zero bias of one layer may go by the name of another's."""
+    weights = {
+        "one.weight": np.ones((8, 8), np.float32), "one.bias": np.zeros(8, np.float32),
+        "folded": np.ones((8, 8), np.float32),
+    }  # fmt: skip
+    nodes = [node("Gemm", "x one.weight one.bias", "a"), node("Gemm", "a folded one.bias", "y")]
+    assert [layer.module for layer in read(nodes, {"x": [4, 8]}, constants=weights).layers] == ["one", ""]
+
+
+def test_a_matrix_that_a_lookup_shares_with_a_product_tells_no_module() -> None:
+    table = {"wte.weight": np.zeros((100, 8), np.float32)}
+    nodes = [node("Gather", "wte.weight i", "e"), node("Gemm", "e wte.weight", transB=1)]
+    layers = read(nodes, {"i": ([4], TensorProto.INT64)}, constants=table).layers
+    assert [layer.module for layer in layers] == ["", ""]
+
+
 def test_a_stack_of_lstms_is_one_layer() -> None:
     torch = pytest.importorskip("torch")
     exported = export(torch.nn.LSTM(32, 64, num_layers=3), torch.randn(10, 2, 32))

@@ -1,8 +1,8 @@
 """Normalisations and activations written out as arithmetic, recognised as the one layer they are.
 
 A pattern is a group of simple layers that together read one tensor and write one tensor. Which one it is
-follows from the multiset of its operations: no two entries of the table share theirs, and nothing else that
-a network would contain computes the same set from a single tensor.
+follows from the multiset of its operations: no two entries of the table share theirs. Each of them needs its
+source in two places (``x * sigmoid(x)``), which tells it from a mere chain (``2 * sigmoid(x)``).
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def _largest_match(uses: Uses, first: int, taken: set[int]) -> tuple[list[int], 
         if operations not in _beginnings():
             break
         pattern = _BY_OPERATIONS.get(operations)
-        if pattern is not None and _closed(uses, members) and _full_size(layers, members, source):
+        fits = _closed(uses, members) and _reads_again(layers, members, source) and _full_size(layers, members, source)
+        if pattern is not None and fits:
             best = (list(members), pattern)
     return best
 
@@ -166,6 +167,11 @@ def _closed(uses: Uses, members: list[int]) -> bool:
         if name in uses.kept or any(reader not in members for reader in uses.readers.get(name, ())):
             return False
     return True
+
+
+def _reads_again(layers: tuple[Layer, ...], members: list[int], source: str) -> bool:
+    """Whether a later member of the group needs the source as well."""
+    return any(tensor.name == source for index in members[1:] for tensor in layers[index].inputs)
 
 
 def _full_size(layers: tuple[Layer, ...], members: list[int], source: str) -> bool:

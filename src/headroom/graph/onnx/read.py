@@ -12,6 +12,7 @@ from headroom.graph.attention import join_attention
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.linear import join_bias
+from headroom.graph.onnx.modules import named_by_weights
 from headroom.graph.onnx.rebatch import Rebatch, prove
 from headroom.graph.onnx.shapes import label
 from headroom.graph.onnx.symbols import Inputs, pin_inputs
@@ -63,7 +64,7 @@ def _recognised(walked: Walked, batch: int) -> tuple[Layer, ...]:
     layers = join_bias(walked.layers, walked.outputs)
     layers = join_attention(layers, walked.outputs, batch)
     layers = join_patterns(layers, walked.outputs)
-    return join_stacks(layers, walked.outputs)
+    return named_by_weights(join_stacks(layers, walked.outputs))
 
 
 def _walked(model: onnx.ModelProto, inputs: Inputs) -> Walked:
