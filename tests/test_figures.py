@@ -19,6 +19,7 @@ from headroom import figures
         (1234.5, 300.0, "1 ms"),
         (999.6, 5.0, "1.00 ms"),
         (0.0451, 3.0, "45.1 ns"),
+        (9.53e-6, 0.0, "9.53 ps"),
         (437.0, 12.0, "440 µs"),
         (2_500_000.0, 20.0, "2.5 s"),
         (12.34, None, "10 µs"),
@@ -31,10 +32,10 @@ def test_a_time_reads(time_us: float | None, error_pct: float | None, text: str)
     assert figures.time(time_us, error_pct) == text
 
 
-@given(st.floats(min_value=1e-6, max_value=1e12), st.floats(min_value=0, max_value=1e6))
+@given(st.floats(min_value=1e-7, max_value=1e12), st.floats(min_value=0, max_value=1e6))
 def test_a_shown_time_is_as_near_as_its_digits_allow(time_us: float, error_pct: float) -> None:
     number, unit = figures.time(time_us, error_pct).split(" ")
-    shown = float(number.replace(",", "")) * {"ns": 1e-3, "µs": 1.0, "ms": 1e3, "s": 1e6}[unit]
+    shown = float(number.replace(",", "")) * {"ps": 1e-6, "ns": 1e-3, "µs": 1.0, "ms": 1e3, "s": 1e6}[unit]
     assert shown == pytest.approx(time_us, rel=0.51 * 10.0 ** (1 - figures.justified_digits(error_pct)) + 1e-9)
 
 

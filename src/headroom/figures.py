@@ -13,8 +13,8 @@ VIEW_DIGITS = 3
 #: What a view shows where there is no figure.
 NOTHING = "–"
 
-#: Least value in microseconds, scale, unit. Floors of tiny layers are nanoseconds.
-_TIME_UNITS = ((1e6, 1e6, "s"), (1e3, 1e3, "ms"), (0.1, 1.0, "µs"), (0.0, 1e-3, "ns"))
+#: Least value in microseconds, scale, unit. Floors of tiny layers are nanoseconds or less.
+_TIME_UNITS = ((1e6, 1e6, "s"), (1e3, 1e3, "ms"), (0.1, 1.0, "µs"), (1e-4, 1e-3, "ns"), (0.0, 1e-6, "ps"))
 _BYTE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _CAPACITY_UNITS = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _COUNT_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

@@ -132,3 +132,11 @@ def test_a_layer_without_a_time_is_in_no_finding() -> None:
     model = graph(conv("c", "x"), relu("r", "c"))
     nothing = TimedGraph(model, H200, DataType.BF16, "warm", (prediction(None), prediction(None)))
     assert find_all(nothing) == ()
+
+
+def test_a_long_chain_is_cut_at_what_a_compiler_fuses_and_its_name_stays_short() -> None:
+    layers = [relu(f"r{index}", f"r{index - 1}" if index else "x") for index in range(200)]
+    model = TimedGraph.predict(graph(*layers), H200, DataType.BF16, "warm")
+    assert [len(group.layers) for group in fused_groups(model)] == [64, 64, 64, 8]
+    findings = find_all(model)
+    assert findings[0].title == "relu + relu + relu + relu + 60 more: 3 chains in separate kernels"

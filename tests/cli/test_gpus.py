@@ -18,7 +18,7 @@ def test_a_sheet_shows_every_figure_with_its_source(headroom) -> None:
     outcome = headroom("gpus", "show", "h200")
     assert outcome.code == 0
     text = " ".join(outcome.out.split())
-    assert "dram_bandwidth_gbs 3888 GB/s" in text
+    assert "dram_bandwidth_gbs 3,888 GB/s" in text
     assert "RRZE gpu-benches" in text
     assert "≈" in text
 

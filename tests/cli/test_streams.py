@@ -80,3 +80,12 @@ def test_json_on_stdout_is_utf8_in_any_locale(example: Path) -> None:
     command = [HEADROOM, "analyze", str(example), "--gpu", "h200", "--json", "-"]
     done = subprocess.run(command, env=ascii_only, capture_output=True, check=True)
     assert "µs" in json.loads(done.stdout.decode("utf-8"))["verdict"]
+
+
+@pytest.mark.parametrize("command", [("gpus", "list"), ("analyze", "MODEL", "--gpu", "h200")])
+def test_a_narrow_terminal_loses_no_figure(command: tuple[str, ...], example: Path) -> None:
+    words = [str(example) if word == "MODEL" else word for word in command]
+    narrow = os.environ | {"COLUMNS": "20"}
+    done = subprocess.run([HEADROOM, *words], env=narrow, capture_output=True, text=True, check=True)
+    figures = [line for line in done.stdout.splitlines() if not line.startswith("node_")]
+    assert not any("…" in line for line in figures)

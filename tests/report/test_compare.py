@@ -109,3 +109,20 @@ def test_answers_of_two_versions_say_so() -> None:
     b["headroom_version"] = "99.0"
     text = " ".join(_printed(compare(a, b)).split())
     assert "B by 99.0: part of the change may be Headroom's own." in text
+
+
+def test_answers_for_different_batches_are_compared_per_sample() -> None:
+    a, b = to_dict(make_analysis(1)), to_dict(make_analysis(1))
+    b["batch"] = 8
+    b["bounds"]["sequential_us"] = 2 * a["bounds"]["sequential_us"]
+    text = " ".join(_printed(compare(a, b)).split())
+    assert "The batches differ (1 in A, 8 in B): B runs 4.00× as many samples in the same time." in text
+
+
+def test_a_device_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    zero = Path("/dev/zero")
+    if not zero.exists():
+        pytest.skip("this system has no /dev/zero")
+    monkeypatch.setattr("headroom.report.published.LARGEST_FILE_BYTES", 1 << 20)
+    with pytest.raises(ModelError, match="/dev/zero is larger than 1 MiB; it is no answer of Headroom"):
+        compare_files(zero, zero)

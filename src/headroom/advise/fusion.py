@@ -25,13 +25,19 @@ _GEMMS = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC})
 _POINTWISE = frozenset({LayerKind.ELEMENTWISE, LayerKind.ACTIVATION})
 _ANCHORS = _GEMMS | _POINTWISE | {LayerKind.NORMALIZATION}
 
+#: Most layers in one kernel: what torch.compile fuses at most (``torch._inductor.config.max_fusion_size``).
+LONGEST_KERNEL = 64
+
+#: Most steps of a chain that its pattern spells out.
+_STEPS_SHOWN = 4
+
 
 @dataclass(frozen=True)
 class FusedGroup:
     """Layers (indices into the graph, in order) that one kernel could replace."""
 
     layers: tuple[int, ...]
-    pattern: str
+    steps: tuple[str, ...]
     unfused_us: float
     fused_us: float
 
@@ -39,15 +45,22 @@ class FusedGroup:
     def saves_us(self) -> float:
         return self.unfused_us - self.fused_us
 
+    @property
+    def pattern(self) -> str:
+        """``convolution + batch norm + relu``; a long chain is cut."""
+        rest = len(self.steps) - _STEPS_SHOWN
+        shown = " + ".join(self.steps[:_STEPS_SHOWN])
+        return f"{shown} + {rest} more" if rest > 0 else shown
+
 
 def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
     """Every chain that is predicted to be faster fused than apart, in graph order."""
-    chains = [chain for chain in _chains(timed) if all(_has_time(timed, layer) for layer in chain)]
+    chains = [chain for chain in _chains(timed, LONGEST_KERNEL) if all(_has_time(timed, layer) for layer in chain)]
     fused_us = _fused_times(timed, chains)
     groups = (
         FusedGroup(
             layers=tuple(chain),
-            pattern=" + ".join(_step(timed.graph.layers[index]) for index in chain),
+            steps=tuple(_step(timed.graph.layers[index]) for index in chain),
             unfused_us=sum(timed.times_us[index] for index in chain),
             fused_us=time_us,
         )
@@ -82,7 +95,8 @@ def _has_time(timed: TimedGraph, layer: int) -> bool:
     return prediction is not None and prediction.time_us is not None
 
 
-def _chains(timed: TimedGraph) -> list[list[int]]:
+def _chains(timed: TimedGraph, longest: int | None = None) -> list[list[int]]:
+    """Chains that could be one kernel, of at most ``longest`` layers each; no speed of light depends on a compiler."""
     layers = timed.graph.layers
     readers: dict[str, list[int]] = {}
     for index, layer in enumerate(layers):
@@ -96,7 +110,11 @@ def _chains(timed: TimedGraph) -> list[list[int]]:
             continue
         chain = [index]
         while (following := _only_reader(layers[chain[-1]], readers, kept)) is not None:
-            if following in taken or not _can_follow(layer, layers[chain[-1]], layers[following]):
+            if (
+                len(chain) == longest
+                or following in taken
+                or not _can_follow(layer, layers[chain[-1]], layers[following])
+            ):
                 break
             chain.append(following)
         if len(chain) > 1:

@@ -72,6 +72,8 @@ class Comparison:
 
     a_title: str
     b_title: str
+    a_batch: int
+    b_batch: int
     bounds: tuple[Figure, ...]
     kinds: tuple[Figure, ...]
     movers: tuple[Mover, ...]
@@ -108,6 +110,8 @@ def compare(a: Answer, b: Answer) -> Comparison:
     return Comparison(
         a_title=_title(a),
         b_title=_title(b),
+        a_batch=a["batch"],
+        b_batch=b["batch"],
         bounds=_bounds(a, b),
         kinds=_kinds(a, b),
         movers=_movers(shared, a_layers, b_layers),

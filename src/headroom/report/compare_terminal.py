@@ -25,8 +25,19 @@ def render_comparison(comparisons: Sequence[Comparison], console: Console) -> No
 
 
 def verdict(comparison: Comparison) -> str:
-    """The sequential bound's change in one sentence."""
+    """The sequential bound's change in one sentence, and per sample where the batches differ."""
     figure = next(f for f in comparison.bounds if f.label == "Sequential")
+    sentence = _moved(figure)
+    if comparison.a_batch == comparison.b_batch or not figure.ratio:
+        return sentence
+    per_sample = figures.ratio(comparison.b_batch / comparison.a_batch / figure.ratio)
+    return (
+        f"{sentence} The batches differ ({comparison.a_batch} in A, {comparison.b_batch} in B): "
+        f"B runs {per_sample} as many samples in the same time."
+    )
+
+
+def _moved(figure: Figure) -> str:
     if figure.ratio is None or figure.change_us is None:
         return "One of the two has no time to compare."
     if figure.a_us == figure.b_us:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from headroom import figures
 from headroom.gpu.describe import describe
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
@@ -65,4 +66,4 @@ def _amount(value: float, unit: str) -> str:
     for factor, name in _UNITS.get(unit, ()):
         if value >= factor:
             return f"{value / factor:.4g} {name}"
-    return f"{value:.4g} {unit}".rstrip() if value % 1 else f"{value:.0f} {unit}".rstrip()
+    return f"{figures.significant(value, 4) if value % 1 else f'{value:,.0f}'} {unit}".rstrip()

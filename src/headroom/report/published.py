@@ -49,9 +49,12 @@ def read_answers(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def _parse(path: Path) -> object:
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
+        with path.open("rb") as file:
+            # A device has no size to ask for, and no end.
+            content = file.read(LARGEST_FILE_BYTES + 1)
+        if len(content) > LARGEST_FILE_BYTES:
             raise ModelError(f"{path} is larger than {LARGEST_FILE_BYTES >> 20} MiB; it is no answer of Headroom")
-        document: object = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
+        document: object = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (ValueError, RecursionError) as error:

@@ -146,12 +146,14 @@ def _short_name(answer: LayerAnswer, width: int) -> str:
 def _findings(analysis: Analysis) -> Iterable[RenderableType]:
     yield _heading("What to do")
     if not analysis.findings:
-        yield _indented("No finding: nothing here is known to make this model faster.")
+        yield _indented("No finding: branches, fusion and last waves hold no saving worth a line here.")
     for rank, finding in enumerate(analysis.findings[:_TOP_FINDINGS], start=1):
         yield _finding(rank, finding)
     rest = len(analysis.findings) - _TOP_FINDINGS
     if rest > 0:
-        yield _indented(f"{rest} smaller findings are in the HTML and JSON answers.", "dim")
+        yield _indented(
+            f"{rest} smaller {'finding is' if rest == 1 else 'findings are'} in the HTML and JSON answers.", "dim"
+        )
 
 
 def _finding(rank: int, finding: Finding) -> RenderableType:

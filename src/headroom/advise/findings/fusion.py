@@ -14,10 +14,11 @@ from headroom.graph.kinds import LayerKind
 
 def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
     """One finding per pattern (``convolution + batch + relu``), over all its occurrences."""
-    patterns: dict[str, list[FusedGroup]] = {}
+    patterns: dict[tuple[str, ...], list[FusedGroup]] = {}
     for group in fused_groups(timed):
-        patterns.setdefault(group.pattern, []).append(group)
-    for pattern, groups in patterns.items():
+        patterns.setdefault(group.steps, []).append(group)
+    for groups in patterns.values():
+        pattern = groups[0].pattern
         before_us = sum(group.unfused_us for group in groups)
         after_us = sum(group.fused_us for group in groups)
         layers = [index for group in groups for index in group.layers]
