@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from builders import H200, add, batch_norm, conv, fork, graph, prediction, relu, timed
+from headroom.advise.branches import parallel_regions
 from headroom.advise.findings import find_all
 from headroom.advise.findings.parallel import parallel_findings
 from headroom.advise.findings.tail import tail_findings
@@ -140,3 +143,11 @@ def test_a_long_chain_is_cut_at_what_a_compiler_fuses_and_its_name_stays_short()
     assert [len(group.layers) for group in fused_groups(model)] == [64, 64, 64, 8]
     findings = find_all(model)
     assert findings[0].title == "relu + relu + relu + relu + 60 more: 3 chains in separate kernels"
+
+
+def test_regions_of_a_deep_model_are_found_in_linear_time() -> None:
+    layers = [relu(f"r{index}", f"r{index - 1}" if index else "x") for index in range(20_000)]
+    model = timed(graph(*layers), 1.0)
+    started = time.process_time()
+    assert parallel_regions(model) == ()
+    assert time.process_time() - started < 5.0

@@ -125,6 +125,7 @@ def test_a_failure_inside_is_70_and_shows_its_traceback_only_on_request(headroom
     assert (plain.code, plain.err.count("\n")) == (70, 1)
     assert "ZeroDivisionError: planted" in plain.err
     assert "Traceback" in headroom("--debug", "analyze", example, "--gpu", "h200").err
+    assert "planted" in headroom("analyze", example, "--gpu", "h200", "--debug").err.partition("Traceback")[2]
 
 
 def test_an_interrupt_is_130(headroom, example, monkeypatch) -> None:

@@ -7,6 +7,7 @@ use.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headroom.advise.timed import TimedGraph
@@ -34,16 +35,25 @@ def parallel_regions(timed: TimedGraph) -> tuple[Region, ...]:
     A layer that reads only the model's inputs may start with the first one: two towers over two inputs are branches
     of one region. Where such a region gains less as a whole than its own parts do one by one, the parts stand.
     """
-    parts = _ranges(timed, wait_for=0)
+    parts = iter(_ranges(timed, wait_for=0))
     regions: list[Region] = []
     for start, stop in _ranges(timed, wait_for=_last_that_may_start(timed)):
-        inside = (_region(timed, *part) for part in parts if start <= part[0] < stop)
+        # Both lists end at the same layer, and every cut of this one is one of the other's.
+        inside = [_region(timed, *part) for part in _up_to(stop, parts)]
         found = [region for region in inside if region is not None]
         whole = _region(timed, start, stop, waits=sum(region.branches - 1 for region in found))
         if whole is not None and whole.saves_us > sum(region.saves_us for region in found):
             found = [whole]
         regions += found
     return tuple(regions)
+
+
+def _up_to(stop: int, parts: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The next parts, the one that ends at ``stop`` included."""
+    for part in parts:
+        yield part
+        if part[1] == stop:
+            return
 
 
 def _region(timed: TimedGraph, start: int, stop: int, waits: int = 0) -> Region | None:

@@ -22,6 +22,7 @@ from headroom.files import flush_stdout, forget_stdout
 
 INTERNAL_FAILURE = 70
 INTERRUPTED = 130
+DEBUG = "--debug"
 
 #: What a device that takes no more says. Files are written elsewhere, with an error of their own.
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO})
@@ -46,14 +47,12 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def headroom(
-    context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of a failure.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Find the headroom of a neural network on a GPU."""
-    context.obj = {"debug": debug}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -69,7 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; whatever it raises becomes one line on stderr and an exit code."""
     try:
-        code = app(args=arguments or ["--help"], prog_name="headroom", standalone_mode=False)
+        # Whoever is told to run again with --debug puts it at the end, where it is no option of the command.
+        wanted = [argument for argument in arguments if argument != DEBUG]
+        code = app(args=wanted or ["--help"], prog_name="headroom", standalone_mode=False)
         flush_stdout()
     except HeadroomError as error:
         return _fail(str(error), error.exit_code, arguments)
@@ -96,7 +97,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(sentence: str, code: int, arguments: list[str]) -> int:
-    if "--debug" in arguments:
+    if DEBUG in arguments:
         traceback.print_exc()
     complain(sentence)
     return code

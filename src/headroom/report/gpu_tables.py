@@ -34,6 +34,7 @@ def render_gpu_list(specs: Sequence[GpuSpec], console: Console) -> None:
             *rates,
         )
     console.print(table)
+    console.print(Text("fp32, fp16, fp8: dense TFLOPS on the fastest unit.", style="dim"))
 
 
 def render_gpu(spec: GpuSpec, console: Console) -> None:
