@@ -128,7 +128,38 @@ def test_pytorchs_attention_function_is_recognised_after_export() -> None:
     operands = (torch.randn(2, 4, 16, 32),) * 3
     graph = build_graph(export(Masked(), *operands), name="sdpa")
     (layer,) = attention_of(graph)
-    assert layer.work == Attention(2, 4, 16, 16, 32, 32, kv_heads=4, masked=True)
+    assert layer.work == Attention(2, 4, 16, 16, 32, 32, kv_heads=4, causal=True)
+    assert layer.weights == ()
+
+
+TRIANGLE = np.tri(16, dtype=bool)
+CHOICE = {"keep": TRIANGLE, "hide": ~TRIANGLE, "never": np.float32(-np.inf), "less": np.float32(-1.0)}
+SUM = {"m": np.where(TRIANGLE, 0, -np.inf).astype(np.float32)}
+PADDED = np.where(TRIANGLE | (np.arange(16) < 2), 0, -1e9).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("mask", "numbers", "causal"),
+    [
+        (node("Add", "scores m", "a"), SUM, True),
+        (node("Add", "scores m", "a"), {"m": SUM["m"][None, None]}, True),
+        (node("Add", "scores m", "a"), {"m": np.maximum(SUM["m"], -10_000)}, True),
+        (node("Where", "keep scores never", "a"), CHOICE, True),
+        (node("Where", "hide never scores", "a"), CHOICE, True),
+        (node("Add", "scores m", "a"), {"m": SUM["m"].T}, False),
+        (node("Add", "scores m", "a"), {"m": PADDED}, False),
+        (node("Add", "scores m", "a"), {"m": np.tri(16, dtype=np.float32)}, False),
+        (node("Where", "hide scores never", "a"), CHOICE, False),
+        (node("Where", "keep scores less", "a"), CHOICE, False),
+    ],
+)
+def test_a_constant_mask_that_hides_exactly_the_future_makes_attention_causal(
+    mask: Any, numbers: dict[str, Any], causal: bool
+) -> None:
+    same = {"q": [2, 4, 16, 32], "k": [2, 4, 16, 32], "v": [2, 4, 16, 32]}
+    nodes = written_out(mask, last="a")
+    (layer,) = attention_of(build_graph(model(nodes, same, constants=numbers), name="masked"))
+    assert layer.work == Attention(2, 4, 16, 16, 32, 32, kv_heads=4, causal=causal, masked=not causal)
 
 
 # -- linear layers ----------------------------------------------------------------------------------------

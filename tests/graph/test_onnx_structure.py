@@ -74,6 +74,23 @@ def test_a_weight_used_in_two_layouts_counts_once() -> None:
     assert graph.weight_bytes(DataType.FP32) == 16 * 32 * 4
 
 
+def test_masks_that_every_layer_computes_anew_crowd_out_no_shape() -> None:
+    """The mask of 350 positions in each of 24 layers, and a shape computed after them."""
+    constants = {"sizes": np.array([350, 350]), "rows": np.array([64])}
+    nodes = [
+        made
+        for i in range(24)
+        for made in (
+            node("ConstantOfShape", "sizes", f"ones{i}"),
+            node("Trilu", f"ones{i}", f"mask{i}", upper=0),
+            node("Cast", f"mask{i}", f"bool{i}", to=TensorProto.BOOL),
+        )
+    ]
+    shape = [node("Add", "rows rows", "twice"), node("Concat", "twice rows", "shape", axis=0)]
+    graph = read([*nodes, *shape, node("Reshape", "x shape")], {"x": [64, 128]}, constants=constants)
+    assert graph.outputs[0].shape == (128, 64)
+
+
 def test_huge_constant_results_are_not_computed() -> None:
     side = np.arange(100_000)
     nodes = [node("Unsqueeze", "c one", "u"), node("Add", "u c", "m"), node("ReduceMax", "m", "r"),

@@ -8,8 +8,8 @@ which run instead of it where no fused implementation does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
@@ -29,13 +29,17 @@ class _Match:
     members: frozenset[int]
 
 
-def join_attention(layers: tuple[Layer, ...], outputs: Iterable[TensorSpec], batch: int) -> tuple[Layer, ...]:
+def join_attention(
+    layers: tuple[Layer, ...], outputs: Iterable[TensorSpec], batch: int, causal: Collection[str] = ()
+) -> tuple[Layer, ...]:
     """Replace every written-out attention by one layer.
 
     Args:
         layers: a model's layers in topological order.
         outputs: the model's outputs; what they need stays visible.
         batch: samples in the model; splits (batch * heads) where a model joined them.
+        causal: names of the layers that hide future positions by a constant mask. A fused implementation
+            knows that mask and reads none.
     """
     uses = Uses(layers, outputs)
     replaced: dict[int, Layer] = {}
@@ -46,7 +50,7 @@ def join_attention(layers: tuple[Layer, ...], outputs: Iterable[TensorSpec], bat
         match = _match(uses, index)
         if match is not None and not match.members & taken:
             taken |= match.members
-            replaced[match.values] = _layer(uses, match, batch)
+            replaced[match.values] = _layer(uses, match, batch, causal)
     return joined(layers, replaced, taken)
 
 
@@ -172,17 +176,19 @@ def _is_transpose(layer: Layer) -> bool:
     return isinstance(layer.work, Movement | Free) and layer.work.function == "transpose"
 
 
-def _layer(uses: Uses, match: _Match, batch: int) -> Layer:
+def _layer(uses: Uses, match: _Match, batch: int, causal: Collection[str]) -> Layer:
     parts = tuple(uses.layers[i] for i in sorted(match.members))
     scores, values = uses.layers[match.scores], uses.layers[match.values]
     made = {tensor.name for part in parts for tensor in part.outputs}
     query, key = (_entry(uses, match, tensor) for tensor in scores.inputs)
     value = values.inputs[1]
     inputs = {tensor.name: tensor for tensor in (query, key, value)}
-    for part in parts:
+    reading = [part for part in parts if part.name not in causal]
+    for part in reading:
         inputs.update((t.name, t) for t in part.inputs if t.name not in made and t.name not in inputs)
-    weights = {t.name: t for part in parts for t in part.weights if t.elements > 1}
+    weights = {t.name: t for part in reading for t in part.weights if t.elements > 1}
     work = _work(scores, values, batch, masked=len(inputs) > 3 or bool(weights))
+    work = replace(work, causal=len(reading) < len(parts))
     return Layer(
         name=values.name,
         operator="Attention",

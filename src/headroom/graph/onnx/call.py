@@ -85,6 +85,11 @@ class Call:
                 return spec
         raise LookupError("no output is used")
 
+    @property
+    def elements_known(self) -> int:
+        """Elements of all operands whose contents are known."""
+        return sum(value.data.size for value in self.inputs if value is not None and value.data is not None)
+
     def integers(self, position: int, attribute: str) -> tuple[int, ...] | None:
         """A list of integers that newer opsets pass as an input and older ones as an attribute."""
         value = self.value(position)

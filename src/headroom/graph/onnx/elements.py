@@ -19,8 +19,8 @@ _NAMES = {
 
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
-#: Contents are only tracked up to this many values: shapes, indices and masks, never weights.
-TRACKED_VALUES = 1 << 17
+#: Contents are only tracked up to this many values: shapes, indices and masks (1024 positions), never weights.
+TRACKED_VALUES = 1 << 20
 
 #: A known weight of a few values (a scale, an epsilon) can decide a shape; larger floats never do.
 TRACKED_FLOATS = 1 << 12

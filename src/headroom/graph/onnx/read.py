@@ -62,7 +62,7 @@ def build_graph(
 def _recognised(walked: Walked, batch: int) -> tuple[Layer, ...]:
     """Layers that exporters wrote out as several nodes, as one again."""
     layers = join_bias(walked.layers, walked.outputs)
-    layers = join_attention(layers, walked.outputs, batch)
+    layers = join_attention(layers, walked.outputs, batch, walked.causal)
     layers = join_patterns(layers, walked.outputs)
     return named_by_weights(join_stacks(layers, walked.outputs))
 

@@ -6,6 +6,7 @@ every other node becomes a layer.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from headroom.errors import ModelError
 from headroom.graph.layer import Layer
 from headroom.graph.onnx import limits
 from headroom.graph.onnx.call import Call, Value
+from headroom.graph.onnx.causal import hides_the_future
 from headroom.graph.onnx.control import Site
 from headroom.graph.onnx.elements import element_name
 from headroom.graph.onnx.fold import fold, shape_of
@@ -44,8 +46,14 @@ KEEP_ORDER = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 #: How many bodies may stand inside each other (functions, branches, loops).
 _DEPTH = 32
 
-#: Values whose contents are kept in one walk: thousands of times what computed shapes need.
+#: Values whose contents are kept in one walk, equal contents once. Masks of long sequences need the most.
 _CONTENTS = 1 << 23
+
+#: Contents of at most this many values are always kept: shapes are computed with them, and nodes are few.
+_ALWAYS_KEPT = 1 << 8
+
+#: Values that one walk computes with, beyond those of shapes; bounds its time.
+_COMPUTED = 1 << 28
 
 #: How a node that lacks an operand or an attribute, or has one of the wrong kind or size, shows itself.
 _MISFITS = (LookupError, ValueError, TypeError, ArithmeticError, AttributeError, AssertionError)
@@ -67,12 +75,16 @@ class Repair(Protocol):
 
 @dataclass(frozen=True)
 class Walked:
-    """Result of a walk; ``values`` holds every tensor by name."""
+    """Result of a walk.
+
+    ``values`` holds every tensor by name; ``causal`` names the layers that hide future positions of their operand.
+    """
 
     layers: tuple[Layer, ...]
     outputs: tuple[TensorSpec, ...]
     values: Mapping[str, Value]
     notes: tuple[str, ...]
+    causal: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -104,8 +116,11 @@ class Walk:
         self._nodes_left = limits.NODES
         self._bytes_left = limits.SKELETON_BYTES
         self._contents_left = _CONTENTS
+        self._computed_left = _COMPUTED
+        self._contents: dict[tuple[str, tuple[int, ...], bytes], NDArray[Any]] = {}
         self._bodies = 0
         self._contradictions: list[str] = []
+        self._causal: set[str] = set()
 
     def run(self) -> Walked:
         """Walk through the whole graph.
@@ -124,7 +139,8 @@ class Walk:
         if self._contradictions:
             count, first = len(self._contradictions), self._contradictions[0]
             self.notes.append(f"the file contradicts itself at {count} reshapes, first where {first}")
-        return Walked(tuple(self.layers), self._outputs(), self.values, tuple(dict.fromkeys(self.notes)))
+        notes = tuple(dict.fromkeys(self.notes))
+        return Walked(tuple(self.layers), self._outputs(), self.values, notes, frozenset(self._causal))
 
     def _outputs(self) -> tuple[TensorSpec, ...]:
         missing = [out.name for out in self.model.graph.output if out.name not in self.values]
@@ -221,7 +237,7 @@ class Walk:
             return True
         if call.operator in _RANDOM or any(v is not None and not v.constant for v in call.inputs):
             return False
-        results = fold(call)
+        results = fold(call) if self._affordable(call.elements_known) else None
         if results is not None and len(results) >= sum(bool(name) for name in node.output):
             for name, data in zip(node.output, results, strict=False):
                 if name:
@@ -231,11 +247,32 @@ class Walk:
         return True
 
     def set_data(self, name: str, data: NDArray[Any], call: Call | None = None) -> None:
-        """A constant whose contents are known; past a budget they are forgotten, so that memory stays bounded."""
-        self._contents_left -= data.size
+        """A constant whose contents are known."""
         spec = TensorSpec(name, data.shape, data.dtype.name)
-        known = data if self._contents_left >= 0 else None
-        self.values[name] = Value(spec, constant=True, data=known, stored=stored_under(call))
+        self.values[name] = Value(spec, constant=True, data=self._kept(data), stored=stored_under(call))
+
+    def _affordable(self, values: int) -> bool:
+        """Whether there is time left to compute with that many values."""
+        if values > _ALWAYS_KEPT:
+            self._computed_left -= values
+        return values <= _ALWAYS_KEPT or self._computed_left >= 0
+
+    def _kept(self, data: NDArray[Any]) -> NDArray[Any] | None:
+        """The contents, or ``None`` past a budget, so that memory stays bounded.
+
+        Exporters compute the same mask anew in every layer: equal contents are kept, and charged, once.
+        """
+        if data.size <= _ALWAYS_KEPT:
+            return data
+        if not self._affordable(data.size):
+            return None
+        key = (data.dtype.str, data.shape, hashlib.sha256(np.ascontiguousarray(data).tobytes()).digest())
+        if key not in self._contents:
+            if data.size > self._contents_left:
+                return None
+            self._contents_left -= data.size
+            self._contents[key] = data
+        return self._contents[key]
 
     def _set_plumbing(self, node: onnx.NodeProto, call: Call) -> None:
         """Constants too large to compute: only their shapes are tracked."""
@@ -303,6 +340,8 @@ class Walk:
                 module=module,
             )
         )
+        if self._affordable(call.elements_known) and hides_the_future(call):
+            self._causal.add(self.layers[-1].name)
 
     def _unique(self, name: str) -> str:
         unique = name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import headroom.graph.torch.operators  # noqa: F401 -- fills the table of operators
@@ -67,13 +68,13 @@ def _read(module: Any, example_inputs: Any, batch: int | None, called: str) -> G
     inputs = fake_inputs(example_inputs, batch=batch, on_meta=lives_on_meta(module))
     program = export_program(module, inputs, called)
     walk = Walk()
-    user_inputs = _bind_placeholders(walk, program)
+    user_inputs = _bind_placeholders(walk, program, dict(module.named_buffers()))
     outputs = tuple(value.spec for value in walk.run(program.graph_module))
     used, notes = live(walk.layers, outputs, walk.effects)
     leaves = {path for path, part in module.named_modules() if next(part.children(), None) is None}
     return Graph(
         name=called,
-        layers=named(recognised(used, outputs, inputs.batch), leaves),
+        layers=named(recognised(used, outputs, inputs.batch, walk.causal), leaves),
         inputs=user_inputs,
         outputs=outputs,
         batch=inputs.batch,
@@ -81,7 +82,7 @@ def _read(module: Any, example_inputs: Any, batch: int | None, called: str) -> G
     )
 
 
-def _bind_placeholders(walk: Walk, program: ExportedProgram) -> tuple[TensorSpec, ...]:
+def _bind_placeholders(walk: Walk, program: ExportedProgram, buffers: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
     """Bind inputs under the user's argument names, weights under their dotted paths; return the inputs."""
     targets = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
     first_of: dict[object, str] = {}
@@ -94,6 +95,7 @@ def _bind_placeholders(walk: Walk, program: ExportedProgram) -> tuple[TensorSpec
             inputs.append(walk.placeholder(node, node.name, constant=False))
             continue
         (tensor,) = nodes.tensors_of(node)
+        walk.constants.bind(node, buffers.get(target))
         storage = nodes.storage_of(tensor)
         # Tied weights are one tensor under two paths; slices of one flat buffer are not.
         place = storage, tensor.storage_offset(), tensor.shape

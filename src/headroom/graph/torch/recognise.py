@@ -38,7 +38,12 @@ def _note_on(dead: list[Layer]) -> tuple[str, ...]:
     return (f"left out {len(dead)} layer(s) whose results nothing reads, in {places}",)
 
 
-def recognised(layers: tuple[Layer, ...], outputs: tuple[TensorSpec, ...], batch: int) -> tuple[Layer, ...]:
-    """Attention, normalisations, activations and stacks that the user's code writes out, as one layer again."""
-    joined = join_attention(layers, outputs, batch)
+def recognised(
+    layers: tuple[Layer, ...], outputs: tuple[TensorSpec, ...], batch: int, causal: Collection[str]
+) -> tuple[Layer, ...]:
+    """Attention, normalisations, activations and stacks that the user's code writes out, as one layer again.
+
+    ``causal`` names the layers that hide future positions by a constant mask.
+    """
+    joined = join_attention(layers, outputs, batch, causal)
     return join_stacks(join_patterns(joined, outputs), outputs)

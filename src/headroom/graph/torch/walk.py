@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headroom.errors import ModelError
@@ -11,6 +11,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch import nodes
 from headroom.graph.torch.call import Call, Operand
+from headroom.graph.torch.constants import Constants
 from headroom.graph.torch.operators.attention import written_out
 from headroom.graph.torch.registry import described, work_of
 from headroom.graph.work import Attention, Elementwise, Free, Unknown, Work
@@ -56,14 +57,17 @@ class Value:
 
 
 class Walk:
-    """Turns FX graphs into layers. One instance reads one program; ``layers``, ``values`` and ``effects`` (the
-    tensors written in place, which nothing may leave out) grow as it goes.
+    """Turns FX graphs into layers. One instance reads one program; ``layers``, ``values``, ``effects`` (the
+    tensors written in place, which nothing may leave out) and ``causal`` (the layers, by name, that hide future
+    positions by a constant mask) grow as it goes.
     """
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
         self.values: dict[Any, Value | tuple[Value | None, ...]] = {}
         self.effects: set[str] = set()
+        self.constants = Constants()
+        self.causal: set[str] = set()
         self._writes: dict[int, tuple[int, TensorSpec]] = {}
         self._names: set[str] = set()
         self._storages = 0
@@ -94,6 +98,7 @@ class Walk:
                 self.values[node] = member
         elif nodes.is_operator(node):
             self._operator(node)
+            self.constants.follow(node)
         elif getattr(node.target, "__name__", "") == "_add_batch_dim":
             raise ModelError(
                 f"torch.func.vmap in module {nodes.module_path(node) or '(the outermost)'} (flex_attention uses it "
@@ -110,6 +115,10 @@ class Walk:
         call = nodes.call_of(node, arguments)
         in_place = nodes.writes_in_place(node)
         work = work_of(call)
+        hides_the_future = self.constants.hides_the_future(node)
+        if isinstance(work, Attention) and hides_the_future:
+            work = replace(work, causal=True, masked=False)
+            arguments["attn_mask"] = None  # a fused implementation knows this mask
         operands = [self._read(n) for n in nodes.nodes_in(arguments.values()) if n in self.values]
         target = operands[0] if in_place and operands else None
         if target is not None and call.operator in _OVERWRITING:
@@ -120,6 +129,8 @@ class Walk:
             self._product_and_sum(node, call, work, operands)
         else:
             self._layer(node, call, work, operands, target)
+        if hides_the_future:
+            self.causal.add(self.layers[-1].name)
 
     def _view(self, node: Any, call: Call, work: Work, operands: list[Value]) -> None:
         """A free layer; a view of a weight is that weight."""
