@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping
 from dataclasses import fields
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SOURCES = ("auto", "measured", "predicted")
 L2_STATES = ("warm", "cold")
+
+_STATIC = "--dim names symbolic dimensions of an ONNX file; a PyTorch model has static inputs"
 
 
 class Analysis(advised.Analysis):
@@ -73,11 +76,15 @@ def load(
         ModelError: the model cannot be read; the sentence names the node and what to do.
         UsageError: the arguments do not go together.
     """
+    batch = None if batch is None else _whole("batch", batch)
+    dims = {name: _whole(f"dims[{name!r}]", size) for name, size in (dims or {}).items()}
     if not isinstance(model, (str, os.PathLike)):
         from headroom.graph.torch.reader import read_module
 
         if example_inputs is None:
             raise UsageError("a module needs example inputs: load(module, example_inputs)")
+        if dims:
+            raise UsageError(_STATIC)
         return read_module(model, example_inputs, batch=batch)
     if example_inputs is not None:
         raise UsageError("example inputs go with a module, not with a path")
@@ -86,12 +93,12 @@ def load(
         from headroom.graph.torch.reader import read_module
 
         if dims:
-            raise UsageError("--dim names symbolic dimensions of an ONNX file; a PyTorch model has static inputs")
+            raise UsageError(_STATIC)
         module, inputs = load_callable(os.fspath(model))
         return read_module(module, inputs, batch=batch, name=os.fspath(model))
     from headroom.graph.onnx.client import read_onnx
 
-    return read_onnx(model, batch=batch, dims=dims or {})
+    return read_onnx(model, batch=batch, dims=dims)
 
 
 def _is_callable_address(text: str) -> bool:
@@ -120,7 +127,9 @@ def analyze(
         UsageError: an unknown name, or a data type that the GPU lacks.
         StoreError: ``measured`` was asked for and there is nothing measured.
     """
-    spec = gpu if isinstance(gpu, GpuSpec) else load_gpu(gpu if isinstance(gpu, str) else Path(gpu))
+    if not isinstance(graph, Graph):
+        raise UsageError(f"analyze takes what load returns, not {type(graph).__name__}: analyze(load(model), gpu)")
+    spec = _spec(gpu)
     _check("source", source, SOURCES)
     _check("l2", l2, L2_STATES)
     data_type = default_dtype(spec) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))
@@ -132,12 +141,27 @@ def analyze(
     return Analysis(**{field.name: getattr(answer, field.name) for field in fields(advised.Analysis)})
 
 
+def _spec(gpu: object) -> GpuSpec:
+    if isinstance(gpu, GpuSpec):
+        return gpu
+    if not isinstance(gpu, str | os.PathLike):
+        raise UsageError(f"gpu is {gpu!r}; expected a sheet's id, the path of a sheet, or a GpuSpec")
+    return load_gpu(gpu if isinstance(gpu, str) else Path(gpu))
+
+
 def default_dtype(gpu: GpuSpec) -> DataType:
     """The fastest type of 16 bits or more that networks commonly run in: bf16, else fp16, else fp32."""
     for dtype in (DataType.BF16, DataType.FP16):
         if dtype in gpu.tensor_tflops:
             return dtype
     return DataType.FP32
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(f"{name} is {value!r}; expected a whole number") from None
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> str:
