@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,3 +151,29 @@ def test_the_example_model_is_what_its_script_builds(example: Path, tmp_path: Pa
     rebuilt = tmp_path / "resnet50.onnx"
     subprocess.run([sys.executable, ROOT / "examples" / "build_resnet50.py", rebuilt], check=True)
     assert rebuilt.read_bytes() == example.read_bytes()
+
+
+def test_a_kept_limit_says_what_it_was_checked_without(headroom, tmp_path: Path) -> None:
+    shape = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])
+    model = tmp_path / "half.onnx"
+    nodes = [helper.make_node("Mystery", ["x"], ["y"], domain="elsewhere"), helper.make_node("Relu", ["y"], ["z"])]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])]
+    outputs = [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 64])]
+    graph = helper.make_graph(nodes, "half", inputs, outputs, value_info=[shape])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("elsewhere", 1)]
+    model.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+    outcome = headroom("analyze", model, "--gpu", "h200", "--quiet", "--fail-above-us", 1000)
+    assert outcome.code == 0
+    assert outcome.err == (
+        "headroom: half at batch 1 on h200 was held against the limit without 50 % of its layers, which are unknown\n"
+    )
+
+
+def test_a_model_of_views_needs_no_time_and_is_not_called_unknown(headroom, tmp_path: Path) -> None:
+    model = tmp_path / "views.onnx"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 64]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "views", ends[:1], ends[1:])
+    model.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    text = " ".join(headroom("analyze", model, "--gpu", "h200").out.split())
+    assert "no layer of this model does any work" in text
+    assert "All unknown" not in text

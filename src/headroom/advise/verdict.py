@@ -15,6 +15,8 @@ def verdict(
     """How fast, what limits it most, and the largest opportunity, in two or three sentences."""
     graph = timed.graph
     run = f"{graph.name} at batch {graph.batch} in {timed.dtype} on {timed.gpu.name}"
+    if not graph.working_layers:
+        return f"{run}: no layer of this model does any work, so that nothing has to run."
     if not bounds.sequential_us:
         return f"{run}: nothing in this model could be timed."
     error_pct = bounds.sequential_error_pct

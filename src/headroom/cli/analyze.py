@@ -46,7 +46,7 @@ def analyze(
     from headroom.gpu.detect import detect_gpu
     from headroom.gpu.sheets import load_gpu
     from headroom.report.outputs import write_outputs
-    from headroom.report.side_by_side import above
+    from headroom.report.side_by_side import above, unchecked
     from headroom.report.terminal import render
 
     batches, dims = parse_batches(batch), parse_dims(dim or [])
@@ -65,6 +65,10 @@ def analyze(
     if not quiet and STDOUT not in outputs.values():
         render(answers, Screen(), max_latency_us=max_latency_us)
     write_outputs(answers, outputs)
-    if fail_above_us is not None and (sentences := above(answers, fail_above_us)):
+    if fail_above_us is None:
+        return
+    if sentences := above(answers, fail_above_us):
         complain("; ".join(sentences))
         raise typer.Exit(THRESHOLD_CROSSED)
+    if sentences := unchecked(answers):
+        complain("; ".join(sentences))

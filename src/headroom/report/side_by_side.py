@@ -42,6 +42,16 @@ def above(analyses: Sequence[Analysis], limit_us: float) -> list[str]:
     ]
 
 
+def unchecked(analyses: Sequence[Analysis]) -> list[str]:
+    """A sentence for each answer with layers that no limit can be checked for, because nothing is known of them."""
+    return [
+        f"{view(a.model, 60)} at batch {a.batch} on {a.gpu.id} was held against the limit without "
+        f"{figures.percent(a.bounds.unknown_share)} of its layers, which are unknown"
+        for a in analyses
+        if a.bounds.unknown_share and a.measured_us is None
+    ]
+
+
 def best_lines(analyses: Sequence[Analysis], max_latency_us: float) -> list[str]:
     """One sentence per GPU and data type: the best batch under ``max_latency_us``, or what is closest to it."""
     groups: dict[tuple[str, str], list[Analysis]] = {}

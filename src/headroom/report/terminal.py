@@ -81,7 +81,8 @@ def _bounds(analysis: Analysis) -> Iterable[RenderableType]:
         bar = _bar(rung.time_us or 0.0, longest_us)
         table.add_row(Text(rung.label, style), Text(rung.text, style), Text(rung.error_text, "dim"), bar)
     yield table
-    yield _indented(f"All {overall_source(analysis).value}. {summary.unknown_text(analysis)}", "dim")
+    source = f"All {overall_source(analysis).value}. " if analysis.answers else ""
+    yield _indented(f"{source}{summary.unknown_text(analysis)}", "dim")
     yield _indented(f"Memory: {summary.memory_text(analysis)}.", "" if analysis.memory.fits else "bold red")
 
 
