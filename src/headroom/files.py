@@ -14,16 +14,17 @@ from headroom.errors import UsageError
 STDOUT = Path("-")
 
 
-def refuse_overwriting(source: str | os.PathLike[str], outputs: Mapping[str, Path]) -> None:
-    """Check, before any work is done, that no output is the input or another output.
+def refuse_overwriting(sources: Iterable[str | os.PathLike[str]], outputs: Mapping[str, Path]) -> None:
+    """Check, before any work is done, that no output is an input or another output.
 
     Raises:
         UsageError: it names the option, as ``outputs`` calls it, and the path.
     """
+    inputs = {os.path.realpath(source) for source in sources}
     taken: dict[str, str] = {}
     for name, path in outputs.items():
         place = str(STDOUT) if path == STDOUT else os.path.realpath(path)
-        if place == os.path.realpath(source):
+        if place in inputs:
             raise UsageError(f"--{name} {path} is the input itself; choose another path")
         if place in taken:
             raise UsageError(f"--{name} and --{taken[place]} both write to {path}; choose another path for one")

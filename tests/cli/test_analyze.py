@@ -117,6 +117,16 @@ def test_the_model_itself_is_never_overwritten(headroom, example: Path, tmp_path
     assert model.read_bytes() == example.read_bytes()
 
 
+def test_a_sheet_is_never_overwritten(headroom, example: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "mine.toml"
+    sheet.write_text('base = "h200"\nsms = 100\n', "utf-8")
+    for arguments in (("analyze", example, "--json", sheet), ("predict", tmp_path / "t.csv", "--out", sheet)):
+        outcome = headroom(*arguments, "--gpu", sheet)
+        assert outcome.code == 2
+        assert "is the input itself" in outcome.err
+    assert sheet.read_text("utf-8").startswith("base")
+
+
 def test_a_failure_inside_is_70_and_shows_its_traceback_only_on_request(headroom, example, monkeypatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("planted")

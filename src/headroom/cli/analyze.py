@@ -44,6 +44,7 @@ def analyze(
     from headroom.cli.screen import Screen
     from headroom.files import STDOUT, refuse_overwriting
     from headroom.gpu.detect import detect_gpu
+    from headroom.gpu.names import is_path
     from headroom.gpu.sheets import load_gpu
     from headroom.report.outputs import write_outputs
     from headroom.report.side_by_side import above, unchecked
@@ -52,7 +53,7 @@ def analyze(
     batches, dims = parse_batches(batch), parse_dims(dim or [])
     formats = {"json": json, "html": html, "csv": csv, "trace": trace}
     outputs = {name: path for name, path in formats.items() if path is not None}
-    refuse_overwriting(model, outputs)
+    refuse_overwriting((model, *filter(is_path, gpu or ())), outputs)
     sheets = [load_gpu(name) for name in gpu] if gpu else [detect_gpu()]
     answers: list[hr.Analysis] = []
     with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:

@@ -23,10 +23,11 @@ def predict(
     Example: `headroom predict layers.csv --gpu v100-pcie-32gb --out times.csv`
     """
     from headroom.files import STDOUT, refuse_overwriting, write_to
+    from headroom.gpu.names import is_path
     from headroom.gpu.sheets import load_gpu
     from headroom.predict.table import csv_chunks, explain_row, predict_table
 
-    refuse_overwriting(table, {"out": out})
+    refuse_overwriting((table, *filter(is_path, [gpu])), {"out": out})
     sheet = load_gpu(gpu)
     answer = predict_table(table, sheet, l2_state=l2)
     if explain:
