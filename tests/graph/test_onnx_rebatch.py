@@ -142,6 +142,26 @@ def test_an_unknown_operators_declared_shape_grows() -> None:
     assert graph.outputs[0].shape == (6, 3)
 
 
+def test_a_constant_grid_is_sampled_for_every_sample() -> None:
+    graph = read([node("GridSample", "x grid")], {"x": [1, 3, 8, 8]}, weights={"grid": [1, 4, 4, 2]}, opset=16)
+    assert graph.outputs[0].shape == (6, 3, 4, 4)
+
+
+def test_a_constant_with_more_dimensions_grows_where_the_shapes_align() -> None:
+    graph = read([node("Add", "x state")], {"x": [4, 8]}, weights={"state": [1, 4, 8]})
+    assert graph.outputs[0].shape == (1, 6, 8)
+
+
+def test_the_state_of_a_recurrent_cell_grows_in_its_second_dimension() -> None:
+    first = [node("Transpose", "x", "t", perm=[1, 0, 2]), node("Slice", "h zero one", "h0")]
+    cell = node("GRU", "t w r - - h0", "s last", hidden_size=4)
+    graph = read(
+        [*first, cell], {"x": [1, 7, 8], "h": [2, 1, 4]}, "s",
+        weights={"w": [1, 12, 8], "r": [1, 12, 4]}, constants={"zero": [0], "one": [1]},
+    )  # fmt: skip
+    assert [tensor.shape for tensor in graph.inputs] == [(6, 7, 8), (2, 6, 4)]
+
+
 # -- refusals ---------------------------------------------------------------------------------------------
 
 
@@ -236,11 +256,31 @@ def _networks() -> dict[str, tuple[Any, tuple[int, ...]]]:
             y, _ = self.cell(x.transpose(0, 1), (state, state))
             return self.head(y[-1])
 
-    return {"windows": (Windows(), (8, 8, 32)), "pyramid": (Pyramid(), (3, 16, 16)), "memory": (Memory(), (7, 8))}
+    class Patches(nn.Module):  # type: ignore[misc]
+        """A picture taken apart into four pixel positions, each a sequence of its own; then put together."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            batch, channels, height, width = x.shape
+            rows, count = batch * channels * height // 2, height * width // 4
+            y = x.reshape(rows, 2, width // 2, 2).transpose(1, 2).reshape(batch, channels, count, 4)
+            y = self.encoder(y.transpose(1, 3).reshape(batch * 4, count, channels))
+            y = y.view(batch, 4, count, channels).transpose(1, 3).reshape(rows, width // 2, 2, 2)
+            return y.transpose(1, 2).reshape(batch, channels, height, width)
+
+    return {
+        "windows": (Windows(), (8, 8, 32)),
+        "pyramid": (Pyramid(), (3, 16, 16)),
+        "memory": (Memory(), (7, 8)),
+        "patches": (Patches(), (16, 8, 8)),
+    }
 
 
 @pytest.mark.parametrize("exported_batch", [1, 3])
-@pytest.mark.parametrize("name", ["windows", "pyramid", "memory"])
+@pytest.mark.parametrize("name", ["windows", "pyramid", "memory", "patches"])
 def test_a_carried_over_model_is_the_one_exported_with_that_batch(name: str, exported_batch: int) -> None:
     torch = pytest.importorskip("torch")
     module, sample = _networks()[name]

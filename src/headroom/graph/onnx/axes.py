@@ -42,26 +42,32 @@ def holds(shape: Shape, dim: int, stride: int, batch: int) -> bool:
     return below <= stride and stride * batch <= below * shape[dim] and stride % below == 0
 
 
-def carried_through(source: Shape, axis: BatchAxis, result: Shape, batch: int) -> BatchAxis | None:
+def carried_through(
+    source: Shape, axis: BatchAxis, result: Shape, batch: int, in_blocks: bool = False
+) -> BatchAxis | None:
     """Where a reshape from ``source`` to ``result`` puts the batch of ``batch`` samples.
 
     With a batch of 1 several places have the right stride. A dimension of size 1 there is the batch itself;
     otherwise the batch was merged into a neighbour. Features, the last dimension, never hold it; of the
     others it is the one that the reshape changes (``view(length, batch * heads, width)``), or the one on the
-    batch's left if neither changes (``view(length * batch, width)``). A wrong guess changes the work of a
+    batch's left if neither changes (``view(length * batch, width)``). With ``in_blocks`` the batch rather stays
+    with what it was merged with (``view(pixels, batch * patches * heads, width)``). A wrong guess changes the work of a
     later layer and is refused there.
     """
     stride = axis.stride(source)
     places = [dim for dim in range(len(result)) if holds(result, dim, stride, batch)]
     if not places:
         return None
-    dim = _best(places, source, axis, result, stride) if batch == 1 else places[0]
+    dim = _best(places, source, axis, result, stride, in_blocks) if batch == 1 else places[0]
     return BatchAxis(dim, stride // math.prod(result[dim + 1 :]))
 
 
-def _best(places: list[int], source: Shape, axis: BatchAxis, result: Shape, stride: int) -> int:
+def _best(places: list[int], source: Shape, axis: BatchAxis, result: Shape, stride: int, in_blocks: bool) -> int:
     own = [dim for dim in places if result[dim] == 1 and math.prod(result[dim + 1 :]) == stride]
     if own:
         return axis.dim if axis.dim in own else own[0]
+    blocks = [dim for dim in places if stride // math.prod(result[dim + 1 :]) % axis.inner == 0]
+    if in_blocks and axis.inner > 1 and blocks:
+        return blocks[0]
     changed = [dim for dim in places if result[dim] not in source and dim != len(result) - 1]
     return changed[0] if changed else places[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 import onnx
@@ -71,7 +72,17 @@ def _walked(model: onnx.ModelProto, inputs: Inputs) -> Walked:
     if inputs.batch == inputs.reference_batch:
         return Walk(model, inputs.target, as_exported=inputs.as_exported).run()
     reference = Walk(model, inputs.reference).run()
-    repair = Rebatch(reference, inputs.reference_batch, inputs.batch, inputs.batched)
+    try:
+        return _carried_over(model, inputs, reference, in_blocks=False)
+    except ModelError as refusal:
+        # Where a batch of 1 goes in a reshape may be a guess; the proof decides whether the other one is right.
+        with suppress(ModelError):
+            return _carried_over(model, inputs, reference, in_blocks=True)
+        raise refusal
+
+
+def _carried_over(model: onnx.ModelProto, inputs: Inputs, reference: Walked, *, in_blocks: bool) -> Walked:
+    repair = Rebatch(reference, inputs.reference_batch, inputs.batch, inputs.batched, in_blocks=in_blocks)
     walked = Walk(model, inputs.target, repair).run()
     prove(reference, walked, inputs.reference_batch, inputs.batch, inputs.batched)
     return walked

@@ -22,31 +22,41 @@ from headroom.graph.onnx.operators.registry import key_of
 from headroom.graph.onnx.shapes import label
 from headroom.graph.onnx.walk import KEEP_ORDER, Forms, Walked
 
+#: Operators that do not broadcast a batch of 1.
+_STRICT = frozenset({"Concat", "GridSample"})
+
 #: Operators whose output size is written down in a constant, dimension by dimension.
 _SIZED = frozenset({"Expand", "Resize", "Upsample", "Slice", "Pad", "Tile", "CenterCropPad"})
 
 
 class Rebatch:
-    """Corrections for one walk, from the batch ``reference`` to ``batch``."""
+    """Corrections for one walk, from the batch ``reference`` to ``batch``.
 
-    def __init__(self, walked: Walked, reference: int, batch: int, batched: Mapping[str, int]) -> None:
+    ``in_blocks`` is how to read a reshape that leaves open where a batch of 1 goes, see :func:`carried_through`.
+    """
+
+    def __init__(
+        self, walked: Walked, reference: int, batch: int, batched: Mapping[str, int], *, in_blocks: bool = False
+    ) -> None:
         self._before: Mapping[str, Value] = walked.values
         self._reference = reference
         self._batch = batch
+        self._in_blocks = in_blocks
         self._axes = {name: BatchAxis(dim) for name, dim in batched.items()}
 
     def operands(self, node: onnx.NodeProto, call: Call) -> Call:
         """Constants that hold one value per sample (a class token, an initial state) grow with the batch.
 
         They are recognised beside an operand that carries the batch: where that one has it, they have the
-        exported batch. With an exported batch of 1 broadcasting does it, except where tensors are joined.
+        exported batch. With an exported batch of 1 broadcasting does it, except where an operator has none.
         """
         axis = self._operand_axis(call)
-        if axis is None or (self._reference == 1 and call.operator != "Concat"):
+        if axis is None or (self._reference == 1 and call.operator not in _STRICT):
             return call
         if call.operator == "Concat" and axis.dim == _positive(call.attribute("axis", 1), call):
             return call
-        from_end = max(len(v.shape) for v in call.inputs if v is not None) - axis.dim
+        # Broadcasting aligns shapes at their ends.
+        from_end = next(len(v.shape) for v in call.inputs if v is not None and v.name in self._axes) - axis.dim
         inputs = tuple(self._grown(value, from_end) for value in call.inputs)
         return replace(call, inputs=inputs)
 
@@ -96,7 +106,7 @@ class Rebatch:
         """
         name = node.output[0]
         before, axis = self._before[name].shape, self._axes[source.name]
-        place = carried_through(self._before[source.name].shape, axis, before, self._reference)
+        place = carried_through(self._before[source.name].shape, axis, before, self._reference, self._in_blocks)
         merged = place is None or before[place.dim] != self._reference
         if merged and self._keeps_stride(before, axis.stride(source.shape), forms):
             return forms
@@ -157,7 +167,7 @@ class Rebatch:
             return forms
         if indices.spec.elements != was[picked]:
             return forms
-        place = carried_through(was, axis, before, self._reference)
+        place = carried_through(was, axis, before, self._reference, self._in_blocks)
         shape = None if place is None else self._scaled(before, place.dim)
         return forms if shape is None else ((shape, source.spec.element),)
 

@@ -125,14 +125,16 @@ def _refuse_unknown_names(declared: list[_Input], dims: Mapping[str, int]) -> No
 
 
 def _sequences(graph: onnx.GraphProto) -> set[str]:
-    """Inputs that a recurrent cell reads as (length, batch, features)."""
-    return {
-        node.input[0]
+    """Inputs that a recurrent cell reads as (length, batch, features), or as a state of (layers, batch, features)."""
+    slices = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Slice" and node.input}
+    cells = [
+        node
         for node in graph.node
         if node.op_type in ("RNN", "GRU", "LSTM")
-        and node.input
         and not any(attribute.name == "layout" and attribute.i for attribute in node.attribute)
-    }
+    ]
+    states = {name for node in cells for name in node.input[5:7]}
+    return {node.input[0] for node in cells if node.input} | states | {slices.get(name, name) for name in states}
 
 
 def _find_batch(declared: list[_Input], sequences: set[str]) -> tuple[Size | None, dict[str, int]]:

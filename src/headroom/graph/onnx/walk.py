@@ -299,7 +299,10 @@ class Walk:
             forms, refusal = None, error
         repaired = self.repair.forms(node, call, forms)
         if repaired is None:
-            raise refusal or ModelError(f"the shape that node {label(node)} writes cannot be known")
+            raise ModelError(
+                f"{refusal or f'the shape that node {label(node)} writes cannot be known'}; it does at the exported "
+                "batch, so export the model with a symbolic batch or with that batch"
+            )
         return repaired
 
     def _checked_forms(self, node: onnx.NodeProto, call: Call) -> Forms:
