@@ -147,6 +147,27 @@ def test_a_constant_grid_is_sampled_for_every_sample() -> None:
     assert graph.outputs[0].shape == (6, 3, 4, 4)
 
 
+@pytest.mark.parametrize(
+    ("operator", "inputs", "weights"),
+    [
+        (node("Conv", "x w b"), {"x": [8, 8, 5, 5]}, {"w": [8, 8, 3, 3], "b": [8]}),
+        (node("Gemm", "x w b", transB=1), {"x": [8, 8]}, {"w": [8, 8], "b": [8]}),
+        (node("MatMul", "x w"), {"x": [8, 8]}, {"w": [8, 8]}),
+        (node("Gather", "w x"), {"x": ([8, 8], TensorProto.INT64)}, {"w": [8, 8]}),
+        (node("PRelu", "x w"), {"x": [8, 8, 4]}, {"w": [8, 1]}),
+        (node("LSTM", "x w r b", hidden_size=8, direction="bidirectional"), {"x": [5, 2, 4]},
+         {"w": [2, 32, 4], "r": [2, 32, 8], "b": [2, 64]}),
+    ],
+)  # fmt: skip
+def test_a_weight_as_large_as_the_exported_batch_stays(
+    operator: Any, inputs: dict[str, Any], weights: dict[str, list[int]]
+) -> None:
+    before = build_graph(model([operator], inputs, weights=weights), name="test")
+    after = read([operator], inputs, weights=weights, batch=3 * before.batch)
+    assert after.layers[0].weights == before.layers[0].weights
+    assert after.macs == 3 * before.macs
+
+
 def test_a_constant_with_more_dimensions_grows_where_the_shapes_align() -> None:
     graph = read([node("Add", "x state")], {"x": [4, 8]}, weights={"state": [1, 4, 8]})
     assert graph.outputs[0].shape == (1, 6, 8)

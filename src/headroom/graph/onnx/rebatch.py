@@ -25,6 +25,16 @@ from headroom.graph.onnx.walk import KEEP_ORDER, Forms, Walked
 #: Operators that do not broadcast a batch of 1.
 _STRICT = frozenset({"Concat", "GridSample"})
 
+#: Operators that pair samples of all their operands. Elsewhere a constant is a weight, whose sizes may equal the
+#: exported batch by chance.
+_PAIRING = _STRICT | {
+    "Add", "And", "Div", "Equal", "GatherElements", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean",
+    "Min", "Mod", "Mul", "Or", "Pow", "ScatterElements", "Sub", "Sum", "Where", "Xor",
+}  # fmt: skip
+
+#: Where recurrent cells take their initial states.
+_STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}
+
 #: Operators whose output size is written down in a constant, dimension by dimension.
 _SIZED = frozenset({"Expand", "Resize", "Upsample", "Slice", "Pad", "Tile", "CenterCropPad"})
 
@@ -57,7 +67,10 @@ class Rebatch:
             return call
         # Broadcasting aligns shapes at their ends.
         from_end = next(len(v.shape) for v in call.inputs if v is not None and v.name in self._axes) - axis.dim
-        inputs = tuple(self._grown(value, from_end) for value in call.inputs)
+        inputs = tuple(
+            self._grown(value, from_end) if _per_sample(call, position, from_end) else value
+            for position, value in enumerate(call.inputs)
+        )
         return replace(call, inputs=inputs)
 
     def forms(self, node: onnx.NodeProto, call: Call, forms: Forms | None) -> Forms | None:
@@ -197,6 +210,15 @@ class Rebatch:
                 if value.shape[axis.dim] == after[dim]:
                     return BatchAxis(dim, axis.inner)
         return BatchAxis(dim, before[dim] // self._reference)
+
+
+def _per_sample(call: Call, position: int, from_end: int) -> bool:
+    """Whether an operand has one entry per sample where another operand carries the batch ``from_end``."""
+    if call.domain:
+        return False
+    if call.operator == "MatMul":
+        return from_end > 2  # the last two dimensions are those of a matrix
+    return call.operator in _PAIRING or position in _STATES.get(call.operator, ())
 
 
 def _below(shape: Shape, dim: int) -> int:
