@@ -332,6 +332,34 @@ def test_quantised_products_and_weights_keep_their_stored_width() -> None:
     assert product.outputs[0].element == "int32"
 
 
+def test_a_network_of_the_first_opset_is_read_although_the_library_infers_nothing_for_it() -> None:
+    nodes = [
+        node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "c s s s s", "d", is_test=1, consumed_inputs=[0, 0, 0, 1, 1]),
+        node("Relu", "d", "e", consumed_inputs=[0]),
+        node("Dropout", "e", "f", is_test=1),
+        node("Upsample", "f", "g", width_scale=2.0, height_scale=2.0),
+        node("Pad", "g", "h", paddings=[0, 0, 1, 1, 0, 0, 1, 1]),
+        node("Concat", "h h", "i"),
+        node("Reshape", "i", "j", shape=[0, -1]),
+        node("Gemm", "j fc b", "k", broadcast=1, transB=1),
+        node("Cast", "k", to="FLOAT16"),
+    ]
+    weights = {"w": [4, 3, 3, 3], "s": [4], "fc": [5, 8 * 18 * 18], "b": [5]}
+    read = layers(nodes, {"x": [1, 3, 8, 8]}, weights=weights, opset=1)
+    assert [layer.outputs[0].shape for layer in read[4:]] == [
+        (1, 4, 16, 16), (1, 4, 18, 18), (1, 8, 18, 18), (1, 8 * 18 * 18), (1, 5), (1, 5),
+    ]  # fmt: skip
+    assert sum(layer.macs for layer in read) == 64 * 4 * 27 + 5 * 8 * 18 * 18
+    assert read[-1].outputs[0].element == "float16"
+
+
+@pytest.mark.parametrize("broken", [node("Pad", "x"), node("Cast", "x", to="BANANA"), node("Reshape", "x")])
+def test_an_old_operator_that_lacks_what_it_needs_is_named(broken: Any) -> None:
+    with pytest.raises(ModelError, match=f"node '{broken.name}' .* cannot be understood"):
+        layers([broken], {"x": [1, 3, 8, 8]}, opset=1)
+
+
 def test_an_unknown_operator_is_named_with_its_reason() -> None:
     strange = node("Mystery", "x", domain="my.domain")
     graph = build_graph(model([strange], {"x": [1, 4]}, declared={"y": [1, 4]}), name="test")

@@ -19,6 +19,7 @@ from headroom.graph.onnx.call import Call, Value
 from headroom.graph.onnx.elements import data_proto, element_name, element_number, tensor_type
 from headroom.graph.onnx.operators import SETTINGS, SHAPES
 from headroom.graph.onnx.operators.registry import Form, key_of
+from headroom.graph.onnx.renew import renewed
 
 #: Operators of other domains that give what a standard one gives; the number says how many operands they share.
 _LIKE_STANDARD = {
@@ -72,6 +73,8 @@ class ShapeInference:
         if alike is not None:
             return self.forms(*_as_standard(node, call, *alike))
         schema = self._schema(call)
+        if schema is not None and not schema.has_type_and_shape_inference_function:
+            schema, node, call = renewed(schema, node, call)
         inferred = self._infer(schema, node, call) if schema is not None else {}
         return tuple(
             None if not name else self._static(inferred.get(name), self._declared.get(name), node, call, index)
