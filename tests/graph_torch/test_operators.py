@@ -139,6 +139,16 @@ def test_products(function: Callable[..., Tensor], shapes: list[tuple[int, ...]]
     assert work_of_call(function, *map(torch.zeros, shapes)) == expected
 
 
+def test_a_grid_of_sampling_points_and_an_integer_product_are_known() -> None:
+    grid = graph_of(
+        lambda t: torch.nn.functional.affine_grid(t, [1, 3, 4, 5], align_corners=False), torch.zeros(1, 2, 3)
+    )
+    assert only_layer(grid).work == Elementwise("affinegrid", 40, 6)
+    operand = torch.zeros(32, 16, dtype=torch.int8)
+    product = graph_of(lambda a, b: torch._int_mm(a, b), operand, operand.reshape(16, 32))
+    assert only_layer(product).work == Matmul(32, 32, 16)
+
+
 def test_a_product_with_a_mask_is_a_product_and_an_addition() -> None:
     product, addition = graph_of(torch.baddbmm, *map(torch.zeros, [(5, 3), (2, 5, 4), (2, 4, 3)])).layers
     assert product.work == Matmul(5, 3, 4, 2)

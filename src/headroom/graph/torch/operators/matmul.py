@@ -18,7 +18,7 @@ def linear(call: Call) -> Work:
     return Matmul(m=math.prod(inputs[:-1]), n=weight[0] if len(weight) == 2 else 1, k=inputs[-1])
 
 
-@operators("mm", "bmm", "mv", "dot", "vdot", "matmul", "linalg_matmul", "linalg_vecdot")
+@operators("mm", "bmm", "mv", "dot", "vdot", "matmul", "linalg_matmul", "linalg_vecdot", "_int_mm")
 def product(call: Call) -> Work:
     left, right = _tensors(call)[:2]
     return product_of(left, right)

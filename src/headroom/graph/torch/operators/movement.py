@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headroom.graph.torch.call import Call
 from headroom.graph.torch.registry import operators
-from headroom.graph.work import Embedding, Movement, Work
+from headroom.graph.work import Elementwise, Embedding, Movement, Work
 
 
 @operators(
@@ -66,6 +66,12 @@ def resize(call: Call) -> Work:
     resized = sum(a != b for a, b in zip(call.first.shape, call.out.shape, strict=True))
     flops = 0 if _TAPS[mode] == 1 else 2 * _TAPS[mode] ** resized
     return Movement("resize", call.out.elements, flops_per_element=flops)
+
+
+@operators("affine_grid_generator")
+def affine_grid(call: Call) -> Work:
+    """A product with a small matrix per point."""
+    return Elementwise("affinegrid", call.out.elements, flops_per_element=6)
 
 
 @operators("grid_sampler", "grid_sampler_2d", "grid_sampler_3d")
