@@ -16,9 +16,11 @@ import numpy as np
 
 from accuracy_page import page
 from calibrate import chosen, fit_plain, given, streamed
+from h200_report import h200_report
 from headroom.files import write_whole
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import GemmConstants, family_of, load_calibration, unit_of
+from headroom.predict.calibration import load_calibration
+from headroom.predict.constants import GemmConstants, family_of, unit_of
 from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
 from headroom.predict.delta import estimate as delta_estimate
 from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
@@ -258,6 +260,7 @@ def main() -> None:
         "leave_one_gpu_out": leave_one_gpu_out(neusight),
         "streams": stream_report(benanza_streams()),
         "coverage": coverage([*convolutions, *products]),
+        "h200": h200_report(),
     }
     write_result("accuracy", result)
     write_whole(ROOT / "docs" / "accuracy.md", page(result))

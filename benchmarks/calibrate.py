@@ -18,8 +18,18 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
+from h200_fit import hopper_bars, with_hopper
+from h200_rows import SOURCE as H200_SOURCE
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import GemmConstants, StreamConstants, family_of, unit_of
+from headroom.predict.calibration import Calibration, parse_calibration
+from headroom.predict.constants import (
+    AttentionConstants,
+    GemmConstants,
+    KernelCost,
+    StreamConstants,
+    family_of,
+    unit_of,
+)
 from headroom.predict.gemm_time import Estimate, estimate
 from headroom.predict.memory_bound import estimate_streams
 from headroom.predict.tiles import choose
@@ -46,6 +56,9 @@ FEWEST = 40
 
 #: Residuals beyond this factor (in log) count as this much: rows that ran another kind of kernel.
 CAP = 1.0
+
+#: Stands in until attention is fitted, last of all.
+NO_ATTENTION = AttentionConstants(*[1.0] * 8)
 
 STREAM_KINDS = ("activation", "normalization", "elementwise", "pooling", "softmax", "matvec")
 
@@ -75,7 +88,7 @@ def fit_plain(cases: list[Cases]) -> GemmConstants:
 
     start = np.log([0.8, 7.0, 14.0, 0.7] + [0.9] * len(cases))
     found = least_squares(residuals, np.concatenate([start, [0.5, 4.0] * len(cases)]), loss="soft_l1", f_scale=0.05)
-    return rounded(typical(constants(found.x)))
+    return typical(constants(found.x))
 
 
 def fit_handicap(cases: list[Cases], constants: GemmConstants) -> GemmConstants:
@@ -95,9 +108,9 @@ def fit_tensor(cases: list[Cases]) -> GemmConstants:
     """Nelder-Mead on the mean capped log error, restarted from its own end."""
 
     def constants(x: np.ndarray) -> GemmConstants:
-        launch, half, edge, rounds, step, dram, l2, cache = np.exp(x[:8])
+        launch, half, edge, rounds, slices, dram, l2, cache = np.exp(x[:8])
         efficiency = {family_of(c.gpu): float(np.exp(v)) for c, v in zip(cases, x[8:], strict=True)}
-        return GemmConstants(efficiency, launch, half, edge, rounds, step, dram, l2, cache, 1.0)
+        return GemmConstants(efficiency, launch, half, edge, rounds, slices, dram, l2, cache, 1.0)
 
     def objective(x: np.ndarray) -> float:
         trial = constants(x)
@@ -108,7 +121,7 @@ def fit_tensor(cases: list[Cases]) -> GemmConstants:
     for size in (0.4, 0.2, 0.2, 0.1):
         simplex = np.vstack([x, x + size * np.eye(len(x))])
         x = minimize(objective, x, method="Nelder-Mead", options={"maxfev": 400, "initial_simplex": simplex}).x
-    return rounded(typical(constants(x)))
+    return typical(constants(x))
 
 
 # Memory-bound kernels.
@@ -121,9 +134,8 @@ def fit_stream(cases: list[Cases]) -> StreamConstants:
     def constants(x: np.ndarray) -> StreamConstants:
         ramp, dram, l2, cache = np.exp(x[:4])
         factors = np.exp(np.abs(x[4 : 4 + len(STREAM_KINDS)]))
-        return StreamConstants(
-            1.0, ramp, dram, l2, cache, dict(zip(STREAM_KINDS, map(float, factors), strict=True)), families
-        )
+        kernels = {kind: KernelCost(float(factor)) for kind, factor in zip(STREAM_KINDS, factors, strict=True)}
+        return StreamConstants(1.0, ramp, dram, l2, cache, kernels, families)
 
     def residuals(x: np.ndarray) -> np.ndarray:
         extra = x[-len(cases) :]
@@ -135,7 +147,7 @@ def fit_stream(cases: list[Cases]) -> StreamConstants:
         )
 
     start = np.concatenate([np.log([0.5, 0.9, 0.8, 1.0]), [0.05] * len(STREAM_KINDS), [3.0] * len(cases)])
-    return rounded(constants(least_squares(residuals, start, loss="soft_l1", f_scale=0.1).x))
+    return constants(least_squares(residuals, start, loss="soft_l1", f_scale=0.1).x)
 
 
 # Evaluations shared by the fits and by benchmarks/accuracy.py.
@@ -155,10 +167,8 @@ def chosen(case: Cases, constants: GemmConstants):
 
 def streamed(case: Cases, constants: StreamConstants) -> np.ndarray:
     """Times of a streaming case, each row with its kind's factor."""
-    factor = np.array([constants.factor_on(case.gpu, kind) for kind in case.kinds])
-    work = replace(case.work, factor=factor)
     plain = case.gpu.peak_tflops(case.dtype, tensor=False)
-    return estimate_streams(work, case.gpu, plain, constants, case.l2_state).time_us
+    return estimate_streams(case.work, case.kinds, case.gpu, plain, constants, case.l2_state).time_us
 
 
 def typical(constants: GemmConstants) -> GemmConstants:
@@ -167,17 +177,20 @@ def typical(constants: GemmConstants) -> GemmConstants:
     return replace(constants, efficiency={**constants.efficiency, "typical": float(np.median(values))})
 
 
-def rounded(constants):
-    """Four significant digits: more would be noise."""
+def rounded(value: object) -> object:
+    """A record with four significant digits per number: more would be noise."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    return value if isinstance(value, (list, str)) else float(f"{float(value):.4g}")
 
-    def shorten(value: object) -> object:
-        if isinstance(value, list):
-            return value
-        if isinstance(value, dict):
-            return {k: shorten(v) for k, v in value.items()}
-        return float(f"{float(value):.4g}")
 
-    return type(constants)(**{k: shorten(v) for k, v in asdict(constants).items()})
+def record_of(calibration: Calibration) -> dict[str, object]:
+    """The constants as the data file holds them."""
+    names = ("plain", "tensor", "stream", "attention")
+    record: dict[str, object] = {name: asdict(getattr(calibration, name)) for name in names}
+    for name in ("own_gemm", "own_stream"):
+        record[name] = {key: asdict(value) for key, value in getattr(calibration, name).items()}
+    return rounded(record)
 
 
 def sample(case: Cases, rows: int = SAMPLE) -> Cases:
@@ -247,6 +260,10 @@ def main() -> None:
     plain = fit_handicap(half, fit_plain(half))
     tensor = fit_tensor([sample(case.where(~case.held_out)) for case in products])
     stream = fit_stream([case.where(~case.held_out) for case in streams])
+    blank = Calibration(date.today().isoformat(), plain, tensor, stream, NO_ATTENTION, {}, {}, ())
+    constants = record_of(with_hopper(blank))
+    calibration = parse_calibration({"date": blank.date, "constants": constants, "errors": []})
+    plain, tensor, stream = calibration.plain, calibration.tensor, calibration.stream
     others = [*deepbench_convolutions(), *benanza_convolutions("IMPLICIT_PRECOMP_GEMM")]
     errors = bars([*convolutions, *others], lambda case: gemm_bars(case, plain))
     errors += bars([sample(c, 8000) for c in products], lambda case: gemm_bars(case, tensor))
@@ -255,11 +272,13 @@ def main() -> None:
     outside = [*(sample(c) for c in plain_products), *deepbench_matmuls()]
     errors += bars(outside, lambda case: gemm_bars(case, plain))
     errors += bars(streams, lambda case: stream_bars(case, stream))
+    errors += hopper_bars(calibration)
+    tables = [*convolutions, *others, *half_precision, *products, *outside, *streams]
     data = {
-        "date": date.today().isoformat(),
+        "date": blank.date,
         "written_by": "benchmarks/calibrate.py",
-        "sources": sorted({c.source for c in [*convolutions, *others, *half_precision, *products, *outside, *streams]}),
-        "constants": {"plain": asdict(plain), "tensor": asdict(tensor), "stream": asdict(stream)},
+        "sources": sorted({H200_SOURCE, *(case.source for case in tables)}),
+        "constants": constants,
         "errors": errors,
     }
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET

@@ -291,9 +291,8 @@ def benanza_streams() -> list[Cases]:
 def _stream_cases(name: str, rows: pd.DataFrame) -> Cases:
     ones = np.ones(len(rows))
     window = np.where(rows.kind == "pooling", (rows.R * rows.S).fillna(1), ones)
-    work = Streams(
-        floats(rows.moved), ones, floats(rows.passes), floats(rows["values"]), floats(rows["values"]) * window
-    )
+    values = floats(rows["values"])
+    work = Streams(floats(rows.moved), ones, floats(rows.passes), values, values * window, 0.0 * ones, window)
     labels = zip(rows.op, rows.N, rows.C, rows.H, rows.W, rows.R.fillna(0), strict=True)
     return Cases(
         "Benanza kernels", load_gpu(BENANZA_GPUS[name]), "stream", DataType.FP32, work, floats(rows.real_ns) / 1e3,

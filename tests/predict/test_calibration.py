@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from headroom.gpu.sheets import load_gpu
+from headroom.graph.tensor import DataType
 from headroom.predict.calibration import BLIND_ERROR_PCT, UNLIKE_FACTOR, load_calibration
 from headroom.predict.table import predict_table
 
-V100, H200, A100 = load_gpu("v100-pcie-32gb"), load_gpu("h200"), load_gpu("a100-80gb-sxm")
+V100, H200, A100, B200 = (load_gpu(name) for name in ("v100-pcie-32gb", "h200", "a100-80gb-sxm", "b200"))
 
 
 def test_the_file_names_its_script_its_date_and_its_sources() -> None:
@@ -39,13 +40,40 @@ def test_a_layer_with_a_table_has_its_table_s_bar() -> None:
 def test_a_layer_unlike_any_calibrated_one_has_a_wider_bar() -> None:
     calibration = load_calibration()
     own = calibration.error_pct("matmul", "tensor", A100, "long")
-    other_family = calibration.error_pct("matmul", "tensor", H200, "long")
     other_kind = calibration.error_pct("convolution", "tensor", A100, "long")
-    assert other_family > own
     assert other_kind == pytest.approx(UNLIKE_FACTOR * own)
-    assert calibration.error_pct("movement", "plain", H200, "long") > calibration.error_pct(
-        "elementwise", "plain", V100, "long"
-    )
+    movement = calibration.error_pct("movement", "plain", V100, "long")
+    assert movement > calibration.error_pct("elementwise", "plain", V100, "long")
+    for kind, unit in (("matmul", "tensor"), ("softmax", "plain"), ("attention", "tensor")):
+        assert calibration.error_pct(kind, unit, B200, "long") > calibration.error_pct(kind, unit, H200, "long")
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "most"),
+    [
+        ("matmul", "tensor", 30), ("convolution", "tensor", 40), ("attention", "tensor", 35), ("elementwise", "plain", 30),
+        ("layer normalization", "plain", 30), ("softmax", "plain", 40), ("reduction", "plain", 30),
+        ("movement", "plain", 20), ("transposition", "plain", 30), ("pooling", "plain", 60), ("depthwise", "plain", 60),
+    ],
+)  # fmt: skip
+def test_hopper_has_bars_of_its_own_residuals(kind: str, unit: str, most: float) -> None:
+    rows = [r for r in load_calibration().errors if (r.kind, r.unit, r.family) == (kind, unit, "hopper")]
+    assert rows
+    assert all(5 <= row.error_pct <= most for row in rows)
+
+
+def test_a_special_sort_of_kernel_takes_the_bar_of_its_kind_where_it_has_none() -> None:
+    calibration = load_calibration()
+    general = calibration.error_pct("normalization", "plain", V100, "long")
+    assert calibration.error_pct("layer normalization", "plain", V100, "long") == general
+
+
+def test_blackwell_runs_with_hopper_s_machinery() -> None:
+    calibration = load_calibration()
+    for sort in ("matmul", "forward"):
+        assert calibration.gemm(B200, DataType.BF16, sort) == calibration.gemm(H200, DataType.BF16, sort)
+        assert calibration.gemm(H200, DataType.BF16, sort).cluster == 2
+        assert calibration.gemm(A100, DataType.BF16, sort) == calibration.tensor
 
 
 def test_without_any_relative_the_bar_is_blind() -> None:
@@ -59,6 +87,24 @@ def test_the_published_share_of_rows_inside_the_bars_is_about_four_of_five() -> 
     ]
     assert len(rows) == 5
     assert all(0.75 <= row["inside_share"] <= 0.95 for row in rows)
+
+
+def test_the_h200_s_own_layers_lie_inside_the_bars_four_times_out_of_five() -> None:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "accuracy.json"
+    rows = json.loads(path.read_text())["h200"]
+    held = sum(row["held_out_rows"] for row in rows)
+    inside = sum(row["held_out_rows"] * row["inside_share"] for row in rows)
+    assert 0.75 <= inside / held <= 0.9
+
+
+def test_the_published_errors_on_h200_layers_meet_their_targets() -> None:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "accuracy.json"
+    rows = {(row["op"], row["dtype"]): row["models"] for row in json.loads(path.read_text())["h200"]}
+    targets = {("matmul", "bf16"): 15, ("conv2d", "bf16"): 25, ("attention", "bf16"): 30}
+    for key, target in targets.items():
+        ours = rows[key]["Headroom"]["held_out"]["mean_pct"]
+        assert ours <= target
+        assert all(ours < model["held_out"]["mean_pct"] for name, model in rows[key].items() if name != "Headroom")
 
 
 def test_a_table_s_bars_are_never_confident_about_an_uncalibrated_gpu() -> None:

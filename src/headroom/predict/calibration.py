@@ -1,8 +1,9 @@
 """What measured tables taught the theory: constants and error bars, read from one data file.
 
 ``calibration.json`` is written by ``benchmarks/calibrate.py`` and never edited by hand. It holds the
-constants that every GPU shares, the share of its peak rate that each architecture's main loop reaches, and
-how far off the predictions were on rows that no constant was fitted on.
+constants that most GPUs share, the share of its peak rate that each architecture's main loop reaches, the
+constants of architectures that work in another way, and how far off the predictions were on rows that no
+constant was fitted on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ from statistics import median
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+from headroom.predict.constants import (
+    GENERAL_SORT,
+    AttentionConstants,
+    GemmConstants,
+    KernelCost,
+    StreamConstants,
+    family_of,
+    unit_of,
+)
 
 #: How much wider than its nearest relative the bar of a layer becomes that no table covers.
 UNLIKE_FACTOR = 2.0
@@ -25,7 +35,9 @@ STAND_INS = {
     "convolution": "matmul",
     "attention": "matmul",
     "recurrent": "matmul",
+    "depthwise": "convolution",
     "reduction": "elementwise",
+    "transposition": "movement",
     "movement": "elementwise",
     "embedding": "elementwise",
 }
@@ -36,67 +48,11 @@ _INTRODUCED = {
     "hopper": 2022, "blackwell": 2024,
 }  # fmt: skip
 
+#: Architectures that have another's machinery (clusters, asynchronous copies into shared memory), and its constants.
+_SUCCESSORS = {"blackwell": "hopper"}
+
 #: The bar of a layer with no calibrated relative at all, in percent.
 BLIND_ERROR_PCT = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class GemmConstants:
-    """Constants of the tile model for one kind of multiplier (``plain`` or ``tensor``).
-
-    ``efficiency`` maps an architecture family to the share of peak that the main loop of a full SM reaches
-    with 128x128 tiles; ``typical`` is the entry for a family without a table. The other fields are shared by
-    all: ``launch_factor`` is the shortest kernel in units of the sheet's; ``half_warps`` warps reach half the
-    SM's rate;
-    ``edge_cost`` is the extra main-loop time per unit of ``1/tile_m + 1/tile_n`` (operand traffic from shared
-    memory); ``round_latencies`` counts exposed DRAM latencies per round of CTAs (prologue and epilogue);
-    ``step_ns`` is the shortest main-loop step; ``dram_share`` and ``l2_share`` are the shares of the
-    sheet's bandwidths that a GEMM's loads reach; ``cache_share`` is the share of the last-level cache that a
-    cyclic sweep can use; ``wide_handicap`` is how much faster a 128-wide plain tile must look before
-    the library takes it.
-    """
-
-    efficiency: Mapping[str, float]
-    launch_factor: float
-    half_warps: float
-    edge_cost: float
-    round_latencies: float
-    step_ns: float
-    dram_share: float
-    l2_share: float
-    cache_share: float
-    wide_handicap: float
-
-    def efficiency_on(self, gpu: GpuSpec) -> float:
-        family = family_of(gpu)
-        return self.efficiency[family if family in self.efficiency else "typical"]
-
-    def launch_us_on(self, gpu: GpuSpec) -> float:
-        return self.launch_factor * gpu.launch_us
-
-
-@dataclass(frozen=True, slots=True)
-class StreamConstants:
-    """Constants of the streaming model: ``launch_factor``, an empty kernel in units of the sheet's; ``dram_share``
-    and ``l2_share`` of the sheet's bandwidths in steady state; ``ramp_us``, what every dependent sweep adds
-    while its loads are not yet in flight; ``cache_share``, the share of the last-level cache that stays
-    warm; and per kind how many times the compulsory bytes its kernel is as slow as, on the families
-    whose kernels were measured (elsewhere the factor is 1).
-    """
-
-    launch_factor: float
-    ramp_us: float
-    dram_share: float
-    l2_share: float
-    cache_share: float
-    kind_factor: Mapping[str, float]
-    families: Sequence[str]
-
-    def factor_on(self, gpu: GpuSpec, kind: str) -> float:
-        return self.kind_factor.get(kind, 1.0) if family_of(gpu) in self.families else 1.0
-
-    def launch_us_on(self, gpu: GpuSpec) -> float:
-        return self.launch_factor * gpu.launch_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +69,35 @@ class ErrorRow:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The whole data file."""
+    """The whole data file.
+
+    ``plain``, ``tensor`` and ``stream`` hold for every architecture that is not in ``own_gemm`` (by family, unit or
+    data type, and library: ``hopper tensor matmul``) or ``own_stream`` (by family).
+    """
 
     date: str
     plain: GemmConstants
     tensor: GemmConstants
     stream: StreamConstants
+    attention: AttentionConstants
+    own_gemm: Mapping[str, GemmConstants]
+    own_stream: Mapping[str, StreamConstants]
     errors: tuple[ErrorRow, ...]
+
+    def gemm(self, gpu: GpuSpec, dtype: DataType, sort: str) -> GemmConstants:
+        """The tile model's constants; ``sort`` is ``matmul`` or a convolution's direction."""
+        family, unit = family_of(gpu), unit_of(gpu, dtype)
+        library = "matmul" if sort == "matmul" else "convolution"
+        for kernels in (str(dtype), unit):
+            own = self.own_gemm.get(f"{_SUCCESSORS.get(family, family)} {kernels} {library}")
+            if own is not None:
+                return own
+        return self.tensor if unit == "tensor" else self.plain
+
+    def streams(self, gpu: GpuSpec) -> StreamConstants:
+        """The streaming model's constants."""
+        family = family_of(gpu)
+        return self.own_stream.get(_SUCCESSORS.get(family, family), self.stream)
 
     def error_pct(self, kind: str, unit: str, gpu: GpuSpec, regime: str) -> float:
         """The error bar of a layer: its own group's, else that of its nearest relative, widened.
@@ -128,10 +106,11 @@ class Calibration:
         (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time.
         """
         family = family_of(gpu)
-        own = [r for r in self.errors if (r.kind, r.unit, r.family) == (kind, unit, family)]
-        if own:
-            return _bar(own, regime)
-        kinds = (kind, STAND_INS.get(kind, kind))
+        for name in (kind, GENERAL_SORT.get(kind, kind)):
+            own = [r for r in self.errors if (r.kind, r.unit, r.family) == (name, unit, family)]
+            if own:
+                return _bar(own, regime)
+        kinds = (kind, GENERAL_SORT.get(kind, kind), STAND_INS.get(kind, kind))
         relatives = [r for r in self.errors if r.kind in kinds and r.unit == unit]
         relatives = relatives or [r for r in self.errors if r.kind in kinds]
         if not relatives:
@@ -155,16 +134,6 @@ def _years_apart(family: str, other: str) -> int:
     return max(_INTRODUCED.values()) - min(_INTRODUCED.values())
 
 
-def family_of(gpu: GpuSpec) -> str:
-    """The architecture's name as the calibration file spells it."""
-    return gpu.architecture.lower()
-
-
-def unit_of(gpu: GpuSpec, dtype: DataType) -> str:
-    """The multiplier that runs matrix products of ``dtype``: ``tensor`` or ``plain``."""
-    return "tensor" if gpu.tensor_tflops.get(dtype, 0.0) > gpu.plain_tflops.get(dtype, 0.0) else "plain"
-
-
 @cache
 def load_calibration() -> Calibration:
     """The calibration that ships with the package."""
@@ -176,10 +145,21 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
     """The data file's content as records; the benchmark script calls it on what it is about to write."""
     record: dict[str, dict[str, object]] = data["constants"]  # type: ignore[assignment]
     rows: list[dict[str, object]] = data["errors"]  # type: ignore[assignment]
+    own: dict[str, dict[str, object]] = record["own_gemm"]  # type: ignore[assignment]
+    own_stream: dict[str, dict[str, object]] = record["own_stream"]  # type: ignore[assignment]
     return Calibration(
         date=str(data["date"]),
         plain=GemmConstants(**record["plain"]),  # type: ignore[arg-type]
         tensor=GemmConstants(**record["tensor"]),  # type: ignore[arg-type]
-        stream=StreamConstants(**record["stream"]),  # type: ignore[arg-type]
+        stream=_streams(record["stream"]),
+        attention=AttentionConstants(**record["attention"]),  # type: ignore[arg-type]
+        own_gemm={name: GemmConstants(**values) for name, values in own.items()},  # type: ignore[arg-type]
+        own_stream={name: _streams(values) for name, values in own_stream.items()},
         errors=tuple(ErrorRow(**row) for row in rows),  # type: ignore[arg-type]
     )
+
+
+def _streams(record: Mapping[str, object]) -> StreamConstants:
+    kernels: dict[str, dict[str, float]] = record["kernels"]  # type: ignore[assignment]
+    costs = {sort: KernelCost(**cost) for sort, cost in kernels.items()}
+    return StreamConstants(**{**record, "kernels": costs})  # type: ignore[arg-type]

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import GemmConstants
+from headroom.predict.constants import GemmConstants
 
 Floats = NDArray[np.float64]
 
 #: Registers that a thread needs beside its accumulators: fragments, addresses, loop counters.
 _REGISTERS_BESIDE_ACCUMULATORS = {"plain": 60.0, "tensor": 90.0}
+
+#: Bytes of K that the model counts the shortest main-loop time in.
+_SLICE_BYTES = 64.0
 
 #: Output elements per thread of a plain tile: cuDNN and cuBLAS kernels compute 8x8 blocks per thread.
 _OUTPUTS_PER_PLAIN_THREAD = 64.0
@@ -121,9 +124,14 @@ def estimate(
     compute = _cta_us(tiles, k_cta, gpu, dtype, unit, constants) * (per_sm + rounds * constants.half_warps / warps)
     latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
     width = float(dtype.bytes)
-    l1_bytes = ctas * k_cta * (tiles.m + tiles.n) * width + problems.c_bytes
+    if constants.slice_ns > 0.0:
+        waiting = rounds * k_cta * (width / _SLICE_BYTES * constants.slice_ns * 1e-3)
+        waiting = waiting * (1.0 + constants.gather_wait * (1.0 / problems.a_reuse - 1.0))
+        latency = latency + np.maximum(0.0, waiting - compute)
     reduction = (tiles.splits > 1) * 2.0 * tiles.splits * problems.c_bytes * (4.0 / width)
-    l2_bytes = ctas * k_cta * (tiles.m * problems.a_reuse + tiles.n) * width + problems.c_bytes + reduction
+    stored = problems.c_bytes + reduction
+    l1_bytes = ctas * k_cta * (tiles.m + tiles.n) * width + stored
+    l2_bytes = ctas * k_cta * _loaded(problems, tiles, constants) * width + stored
     dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants.cache_share)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
@@ -146,6 +154,16 @@ def estimate(
         waves=ctas / (gpu.sms * active),
         tail_utilization=ctas / slots,
     )
+
+
+def _loaded(problems: Problems, tiles: Tiles, constants: GemmConstants) -> Floats:
+    """Elements per K that a CTA loads from L2; a cluster's CTAs lie along one side and share the other's loads."""
+    a = tiles.m * problems.a_reuse
+    if constants.cluster <= 1.0:
+        return a + tiles.n
+    side_m = np.minimum(constants.cluster, np.ceil(problems.m / tiles.m))
+    side_n = np.minimum(constants.cluster, np.ceil(problems.n / tiles.n))
+    return np.minimum(a + tiles.n / side_m, a / side_n + tiles.n)
 
 
 def residency(tiles: Tiles, gpu: GpuSpec, dtype: DataType, unit: str) -> tuple[Floats, Floats]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import Calibration, unit_of
+from headroom.predict.calibration import Calibration
+from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 from headroom.predict.im2col_traffic import cache_bytes
@@ -124,7 +125,7 @@ def _answer_gemms(
     """Tiles as given, or as a tuned library would choose them."""
     dtype, sort = question.dtype, question.sort
     unit = unit_of(gpu, dtype)
-    constants = calibration.tensor if unit == "tensor" else calibration.plain
+    constants = calibration.gemm(gpu, dtype, sort)
     has_tile = rows.sizes["tile_m"][question.index] > 0
     may_split = divides_depth(gpu, unit, sort)
     for mask in (has_tile, ~has_tile):
@@ -141,7 +142,7 @@ def _answer_gemms(
             l1, l2 = cache_bytes(convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
             best = replace(best, l1_bytes=l1, l2_bytes=l2)
         if unit == "tensor" and sort != "matmul":
-            extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.stream, l2_state)
+            extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
             nchw = rows.words["layout"][index] == "nchw"
             best = replace(best, time_us=best.time_us + np.where(nchw, extra, 0.0))
         flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
@@ -154,7 +155,7 @@ def _answer_gemms(
         answers.put(
             index,
             time_us=np.maximum(best.time_us, floor),
-            error_pct=_bars(question.kind, unit, gpu, calibration, short),
+            error_pct=_bars(question.kind.value, unit, gpu, calibration, short),
             bottleneck=_limits(terms, _GEMM_LIMITS),
             tile_m=tiles.m,
             tile_n=tiles.n,
@@ -173,25 +174,25 @@ def _answer_streams(
 ) -> None:
     """Depthwise convolutions and matrix-vector products: no multiplier tiles."""
     index, dtype = question.index, question.dtype
-    sort = question.sort if question.sort == "matvec" else "forward"
-    problems = problems_of(rows, index, "matmul" if sort == "matvec" else sort, float(dtype.bytes))
+    thin = question.sort == "matvec"
+    problems = problems_of(rows, index, "matmul" if thin else "forward", float(dtype.bytes))
     width = float(dtype.bytes)
     flops = 2.0 * (problems.batch * problems.m * problems.n * problems.k)
     moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
     ones = np.ones(len(index))
-    constants = calibration.stream
-    streams = Streams(
-        moved, ones * constants.factor_on(gpu, question.kind.value), ones, problems.c_bytes / width, flops
-    )
+    constants = calibration.streams(gpu)
+    values = problems.c_bytes / width
+    taps = ones if thin else problems.k
+    streams = Streams(moved, ones, ones, values, flops, 0.0 * ones, taps)
     rate = gpu.peak_tflops(dtype, tensor=False)
-    found = estimate_streams(streams, gpu, rate, constants, l2_state)
+    found = estimate_streams(streams, [question.sort] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
     short = 2.0 * (found.launch_us + found.ramp_us) >= found.time_us
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
-        error_pct=_bars(question.kind, "plain", gpu, calibration, short),
+        error_pct=_bars(question.sort, "plain", gpu, calibration, short),
         bottleneck=_limits(terms, _STREAM_LIMITS),
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,
@@ -207,8 +208,8 @@ def _limits(terms: Floats, names: tuple[Bottleneck, ...]) -> NDArray[np.str_]:
     return longest
 
 
-def _bars(kind: LayerKind, unit: str, gpu: GpuSpec, calibration: Calibration, short: NDArray[np.bool_]) -> Floats:
-    of = {regime: calibration.error_pct(kind.value, unit, gpu, regime) for regime in ("short", "long")}
+def _bars(kind: str, unit: str, gpu: GpuSpec, calibration: Calibration, short: NDArray[np.bool_]) -> Floats:
+    of = {regime: calibration.error_pct(kind, unit, gpu, regime) for regime in ("short", "long")}
     return np.where(short, of["short"], of["long"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import GemmConstants
+from headroom.predict.constants import GemmConstants
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 
 #: cuDNN's implicit-GEMM kernels for plain fp32, and cuBLAS's sgemm kernels: (m, n, k).

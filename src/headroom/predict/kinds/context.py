@@ -9,7 +9,8 @@ from typing import Protocol
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import Calibration, GemmConstants, unit_of
+from headroom.predict.calibration import Calibration
+from headroom.predict.constants import GemmConstants, StreamConstants, unit_of
 from headroom.predict.prediction import Prediction
 
 
@@ -35,10 +36,14 @@ class Context:
         """Whether convolutions run between transposing kernels: tensor cores want channels innermost."""
         return self.layout == "nchw" and self.unit == "tensor"
 
+    def gemm_constants(self, sort: str = "matmul") -> GemmConstants:
+        """The tile model's constants for the unit that multiplies; ``sort`` as in :meth:`Calibration.gemm`."""
+        return self.calibration.gemm(self.gpu, self.dtype, sort)
+
     @property
-    def gemm_constants(self) -> GemmConstants:
-        """The tile model's constants for the unit that multiplies."""
-        return self.calibration.tensor if self.unit == "tensor" else self.calibration.plain
+    def stream_constants(self) -> StreamConstants:
+        """The streaming model's constants for the GPU's architecture."""
+        return self.calibration.streams(self.gpu)
 
 
 class Predictor(Protocol):

@@ -64,7 +64,7 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
         context.gpu,
         context.dtype,
         context.unit,
-        context.gemm_constants,
+        context.gemm_constants(sort),
         context.l2_state,
         may_split=divides_depth(context.gpu, context.unit, sort),
     )
@@ -75,7 +75,7 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
         best = replace(best, l1_bytes=l1, l2_bytes=l2)
     if context.transposes and isinstance(works[0], Convolution):
         extra = transposition_us(
-            problems.a_bytes, problems.c_bytes, context.gpu, context.calibration.stream, context.l2_state
+            problems.a_bytes, problems.c_bytes, context.gpu, context.stream_constants, context.l2_state
         )
         best = replace(best, time_us=best.time_us + extra)
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)

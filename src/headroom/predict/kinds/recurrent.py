@@ -24,7 +24,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     if not isinstance(work, Recurrent):
         raise TypeError(f"layer {layer.name!r} of kind {layer.kind} is not recurrent")
     gpu, dtype = context.gpu, context.dtype
-    constants = context.gemm_constants
+    constants = context.gemm_constants()
     steps = work.sequential_steps
     rate = gpu.peak_tflops(dtype) * 1e6 * constants.efficiency_on(gpu)
     # A step's product has only ``batch`` rows: a tile of 32 is the shortest that multipliers are fed with.

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from headroom.graph.layer import Layer
-from headroom.graph.work import Convolution, Matmul, Normalization, Pooling, Reduction, Softmax
+from headroom.graph.tensor import DataType
+from headroom.graph.work import (
+    Convolution,
+    Elementwise,
+    Matmul,
+    Movement,
+    Normalization,
+    Pooling,
+    Reduction,
+    Softmax,
+)
 from headroom.predict.kinds.context import Context
 from headroom.predict.memory_bound import StreamEstimate, Streams, estimate_streams
 from headroom.predict.prediction import Bottleneck, Prediction, Source
@@ -15,6 +26,9 @@ from headroom.predict.roofline import floors_us
 
 #: A row or group that does not fit a CTA's registers and shared memory is read once per pass.
 _ROW_ON_CHIP_BYTES = 64 * 1024
+
+#: From this many flops per value on, an activation evaluates a special function.
+_COSTLY_FLOPS = 8
 
 
 def predict_streams(layers: Sequence[Layer], context: Context) -> list[Prediction]:
@@ -25,17 +39,79 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
     if not layers:
         return []
     dtype, gpu = context.dtype, context.gpu
-    constants = context.calibration.stream
-    streams = Streams(
+    sorts = [sort_of(layer) for layer in layers]
+    plain = gpu.peak_tflops(dtype, tensor=False)
+    estimate = estimate_streams(
+        streams_of(layers, dtype), sorts, gpu, plain, context.stream_constants, context.l2_state
+    )
+    floors = floors_us(layers, gpu, dtype, context.l2_state)
+    return [_prediction(i, layer, sorts[i], floors[i], estimate, context) for i, layer in enumerate(layers)]
+
+
+def streams_of(layers: Sequence[Layer], dtype: DataType) -> Streams:
+    """What the streaming model needs to know of the layers."""
+    return Streams(
         bytes_moved=np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64),
-        factor=np.array([traffic_factor(x, context) * constants.factor_on(gpu, x.kind.value) for x in layers]),
+        factor=np.array([traffic_factor(layer, dtype) for layer in layers]),
         passes=np.array([passes(layer) for layer in layers], dtype=np.float64),
         values=np.array([sum(t.elements for t in layer.outputs) for layer in layers], dtype=np.float64),
         flops=np.array([layer.flops for layer in layers], dtype=np.float64),
+        groups=np.array([groups_of(layer) for layer in layers], dtype=np.float64),
+        taps=np.array([taps_of(layer) for layer in layers], dtype=np.float64),
     )
-    estimate = estimate_streams(streams, gpu, gpu.peak_tflops(dtype, tensor=False), constants, context.l2_state)
-    floors = floors_us(layers, gpu, dtype, context.l2_state)
-    return [_prediction(i, layer, floors[i], estimate, context) for i, layer in enumerate(layers)]
+
+
+def sort_of(layer: Layer) -> str:
+    """What the calibration calls the layer's kernel: its kind, or a sort that costs more than the rest of its kind."""
+    work = layer.work
+    match work:
+        case Convolution():
+            return "depthwise"
+        case Elementwise(activation=True) if work.flops_per_element >= _COSTLY_FLOPS:
+            return "costly activation"
+        case Normalization() if work.group_elements:
+            return "layer normalization"
+        case Pooling() if work.window == work.stride and math.prod(work.window) > 16:
+            return "global pooling"
+        case Movement() if _moves_innermost(layer):
+            return "transposition"
+    return layer.kind.value
+
+
+def _moves_innermost(layer: Layer) -> bool:
+    """Whether a transposition makes neighbours in memory of values that were apart.
+
+    One that keeps the innermost dimension copies whole rows, as any movement does; the record holds no
+    permutation, so an unchanged innermost size counts as a kept dimension.
+    """
+    if not isinstance(layer.work, Movement) or "transpose" not in layer.work.function or not layer.inputs:
+        return False
+    before, after = layer.inputs[0].shape, layer.outputs[0].shape
+    return bool(before and after) and before[-1] != after[-1]
+
+
+def groups_of(layer: Layer) -> int:
+    """Rows that are reduced on their own."""
+    work = layer.work
+    match work:
+        case Softmax():
+            return work.rows
+        case Normalization() if work.group_elements:
+            return work.elements // work.group_elements
+        case Reduction():
+            return work.out_elements
+    return 0
+
+
+def taps_of(layer: Layer) -> int:
+    """Values that one output gathers: a window or filter."""
+    work = layer.work
+    match work:
+        case Pooling():
+            return math.prod(work.window)
+        case Convolution():
+            return work.gemm.k
+    return 1
 
 
 def passes(layer: Layer) -> int:
@@ -51,7 +127,7 @@ def passes(layer: Layer) -> int:
     return 1
 
 
-def traffic_factor(layer: Layer, context: Context) -> float:
+def traffic_factor(layer: Layer, dtype: DataType) -> float:
     """Traffic of the usual kernel in units of the compulsory traffic."""
     work = layer.work
     group = 0
@@ -62,17 +138,19 @@ def traffic_factor(layer: Layer, context: Context) -> float:
     elif isinstance(work, Pooling):
         # Overlapping windows hit in L1; a window larger than its stride re-reads rows from L2 now and then.
         return 1.0
-    return 1.5 if group * context.dtype.bytes > _ROW_ON_CHIP_BYTES else 1.0
+    return 1.5 if group * dtype.bytes > _ROW_ON_CHIP_BYTES else 1.0
 
 
-def _prediction(index: int, layer: Layer, floor: float, estimate: StreamEstimate, context: Context) -> Prediction:
+def _prediction(
+    index: int, layer: Layer, sort: str, floor: float, estimate: StreamEstimate, context: Context
+) -> Prediction:
     time = max(float(estimate.time_us[index]), floor)
     ctas = int(estimate.ctas[index])
     sms = context.gpu.sms
     rounds = -(-ctas // sms)
     return Prediction(
         time_us=time,
-        error_pct=context.calibration.error_pct(layer.kind.value, "plain", context.gpu, stream_regime(index, estimate)),
+        error_pct=context.calibration.error_pct(sort, "plain", context.gpu, stream_regime(index, estimate)),
         source=Source.PREDICTED,
         bottleneck=_bottleneck(index, estimate),
         floor_us=floor,

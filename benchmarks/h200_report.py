@@ -1,0 +1,84 @@
+"""How far off the predictions are on the layers timed on an H200, with nothing fitted to this source.
+
+The figures are this project's own measurements of device time, so neither scale nor constant is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from h200_fit import GPU
+from h200_rows import SOURCE, Timed, timed_layers
+from headroom.predict.calibration import load_calibration
+from headroom.predict.kinds.gemm import is_direct
+from headroom.predict.model import predict_layers
+from headroom.predict.prediction import Prediction
+from statistics_of import errors
+
+WORST_ROWS = 3
+
+
+def h200_report() -> list[dict[str, object]]:
+    """One entry per operation and data type; statistics over the held-out rows, and over all beside them."""
+    groups: dict[tuple[str, str], list[Timed]] = {}
+    for row in timed_layers():
+        groups.setdefault((row.op, str(row.dtype)), []).append(row)
+    return [_entry(op, dtype, rows) for (op, dtype), rows in sorted(groups.items())]
+
+
+def _entry(op: str, dtype: str, rows: Sequence[Timed]) -> dict[str, object]:
+    answers = predict_layers([row.layer for row in rows], GPU, rows[0].dtype, calibration=load_calibration())
+    ours = np.array([answer.time_us for answer in answers])
+    measured = np.array([row.measured_us for row in rows])
+    bars = np.array([answer.error_pct for answer in answers])
+    held = np.array([row.held_out for row in rows])
+    roofline = np.array([roofline_us(row) for row in rows])
+    models = {"Headroom": ours, "roofline": roofline, "roofline / 0.8 + 3 us": roofline / 0.8 + 3.0}
+    inside = 100 * np.abs(measured - ours) <= bars * ours
+    return {
+        "source": SOURCE,
+        "op": op,
+        "dtype": dtype,
+        "rows": len(rows),
+        "held_out_rows": int(held.sum()),
+        "models": {
+            name: {
+                "held_out": errors(times[held], measured[held]).as_dict(),
+                "all": errors(times, measured).as_dict(),
+            }
+            for name, times in models.items()
+        },
+        "bar_pct": round(float(np.median(bars)), 1),
+        "inside_share": round(float(inside[held].mean()), 3),
+        "worst": _worst(rows, answers, ours, measured, held),
+    }
+
+
+def roofline_us(row: Timed) -> float:
+    """Arithmetic over the peak rate, or compulsory bytes over DRAM bandwidth, whichever is longer."""
+    layer = row.layer
+    rate = GPU.peak_tflops(row.dtype, tensor=layer.kind.computes_gemm and not is_direct(layer))
+    moved = layer.bytes(row.dtype) / (GPU.dram_peak_gbs * 1e3)
+    return max(2.0 * layer.macs / (rate * 1e6), moved)
+
+
+def _worst(
+    rows: Sequence[Timed],
+    answers: Sequence[Prediction],
+    ours: np.ndarray,
+    measured: np.ndarray,
+    held: np.ndarray,
+) -> list[dict[str, object]]:
+    """The held-out rows that are furthest off, with what the prediction stood for."""
+    order = np.argsort(-np.abs(np.log(ours / measured)) * held, kind="stable")[:WORST_ROWS]
+    return [
+        {
+            "row": rows[i].label,
+            "measured_us": round(float(measured[i]), 2),
+            "predicted_us": round(float(ours[i]), 2),
+            "why": f"{answers[i].algorithm}, limited by {answers[i].bottleneck}",
+        }
+        for i in order
+    ]

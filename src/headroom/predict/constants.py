@@ -1,0 +1,126 @@
+"""The constants that turn a GPU's sheet into times, as the calibration file holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
+
+#: Sorts of streaming kernels that are special cases of another sort: what is not known of them is taken from it.
+GENERAL_SORT = {
+    "costly activation": "activation",
+    "layer normalization": "normalization",
+    "global pooling": "pooling",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GemmConstants:
+    """Constants of the tile model for one kind of multiplier (``plain`` or ``tensor``).
+
+    ``efficiency`` maps an architecture family to the share of peak that the main loop of a full SM reaches
+    with 128x128 tiles; ``typical`` is the entry for a family without a table. The other fields are shared by
+    all families of a set: ``launch_factor`` is the shortest kernel in units of the sheet's; ``half_warps`` warps
+    reach half the SM's rate;
+    ``edge_cost`` is the extra main-loop time per unit of ``1/tile_m + 1/tile_n`` (operand traffic from shared
+    memory); ``round_latencies`` counts exposed DRAM latencies per round of CTAs (prologue and epilogue);
+    ``slice_ns`` is the shortest time of a CTA for 64 bytes of K, which waits on its loads however small the
+    tile; ``dram_share`` and ``l2_share`` are the shares of the sheet's bandwidths that a GEMM's loads reach;
+    ``cache_share`` is the share of the last-level cache that a cyclic sweep can use; ``wide_handicap`` is how
+    much faster a 128-wide plain tile must look before the library takes it; ``cluster`` CTAs share the loads
+    of one operand (thread-block clusters with multicast, compute capability 9.0); ``gather_wait`` lengthens
+    ``slice_ns`` for every further tap in a row of a filter, whose addresses each step works out anew.
+    """
+
+    efficiency: Mapping[str, float]
+    launch_factor: float
+    half_warps: float
+    edge_cost: float
+    round_latencies: float
+    slice_ns: float
+    dram_share: float
+    l2_share: float
+    cache_share: float
+    wide_handicap: float
+    cluster: float = 1.0
+    gather_wait: float = 0.0
+
+    def efficiency_on(self, gpu: GpuSpec) -> float:
+        family = family_of(gpu)
+        return self.efficiency[family if family in self.efficiency else "typical"]
+
+    def launch_us_on(self, gpu: GpuSpec) -> float:
+        return self.launch_factor * gpu.launch_us
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionConstants:
+    """Fused attention: ``start_launches``, what a launch with its first and last step takes in units of the sheet's
+    launch, ``decode_launches`` the same for a few queries; ``round_latencies``, the exposed DRAM latencies per
+    round of CTAs; ``matrix_share``, the share of the peak rate of matrix products, and ``exponential_share``, that of
+    the special-function units; ``dram_share``, ``l2_share`` and ``cache_share`` as in :class:`GemmConstants`.
+    """
+
+    start_launches: float
+    decode_launches: float
+    round_latencies: float
+    matrix_share: float
+    exponential_share: float
+    dram_share: float
+    l2_share: float
+    cache_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCost:
+    """What one sort of streaming kernel costs beside a perfect copy of its bytes.
+
+    ``factor`` times the bytes; ``start_us`` once per launch, and ``tap_us`` for every value that an output gathers
+    (window or filter) in turn; ``value_cycles`` of an SM per value and tap; ``group_cycles`` of an SM per
+    row that is reduced on its own.
+    """
+
+    factor: float = 1.0
+    start_us: float = 0.0
+    tap_us: float = 0.0
+    value_cycles: float = 0.0
+    group_cycles: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConstants:
+    """Constants of the streaming model: ``launch_factor``, an empty kernel in units of the sheet's; ``dram_share``
+    and ``l2_share`` of the sheet's bandwidths in steady state (the sheet's are for reading alone; mixed streams
+    may reach more); ``ramp_us``, what every dependent sweep adds while its loads are not yet in flight;
+    ``cache_share``, the share of the last-level cache that stays warm; and the kernels' costs by sort, on
+    the families whose kernels were measured (elsewhere they count as perfect copies).
+    """
+
+    launch_factor: float
+    ramp_us: float
+    dram_share: float
+    l2_share: float
+    cache_share: float
+    kernels: Mapping[str, KernelCost]
+    families: Sequence[str]
+
+    def cost_on(self, gpu: GpuSpec, sort: str) -> KernelCost:
+        if family_of(gpu) not in self.families:
+            return KernelCost()
+        known = sort if sort in self.kernels else GENERAL_SORT.get(sort, sort)
+        return self.kernels.get(known, KernelCost())
+
+    def launch_us_on(self, gpu: GpuSpec) -> float:
+        return self.launch_factor * gpu.launch_us
+
+
+def family_of(gpu: GpuSpec) -> str:
+    """The architecture's name as the calibration file spells it."""
+    return gpu.architecture.lower()
+
+
+def unit_of(gpu: GpuSpec, dtype: DataType) -> str:
+    """The multiplier that runs matrix products of ``dtype``: ``tensor`` or ``plain``."""
+    return "tensor" if gpu.tensor_tflops.get(dtype, 0.0) > gpu.plain_tflops.get(dtype, 0.0) else "plain"
