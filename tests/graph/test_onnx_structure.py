@@ -499,3 +499,16 @@ def test_both_exporters_give_the_same_layers_and_modules() -> None:
 def test_a_node_without_what_it_needs_is_named(broken: Any) -> None:
     with pytest.raises(ModelError, match=f"'{broken.name}'"):
         read([broken], {"x": [1, 4, 8, 8]})
+
+
+def test_a_node_that_nothing_reads_is_left_out_and_said() -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["y"], name="used"),
+        helper.make_node("Sigmoid", ["x"], ["z"], name="unread"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [value("x", 1, [1, 8])], [value("y", 1, [1, 8])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    read = build_graph(model, name="dead")
+    assert [layer.name for layer in read.layers] == ["used"]
+    assert read.notes == ("left out 1 layer(s) whose results nothing reads, in Sigmoid",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 
 from headroom.advise.analysis import Bounds, ScheduledLayer
 from headroom.advise.fusion import floors_with_fusion, fused_groups
@@ -68,24 +69,20 @@ def parallel_schedule(timed: TimedGraph) -> tuple[ScheduledLayer, ...]:
     _, path = graph.critical_path(timed.times_us)
     critical = frozenset(path)
     finish: list[float] = []
-    stream_of: dict[int, int] = {}
-    free_at: list[float] = []
+    streams = _Streams()
     schedule = []
     for index, before in enumerate(graph.predecessors):
-        start = max((finish[i] for i in before), default=0.0)
+        latest_first = sorted(before, key=finish.__getitem__, reverse=True)
+        start = finish[latest_first[0]] if latest_first else 0.0
         finish.append(start + timed.times_us[index])
         if index not in timed.configuration_of:
-            if before:  # a view stays on its producer's stream
-                stream_of[index] = stream_of.get(max(before, key=finish.__getitem__), 0)
+            streams.follow(index, latest_first)
             continue
-        stream = _stream(start, before, finish, stream_of, free_at)
-        stream_of[index] = stream
-        free_at[stream] = finish[index]
         schedule.append(
             ScheduledLayer(
                 name=graph.layers[index].name,
                 answer=timed.configuration_of[index],
-                stream=stream,
+                stream=streams.place(index, latest_first, start, finish[index]),
                 start_us=start,
                 duration_us=timed.times_us[index],
                 critical=index in critical,
@@ -94,17 +91,35 @@ def parallel_schedule(timed: TimedGraph) -> tuple[ScheduledLayer, ...]:
     return tuple(schedule)
 
 
-def _stream(
-    start: float,
-    before: Sequence[int],
-    finish: Sequence[float],
-    stream_of: dict[int, int],
-    free_at: list[float],
-) -> int:
-    wanted = [stream_of[i] for i in sorted(before, key=finish.__getitem__, reverse=True) if i in stream_of]
-    candidates: list[int] = [*wanted, *range(len(free_at))]
-    for stream in candidates:
-        if stream < len(free_at) and free_at[stream] <= start:
-            return stream
-    free_at.append(0.0)
-    return len(free_at) - 1
+class _Streams:
+    """Streams of the timeline: which layer runs on which, and when each is free again."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, int] = {}
+        self._free_at: list[float] = []
+        #: (free at, stream), soonest first; an entry whose stream has been used since is stale.
+        self._idle: list[tuple[float, int]] = []
+
+    def follow(self, view: int, before: Sequence[int]) -> None:
+        """A view stays on the stream of what it looks at."""
+        if before:
+            self._of[view] = self._of.get(before[0], 0)
+
+    def place(self, layer: int, before: Sequence[int], start: float, finish: float) -> int:
+        """Put a layer on a predecessor's stream, else on the one free longest, else on a new one."""
+        wanted = (self._of[i] for i in before if i in self._of)
+        stream = next((s for s in wanted if s < len(self._free_at) and self._free_at[s] <= start), None)
+        if stream is None:
+            stream = self._longest_idle(start)
+        self._free_at[stream] = finish
+        heappush(self._idle, (finish, stream))
+        self._of[layer] = stream
+        return stream
+
+    def _longest_idle(self, start: float) -> int:
+        while self._idle and self._idle[0][0] <= start:
+            free_at, stream = heappop(self._idle)
+            if self._free_at[stream] == free_at:
+                return stream
+        self._free_at.append(0.0)
+        return len(self._free_at) - 1

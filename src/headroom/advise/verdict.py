@@ -7,6 +7,13 @@ from collections.abc import Mapping
 from headroom import figures
 from headroom.advise.analysis import Bounds, Finding
 from headroom.advise.timed import TimedGraph
+from headroom.predict.prediction import Bottleneck
+
+#: What a limit means for someone who meets it for the first time.
+_HINTS: dict[str, str] = {
+    Bottleneck.LAUNCH: " (kernels too short to fill the GPU: a larger batch costs little more time)",
+    Bottleneck.LATENCY: " (too little work in flight: a larger batch costs little more time)",
+}
 
 
 def verdict(
@@ -27,7 +34,8 @@ def verdict(
         f"{rate} samples/s; the hardware's own limit is {light}."
     ]
     limit, time_us = max(by_bottleneck.items(), key=lambda item: item[1])
-    sentences.append(f"{figures.percent(time_us / bounds.sequential_us)} of that time is limited by {limit}.")
+    hint = _HINTS.get(limit, "")
+    sentences.append(f"{figures.percent(time_us / bounds.sequential_us)} of that time is limited by {limit}{hint}.")
     if findings:
         best = findings[0]
         saving = figures.time(best.saves_us, best.error_pct)

@@ -10,6 +10,7 @@ import onnx
 
 from headroom.errors import ModelError
 from headroom.graph.attention import join_attention
+from headroom.graph.dead import live
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.linear import join_bias
@@ -50,19 +51,20 @@ def build_graph(
         _refuse_training(model, batch)
     inputs = pin_inputs(model.graph, batch, dims)
     walked = _walked(model, inputs)
+    layers, dead = live(walked.layers, walked.outputs)
     return Graph(
         name=name,
-        layers=_recognised(walked, inputs.batch),
+        layers=_recognised(layers, walked, inputs.batch),
         inputs=inputs.target,
         outputs=walked.outputs,
         batch=inputs.batch,
-        notes=walked.notes,
+        notes=(*walked.notes, *dead),
     )
 
 
-def _recognised(walked: Walked, batch: int) -> tuple[Layer, ...]:
+def _recognised(layers: tuple[Layer, ...], walked: Walked, batch: int) -> tuple[Layer, ...]:
     """Layers that exporters wrote out as several nodes, as one again."""
-    layers = join_bias(walked.layers, walked.outputs)
+    layers = join_bias(layers, walked.outputs)
     layers = join_attention(layers, walked.outputs, batch, walked.causal)
     layers = join_patterns(layers, walked.outputs)
     return named_by_weights(join_stacks(layers, walked.outputs))

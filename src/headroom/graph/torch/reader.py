@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import headroom.graph.torch.operators  # noqa: F401 -- fills the table of operators
 from headroom.errors import ModelError
+from headroom.graph.dead import live
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.torch import nodes
@@ -15,7 +16,7 @@ from headroom.graph.torch.callable import require_torch
 from headroom.graph.torch.example_inputs import fake_inputs
 from headroom.graph.torch.export import export_program, lives_on_meta
 from headroom.graph.torch.naming import named
-from headroom.graph.torch.recognise import live, recognised
+from headroom.graph.torch.recognise import recognised
 from headroom.graph.torch.walk import Walk
 
 if TYPE_CHECKING:
