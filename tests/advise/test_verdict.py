@@ -44,3 +44,8 @@ def test_a_model_of_unknown_layers_or_of_views_is_not_given_a_time() -> None:
 def test_the_largest_opportunity_is_named() -> None:
     model = graph(conv("c", "x"), relu("r", "c"))
     assert "Largest opportunity: convolution + relu" in analyze_graph(model, H200, DataType.BF16).verdict
+
+
+def test_kernels_that_are_not_im2col_are_named_in_the_answer() -> None:
+    notes = analyze_graph(graph(conv("c", "x"), relu("r", "c")), H200, DataType.FP32).notes
+    assert any(note.startswith("1 layer, ") and "may be not im2col" in note for note in notes)

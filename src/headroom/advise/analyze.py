@@ -8,6 +8,7 @@ from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer, Memory
 from headroom.advise.bounds import lower_bounds, parallel_schedule
 from headroom.advise.findings import find_all
+from headroom.advise.findings.common import counted
 from headroom.advise.timed import TimedGraph
 from headroom.advise.verdict import verdict
 from headroom.errors import UsageError
@@ -52,7 +53,21 @@ def analyze_graph(graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "
         time_by_bottleneck=by_bottleneck,
         macs=graph.macs,
         flops=graph.flops,
-        notes=(*graph.notes, *_cache_notes(timed)),
+        notes=(*graph.notes, *_layer_notes(timed), *_cache_notes(timed)),
+    )
+
+
+def _layer_notes(timed: TimedGraph) -> tuple[str, ...]:
+    """What the theory says of single layers (a kernel that is not im2col, say), each sentence once."""
+    layers: dict[str, int] = {}
+    time_us: dict[str, float] = {}
+    for configuration, prediction in timed.pairs():
+        for note in prediction.notes:
+            layers[note] = layers.get(note, 0) + configuration.count
+            time_us[note] = time_us.get(note, 0.0) + (prediction.time_us or 0.0) * configuration.count
+    return tuple(
+        f"{counted(number, 'layer')}, {figures.percent(time_us[note] / (timed.sequential_us or 1.0))} of the time: {note}."
+        for note, number in layers.items()
     )
 
 
