@@ -65,10 +65,8 @@ def _layer_notes(timed: TimedGraph) -> tuple[str, ...]:
         for note in prediction.notes:
             layers[note] = layers.get(note, 0) + configuration.count
             time_us[note] = time_us.get(note, 0.0) + (prediction.time_us or 0.0) * configuration.count
-    return tuple(
-        f"{counted(number, 'layer')}, {figures.percent(time_us[note] / (timed.sequential_us or 1.0))} of the time: {note}."
-        for note, number in layers.items()
-    )
+    share = {note: figures.percent(time / (timed.sequential_us or 1.0)) for note, time in time_us.items()}
+    return tuple(f"{counted(number, 'layer')}, {share[note]} of the time: {note}." for note, number in layers.items())
 
 
 def _cache_notes(timed: TimedGraph) -> tuple[str, ...]:
