@@ -12,8 +12,8 @@ Written by `python benchmarks/accuracy.py`; the figures with all their digits ar
 (chosen by a hash of the shape).
 
 Tables of others: every model gets one scale and one additive constant per source and GPU, fitted to the least mean
-absolute relative error, because outside times contain launch gaps and small helper kernels. *Mean* and *median* are of the
-absolute relative error, *geometric* is the geometric mean of the factor off, less one, *rank* is Spearman's
+absolute relative error, because outside times contain launch gaps and small helper kernels. *Mean* and *median* are of
+the absolute relative error, *geometric* is the geometric mean of the factor off, less one, *rank* is Spearman's
 correlation. *Held out*: scale and constant fitted on half of the shapes, judged on those that neither they nor
 the shared constants have seen. *Unfitted*: the prediction as it stands, with neither scale nor constant (the
 wave model and the prior models are no predictions without them).

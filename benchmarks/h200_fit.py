@@ -49,11 +49,18 @@ GATHERING: dict[str, tuple[float, float]] = {
     "efficiency": (0.7, 0.75), "edge_cost": (1.0, 150.0), "l2_share": (0.7, 1.0), "gather_wait": (0.0, 4.0),
 }  # fmt: skip
 
-#: Where the fits of the tile model start, per unit.
-START: dict[str, tuple[float, ...]] = {
-    "tensor": (0.7, 0.5, 0.05, 20.0, 1.0, 30.0, 1.05, 0.9, 0.7, 0.1),
-    "plain": (0.7, 0.9, 0.5, 10.0, 2.0, 30.0, 1.0, 0.9, 0.7, 0.1),
-}
+#: Products: what summing the parts of a divided K adds is fitted too.
+DIVIDING: dict[str, tuple[float, float]] = {"split_launches": (0.0, 3.0)}
+
+#: Where the fits of the tile model start, and on plain units where they differ.
+START: dict[str, float] = {
+    "efficiency": 0.7, "launch_factor": 0.5, "half_warps": 0.05, "edge_cost": 20.0, "round_latencies": 1.0,
+    "slice_ns": 30.0, "dram_share": 1.05, "l2_share": 0.9, "cache_share": 0.7, "gather_wait": 0.1,
+    "split_launches": 0.5,
+}  # fmt: skip
+PLAIN_START: dict[str, float] = {
+    "launch_factor": 0.9, "half_warps": 0.5, "edge_cost": 10.0, "round_latencies": 2.0, "dram_share": 1.0,
+}  # fmt: skip
 
 #: The sets of the tile model's constants: name in the calibration file, unit, library, operation and data types. TF32
 #: products run other kernels than 16-bit ones (their 32-bit operands leave room for half the tile).
@@ -80,14 +87,14 @@ COSTS: dict[str, tuple[str, ...]] = {
     "pooling": ("start_us", "value_cycles"),
     "global pooling": ("start_us",),
     "depthwise": ("start_us", "tap_us", "value_cycles"),
-    "matvec": ("start_us", "factor"),
+    "matvec": ("start_us", "tap_us"),
 }
 
 
 #: Where the fit of the streams starts: a cost that is hidden behind the bytes at its start would stay there.
 FIRST: dict[str, dict[str, float]] = {
     "start_us": {"": 0.3},
-    "tap_us": {"": 0.05},
+    "tap_us": {"": 0.05, "matvec": 0.0003},
     "factor": {"": 1.2},
     "group_cycles": {"": 60.0, "layer normalization": 360.0},
     "value_cycles": {"": 0.4, "layer normalization": 0.7, "transposition": 1.9, "depthwise": 0.05},
@@ -138,7 +145,9 @@ def fit_gemm(rows: Sequence[Timed], unit: str, library: str) -> GemmConstants:
     """One set for one unit's data types and one library's kernels."""
     dtypes = sorted({row.dtype for row in rows})
     parts = [Products.of([row for row in rows if row.dtype == d], unit, library) for d in dtypes]
-    limits = LIMITS | (GATHERING if (unit, library) == ("tensor", "convolution") else {})
+    own = {"tensor convolution": GATHERING, "tensor matmul": DIVIDING, "plain matmul": DIVIDING}
+    limits = LIMITS | own.get(f"{unit} {library}", {})
+    start = START | (PLAIN_START if unit == "plain" else {})
     names, (low, high) = list(limits), np.array(list(limits.values())).T
 
     def constants(x: np.ndarray) -> GemmConstants:
@@ -151,7 +160,7 @@ def fit_gemm(rows: Sequence[Timed], unit: str, library: str) -> GemmConstants:
         trial = constants(x)
         return float(np.concatenate([off(p.time_us(trial), p.measured_us) for p in parts]).mean())
 
-    return constants(settle(objective, np.log(START[unit][: len(names)]), (0.4, 0.3, 0.2, 0.1)))
+    return constants(settle(objective, np.log([start[name] for name in names]), (0.4, 0.3, 0.2, 0.1)))
 
 
 def fit_streams(rows: Sequence[Timed]) -> StreamConstants:

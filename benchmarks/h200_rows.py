@@ -65,10 +65,8 @@ def _timed(row: dict[str, str]) -> Timed:
     shape = tuple(int(part) for part in row["shape"].split("x")) if row["shape"] else ()
     op = _sort(row["op"], sizes)
     label = " ".join([op, row["shape"], *(f"{name}{value}" for name, value in sizes.items())]).replace("  ", " ")
-    build = {"matmul": _matmul, "matvec": _matmul, "conv2d": _convolution, "depthwise": _convolution}.get(op)
-    layer = (
-        build(label, sizes) if build else _attention(label, sizes) if op == "attention" else _stream(label, op, shape)
-    )
+    build = _SIZED.get(op)
+    layer = build(label, sizes) if build else _STREAMS[op](label, shape)
     return Timed(op, DataType(row["dtype"]), layer, float(row["time_us"]))
 
 
@@ -112,8 +110,14 @@ def _attention(name: str, z: dict[str, int]) -> Layer:
     return _layer(name, work, [query, key, key], query)
 
 
-def _stream(name: str, op: str, shape: Shape) -> Layer:
-    return _STREAMS[op](name, shape)
+#: Operations whose sizes stand in columns of their own.
+_SIZED: dict[str, Callable[[str, dict[str, int]], Layer]] = {
+    "matmul": _matmul,
+    "matvec": _matmul,
+    "conv2d": _convolution,
+    "depthwise": _convolution,
+    "attention": _attention,
+}
 
 
 def _same(make: Callable[[int], Work], operands: int = 1) -> Callable[[str, Shape], Layer]:

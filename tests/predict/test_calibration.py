@@ -51,7 +51,8 @@ def test_a_layer_unlike_any_calibrated_one_has_a_wider_bar() -> None:
 @pytest.mark.parametrize(
     ("kind", "unit", "most"),
     [
-        ("matmul", "tensor", 30), ("convolution", "tensor", 40), ("attention", "tensor", 35), ("elementwise", "plain", 30),
+        ("matmul", "tensor", 30), ("convolution", "tensor", 40), ("attention", "tensor", 35),
+        ("elementwise", "plain", 30),
         ("layer normalization", "plain", 30), ("softmax", "plain", 40), ("reduction", "plain", 30),
         ("movement", "plain", 20), ("transposition", "plain", 30), ("pooling", "plain", 60), ("depthwise", "plain", 60),
     ],

@@ -31,7 +31,8 @@ class GemmConstants:
     ``cache_share`` is the share of the last-level cache that a cyclic sweep can use; ``wide_handicap`` is how
     much faster a 128-wide plain tile must look before the library takes it; ``cluster`` CTAs share the loads
     of one operand (thread-block clusters with multicast, compute capability 9.0); ``gather_wait`` lengthens
-    ``slice_ns`` for every further tap in a row of a filter, whose addresses each step works out anew.
+    ``slice_ns`` for every further tap in a row of a filter, whose addresses each step works out anew;
+    ``split_launches`` is what dividing K adds, in launches: the parts' results are summed at the end.
     """
 
     efficiency: Mapping[str, float]
@@ -46,6 +47,7 @@ class GemmConstants:
     wide_handicap: float
     cluster: float = 1.0
     gather_wait: float = 0.0
+    split_launches: float = 0.5
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
         family = family_of(gpu)

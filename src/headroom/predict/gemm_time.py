@@ -135,7 +135,7 @@ def estimate(
     dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants.cache_share)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
-    launch = constants.launch_us_on(gpu) * (1.0 + 0.5 * (tiles.splits > 1)) + 0.0 * ctas
+    launch = constants.launch_us_on(gpu) * (1.0 + constants.split_launches * (tiles.splits > 1)) + 0.0 * ctas
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
     # maximum with a soft corner.
     streams = np.sqrt(np.sqrt(_fourth(compute) + _fourth(l2) + _fourth(dram)))

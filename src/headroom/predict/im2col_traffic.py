@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.delta import PAPER, ConvBatch, Machine, TileBatch
 from headroom.predict.delta.traffic import grid, traffic
-from headroom.predict.gemm_time import Floats, Tiles
+from headroom.predict.gemm_time import Estimate, Floats, Tiles
 
 #: The paper's main-loop depths: 8 for 128-wide tiles, 4 for narrower ones (section IV-B).
 _WIDE_TILE, _WIDE_DEPTH, _NARROW_DEPTH = 128, 8.0, 4.0
@@ -19,11 +21,15 @@ def paper_tiles(tile_m: Floats, tile_n: Floats) -> TileBatch:
     return TileBatch(tile_m, tile_n, np.where(tile_n >= _WIDE_TILE, _WIDE_DEPTH, _NARROW_DEPTH))
 
 
-def cache_bytes(
-    convs: ConvBatch, tiles: Tiles, stored_bytes: Floats, gpu: GpuSpec, dtype: DataType
-) -> tuple[Floats, Floats]:
-    """Bytes at L1 and at L2, of shape (P,): equations 4 and 9 plus every output once."""
+def with_cache_bytes(
+    best: Estimate, convs: ConvBatch, tiles: Tiles, stored_bytes: Floats, gpu: GpuSpec, dtype: DataType
+) -> Estimate:
+    """``best`` with DeLTA's bytes at L1 and at L2, of shape (P,): equations 4 and 9 plus every output once.
+
+    What crosses DRAM passes L2, and what crosses L2 passes L1, also where the equations' averages say less.
+    """
     cut_tiles = paper_tiles(tiles.m, tiles.n)
     request = Machine.of(gpu, dtype).l1_request_bytes
     moved = traffic(convs, cut_tiles, grid(convs, cut_tiles), request, PAPER)
-    return moved.l1_bytes + stored_bytes, moved.l2_bytes + stored_bytes
+    l2 = np.maximum(moved.l2_bytes + stored_bytes, best.dram_bytes)
+    return replace(best, l1_bytes=np.maximum(moved.l1_bytes + stored_bytes, l2), l2_bytes=l2)

@@ -19,7 +19,7 @@ from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
-from headroom.predict.im2col_traffic import cache_bytes
+from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
 from headroom.predict.prediction import Bottleneck
@@ -139,8 +139,7 @@ def _answer_gemms(
         else:
             best, tiles = choose(problems, gpu, dtype, unit, constants, l2_state, may_split=may_split)
         if unit == "plain" and sort == "forward":
-            l1, l2 = cache_bytes(convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
-            best = replace(best, l1_bytes=l1, l2_bytes=l2)
+            best = with_cache_bytes(best, convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
         if unit == "tensor" and sort != "matmul":
             extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
             nchw = rows.words["layout"][index] == "nchw"
@@ -182,8 +181,7 @@ def _answer_streams(
     ones = np.ones(len(index))
     constants = calibration.streams(gpu)
     values = problems.c_bytes / width
-    taps = ones if thin else problems.k
-    streams = Streams(moved, ones, ones, values, flops, 0.0 * ones, taps)
+    streams = Streams(moved, ones, ones, values, flops, 0.0 * ones, problems.k)
     rate = gpu.peak_tflops(dtype, tensor=False)
     found = estimate_streams(streams, [question.sort] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)

@@ -76,6 +76,8 @@ def choose(
 ) -> tuple[Estimate, Tiles]:
     """Every product with the tile that a tuned library would take: the fastest, large plain ones with a
     handicap because cuDNN prefers 64-wide tiles until the larger one clearly wins. Shapes are (P,).
+    The handicap is the one place where a faster GPU can be slower, by no more than the handicap: the library then
+    prefers a narrower tile than the fastest.
     """
     tiles = candidates(gpu, dtype, unit, may_split=may_split)
     wide = np.where((tiles.n >= 128) & (unit == "plain"), constants.wide_handicap, 1.0)

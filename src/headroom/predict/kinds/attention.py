@@ -41,7 +41,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     total = float(layer.bytes(dtype))
     l2_bytes = total + _reloaded_bytes(work, dtype)
     warm = context.l2_state == "warm"
-    missing = missing_share(np.float64(total), float(gpu.l2.size_bytes), constants.cache_share) if warm else 1.0
+    missing = missing_share(np.array(total), float(gpu.l2.size_bytes), constants.cache_share) if warm else 1.0
     dram_bytes = float(total * missing)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)

@@ -13,7 +13,7 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Gemm
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Problems, Tiles
-from headroom.predict.im2col_traffic import cache_bytes
+from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.memory_bound import transposition_us
@@ -71,8 +71,7 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     works = [layer.work for layer in layers]
     if context.unit == "plain" and all(isinstance(w, Convolution) and w.direction == "forward" for w in works):
         convs = ConvBatch.of([w for w in works if isinstance(w, Convolution)], context.dtype.bytes)
-        l1, l2 = cache_bytes(convs, tiles, problems.c_bytes, context.gpu, context.dtype)
-        best = replace(best, l1_bytes=l1, l2_bytes=l2)
+        best = with_cache_bytes(best, convs, tiles, problems.c_bytes, context.gpu, context.dtype)
     if context.transposes and isinstance(works[0], Convolution):
         extra = transposition_us(
             problems.a_bytes, problems.c_bytes, context.gpu, context.stream_constants, context.l2_state

@@ -104,12 +104,12 @@ def groups_of(layer: Layer) -> int:
 
 
 def taps_of(layer: Layer) -> int:
-    """Values that one output gathers: a window or filter."""
+    """Values that one output gathers: a window, a filter, or a row of a matrix."""
     work = layer.work
     match work:
         case Pooling():
             return math.prod(work.window)
-        case Convolution():
+        case Convolution() | Matmul():
             return work.gemm.k
     return 1
 
