@@ -205,10 +205,12 @@ def streamed(dtype: DataType, streams: Streams, sorts: list[str], constants: Str
 def fit_attention(rows: Sequence[Timed], calibration: Calibration) -> AttentionConstants:
     """On the whole prediction, layer by layer."""
 
-    most = np.array([4.0, 4.0, 10.0, 1.0, 1.0, 1.15, 1.0, 1.0])  # shares are no more than the sheet's, see LIMITS
+    # Least and most of what is possible, for the reasons given at LIMITS.
+    least = np.array([0.1, 0.1, 0.0, 0.5, 0.5, 0.9, 0.85, 0.2])
+    most = np.array([4.0, 4.0, 10.0, 0.9, 1.0, 1.15, 1.0, 1.0])
 
     def constants(x: np.ndarray) -> AttentionConstants:
-        return AttentionConstants(*np.minimum(np.exp(x), most).tolist())
+        return AttentionConstants(*np.clip(np.exp(x), least, most).tolist())
 
     def objective(x: np.ndarray) -> float:
         return float(off(predicted(rows, replace(calibration, attention=constants(x))), measured(rows)).mean())
