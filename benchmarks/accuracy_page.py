@@ -40,7 +40,6 @@ are left out: their weights were packed anew at every launch. What is hard, and 
 - Some convolutions with 7x7 filters and hundreds of channels ran up to 5 times longer than any tile explains.
 - Max pooling of channels-last tensors takes 8 to 33 us however small the tensor is.
 - Pooling over a whole image of 28x28 or more takes twice the time of one of 7x7 as long as the batch is small.
-- Matrix products with a long K and few outputs take 5 to 7 us; dividing K further would be faster.
 - Small depthwise convolutions start twice as fast in TF32 mode as in bf16, and run slower once they are large.
 - Softmax over few rows of 1024 values takes longer than over many rows of 64 with the same bytes.
 """
