@@ -35,7 +35,9 @@ taken out (which is a diagnosis, not the rule by which the tables above are made
 H200 = """Constants are fitted on half of the shapes and judged here on the other half; the times are the device's own
 (CUDA-graph replay on the same operands), so neither scale nor constant is fitted. The kernels are PyTorch 2.11's with
 cuDNN 9.19 and its benchmark mode, whose choice is up to 1.7 times slower than the best plan there is. LSTM rows
-are left out: their weights were packed anew at every launch. What is hard, and why:
+are left out: their weights were packed anew at every launch. No constant is fitted on the held-out half, but the
+form of the model and the limits of its constants were settled with both halves in sight: expect a little more on
+layers of another source. What is hard:
 
 - Some convolutions with 7x7 filters and hundreds of channels ran up to 5 times longer than any tile explains.
 - Max pooling of channels-last tensors takes 8 to 33 us however small the tensor is.
