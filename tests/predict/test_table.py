@@ -238,3 +238,16 @@ def test_a_hundred_thousand_convolutions_take_less_than_two_seconds(tmp_path: Pa
     assert time.process_time() - start < 2.0
     assert table.summary.bad_rows == 0
     assert (table.answers.time_us > 0).all()
+
+
+def test_a_file_without_an_end_is_refused_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headroom.predict.table_input.LARGEST_TABLE_BYTES", 1 << 20)
+    with pytest.raises(ModelError, match=r"^/dev/zero is larger than 1 MiB: split the table$"):
+        predict_table(Path("/dev/zero"), load_gpu("h200"))
+
+
+def test_another_separator_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "layers.csv"
+    path.write_text("op;n;c\nconv2d;1;2\n")
+    with pytest.raises(ModelError, match="does not separate its columns by commas"):
+        predict_table(path, load_gpu("h200"))

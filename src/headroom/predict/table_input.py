@@ -25,6 +25,9 @@ _LARGEST = 2**31 - 1
 #: More multiply-adds than this in one layer are taken for a slip: a year on the fastest GPU.
 MOST_MACS = 1e22
 
+#: Largest table that is read, in bytes: millions of rows, and an end to files that have none.
+LARGEST_TABLE_BYTES = 1 << 28
+
 OPERATIONS = ("conv2d", "matmul")
 DIRECTIONS = ("forward", "dgrad", "wgrad")
 TABLE_LAYOUTS = ("nchw", "nhwc")
@@ -71,11 +74,15 @@ def read_cells(source: Path) -> tuple[list[str], list[list[str]]]:
         ModelError: the file cannot be read, is no UTF-8 text, has no header, or names a column twice.
     """
     try:
-        text = source.read_bytes().decode("utf-8-sig")
+        with source.open("rb") as file:
+            content = file.read(LARGEST_TABLE_BYTES + 1)
+        text = content.decode("utf-8-sig") if len(content) <= LARGEST_TABLE_BYTES else ""
     except OSError as error:
         raise ModelError(f"cannot read {source}: {error.strerror or error}; name a CSV file") from error
     except UnicodeDecodeError as error:
         raise ModelError(f"{source} is not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
+    if len(content) > LARGEST_TABLE_BYTES:
+        raise ModelError(f"{source} is larger than {LARGEST_TABLE_BYTES >> 20} MiB: split the table")
     try:
         lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=False) if row]
     except csv.Error as error:
@@ -83,6 +90,8 @@ def read_cells(source: Path) -> tuple[list[str], list[list[str]]]:
     if not lines:
         raise ModelError(f"{source} is empty: give a header line with at least the column op, then one layer per row")
     header = [name.strip() for name in lines[0]]
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise ModelError(f"{source} does not separate its columns by commas: save it as comma-separated values")
     check_header(header, str(source))
     return header, lines[1:]
 
