@@ -143,9 +143,9 @@ def text(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         ]
         lines.append("")
     lines += [
-        "GoogLeNet's compiled rows lie below the fused bound because pooling is calibrated on PyTorch's own channels-last",
-        "max pool, which is slow even on small tensors (`benchmarks/results/h200_layers.csv`, rows `max_pool`); a compiler",
-        "generates a faster one.",
+        "GoogLeNet's compiled rows lie below the fused bound because pooling is calibrated on PyTorch's own",
+        "channels-last max pool, which is slow even on small tensors (`benchmarks/results/h200_layers.csv`, rows",
+        "`max_pool`); a compiler generates a faster one.",
         "",
     ]
     return "\n".join(lines)

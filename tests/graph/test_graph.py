@@ -7,7 +7,7 @@ import pytest
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType, TensorSpec
-from headroom.graph.work import Elementwise, Free, Matmul, Unknown, Work
+from headroom.graph.work import Elementwise, Embedding, Free, Matmul, Unknown, Work
 
 
 def layer(name: str, reads: str, size: int = 8, work: Work | None = None, weight: str = "") -> Layer:
@@ -93,3 +93,11 @@ def test_a_graph_without_unknowns_is_wholly_known(count: int) -> None:
     layers = tuple(layer(f"l{i}", "x") for i in range(count))
     coverage = Graph("g", layers, (), (), 1).coverage
     assert (coverage.known_share, coverage.known_macs_share, coverage.unknown_layers) == (1.0, 1.0, ())
+
+
+def test_a_lookup_reads_the_rows_it_needs_and_not_the_table() -> None:
+    table, out = TensorSpec("table", (50_000, 768)), TensorSpec("out", (4, 768))
+    lookup = Layer("e", "Gather", Embedding(4, 768), (TensorSpec("ids", (4,), "int64"),), (table,), (out,))
+    model = Graph("g", (lookup,), lookup.inputs, (out,), batch=1)
+    assert model.weight_bytes(DataType.FP32) == 50_000 * 768 * 4
+    assert model.weight_bytes_read(DataType.FP32) == 4 * 768 * 4

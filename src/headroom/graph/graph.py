@@ -113,6 +113,16 @@ class Graph:
         seen = {tensor.name: tensor for layer in self.layers for tensor in layer.weights}
         return sum(tensor.bytes(dtype) for tensor in seen.values())
 
+    def weight_bytes_read(self, dtype: DataType) -> int:
+        """Bytes of the constants that one run has to read: of a table that is looked up, only the rows in use."""
+        read: dict[str, int] = {}
+        for layer in self.layers:
+            partly = getattr(layer.work, "partial_read", False)
+            for tensor in layer.weights:
+                needed = min(tensor.bytes(dtype), layer.bytes_written(dtype)) if partly else tensor.bytes(dtype)
+                read[tensor.name] = max(read.get(tensor.name, 0), needed)
+        return sum(read.values())
+
     def peak_activation_bytes(self, dtype: DataType) -> int:
         """Most bytes of activations alive at once when the layers run one after another.
 

@@ -91,7 +91,7 @@ def graph_floor(
     knows which layers can run as one kernel passes floors that count such a chain once.
     """
     arithmetic = sum(arithmetic_us(layer, gpu, dtype) for layer in graph.layers)
-    outside = graph.weight_bytes(dtype) + sum(t.bytes(dtype) for t in (*graph.inputs, *graph.outputs))
+    outside = graph.weight_bytes_read(dtype) + sum(t.bytes(dtype) for t in (*graph.inputs, *graph.outputs))
     dram = dram_floor_bytes(float(outside), gpu, l2_state) / (gpu.dram_peak_gbs * _BYTES_PER_US_PER_GBS)
     path, _ = graph.critical_path(floors_us(graph.layers, gpu, dtype, l2_state) if floors is None else floors)
     return max(arithmetic, dram, path)
