@@ -29,6 +29,14 @@ _SLICE_BYTES = 64.0
 #: Output elements per thread of a plain tile: cuDNN and cuBLAS kernels compute 8x8 blocks per thread.
 _OUTPUTS_PER_PLAIN_THREAD = 64.0
 
+#: Tensor-core kernels give a warp up to 64x64 outputs, and have four warps at least, one per SM quarter.
+_OUTPUTS_PER_TENSOR_WARP, _LEAST_TENSOR_WARPS = 4096.0, 4.0
+
+#: Buffers of both input tiles in shared memory: double buffering, or a short asynchronous pipeline.
+_STAGES = {"plain": 2.0, "tensor": 3.0}
+
+_THREADS_PER_WARP = 32.0
+
 
 @dataclass(frozen=True, slots=True)
 class Problems:
@@ -170,14 +178,13 @@ def residency(tiles: Tiles, gpu: GpuSpec, dtype: DataType, unit: str) -> tuple[F
     """Warps per CTA, and CTAs that one SM holds at once (at least one)."""
     outputs = tiles.m * tiles.n
     if unit == "plain":
-        warps = np.maximum(1.0, np.ceil(outputs / (_OUTPUTS_PER_PLAIN_THREAD * 32)))
-        stages = 2.0
+        warps = np.maximum(1.0, np.ceil(outputs / (_OUTPUTS_PER_PLAIN_THREAD * _THREADS_PER_WARP)))
     else:
-        warps = np.maximum(4.0, np.ceil(outputs / 4096))
-        stages = 3.0
-    registers = outputs / (warps * 32) + _REGISTERS_BESIDE_ACCUMULATORS[unit]
-    by_registers = gpu.registers_per_sm / (warps * 32 * registers)
-    by_shared = gpu.shared_bytes_per_sm / ((tiles.m + tiles.n) * tiles.k * dtype.bytes * stages)
+        warps = np.maximum(_LEAST_TENSOR_WARPS, np.ceil(outputs / _OUTPUTS_PER_TENSOR_WARP))
+    threads = warps * _THREADS_PER_WARP
+    registers = outputs / threads + _REGISTERS_BESIDE_ACCUMULATORS[unit]
+    by_registers = gpu.registers_per_sm / (threads * registers)
+    by_shared = gpu.shared_bytes_per_sm / ((tiles.m + tiles.n) * tiles.k * dtype.bytes * _STAGES[unit])
     by_warps = gpu.max_warps_per_sm / warps
     limit = np.minimum(np.minimum(by_registers, by_shared), np.minimum(by_warps, float(gpu.max_ctas_per_sm)))
     return warps, np.maximum(1.0, np.floor(limit))

@@ -23,7 +23,7 @@ from headroom.graph.work import Attention
 
 Floats = NDArray[np.float64]
 
-#: Flops per second in one flop per microsecond and teraflop, and bytes per microsecond in a GB/s.
+#: Flops per microsecond at one TFLOPS, and bytes per microsecond at one GB/s.
 _FLOPS_PER_US_PER_TFLOP = 1e6
 _BYTES_PER_US_PER_GBS = 1e3
 

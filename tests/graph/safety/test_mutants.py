@@ -28,10 +28,10 @@ BUILT = {
 BATCH = 100
 
 
-def _survives(read: Read, content: bytes, label: str) -> None:
+def _survives(read: Read, content: bytes) -> bool:
+    """Whether the bytes gave a graph, or an error that is not the reader's time limit."""
     result = read(content)
-    assert isinstance(result, Graph | ModelError), label
-    assert "stopped after" not in str(result), f"{label} ran into the time limit"
+    return isinstance(result, Graph | ModelError) and "stopped after" not in str(result)
 
 
 def _originals(shared_models: Path) -> list[bytes]:
@@ -39,31 +39,35 @@ def _originals(shared_models: Path) -> list[bytes]:
     return originals + [build().SerializeToString() for build in BUILT.values()]
 
 
-def _run_mutants(read: Read, shared_models: Path, first: int) -> None:
+def _harmful_mutants(read: Read, shared_models: Path, first: int) -> list[int]:
+    """The seeds from ``first`` on, one batch of them, whose mutants the reader did not survive."""
     originals = _originals(shared_models)
-    for seed in range(first, first + BATCH):
-        _survives(read, mutant(originals[seed % len(originals)], seed), f"mutant {seed}")
+    seeds = range(first, first + BATCH)
+    return [seed for seed in seeds if not _survives(read, mutant(originals[seed % len(originals)], seed))]
+
+
+def _harmful_inventions(read: Read, first: int) -> list[int]:
+    """The same for models made from nothing."""
+    return [seed for seed in range(first, first + BATCH) if not _survives(read, invented(seed))]
 
 
 @pytest.mark.parametrize("first", range(0, 2_000, BATCH))
 def test_damaged_files_harm_nobody(first: int, read: Read, shared_models: Path) -> None:
-    _run_mutants(read, shared_models, first)
+    assert _harmful_mutants(read, shared_models, first) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(10_000, 30_000, BATCH))
 def test_damaged_files_harm_nobody_in_the_long_run(first: int, read: Read, shared_models: Path) -> None:
-    _run_mutants(read, shared_models, first)
+    assert _harmful_mutants(read, shared_models, first) == []
 
 
 @pytest.mark.parametrize("first", range(0, 500, BATCH))
 def test_invented_models_harm_nobody(first: int, read: Read) -> None:
-    for seed in range(first, first + BATCH):
-        _survives(read, invented(seed), f"invention {seed}")
+    assert _harmful_inventions(read, first) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(10_000, 15_000, BATCH))
 def test_invented_models_harm_nobody_in_the_long_run(first: int, read: Read) -> None:
-    for seed in range(first, first + BATCH):
-        _survives(read, invented(seed), f"invention {seed}")
+    assert _harmful_inventions(read, first) == []

@@ -13,6 +13,9 @@ from headroom.predict.roofline import dram_floor_bytes, floor_us
 #: Synchronisations of the whole GPU per step of a persistent recurrent kernel: state out, state in.
 _BARRIERS_PER_STEP = 2.0
 
+#: A step's product has only as many rows as the batch; the multipliers are fed with tiles of this many at least.
+_LEAST_TILE_ROWS = 32.0
+
 
 def predict_recurrent(layers: Sequence[Layer], context: Context) -> list[Prediction]:
     """Every recurrent stack as a persistent kernel that keeps its weights on the chip where they fit."""
@@ -27,8 +30,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     constants = context.gemm_constants()
     steps = work.sequential_steps
     rate = gpu.peak_tflops(dtype) * 1e6 * constants.efficiency_on(gpu)
-    # A step's product has only ``batch`` rows: a tile of 32 is the shortest that multipliers are fed with.
-    padding = max(1.0, 32.0 / max(1, work.batch))
+    padding = max(1.0, _LEAST_TILE_ROWS / max(1, work.batch))
     compute = work.flops * padding / rate
     weights = float(sum(tensor.bytes(dtype) for tensor in layer.weights))
     total = float(layer.bytes(dtype))

@@ -27,8 +27,18 @@ from headroom.predict.roofline import floors_us
 #: A row or group that does not fit a CTA's registers and shared memory is read once per pass.
 _ROW_ON_CHIP_BYTES = 64 * 1024
 
+#: What such a row costs in units of reading and writing it once: the further pass reads it again.
+_SECOND_PASS_FACTOR = 1.5
+
 #: From this many flops per value on, an activation evaluates a special function.
 _COSTLY_FLOPS = 8
+
+#: A pooling whose windows do not overlap and are larger than this averages whole images, with a kernel of its own.
+_LARGEST_LOCAL_WINDOW = 16
+
+#: From this many values per output on, a reduction runs in two sweeps: CTAs reduce their parts, then one of them the
+#: parts' results.
+_VALUES_OF_TWO_SWEEPS = 4096
 
 
 def predict_streams(layers: Sequence[Layer], context: Context) -> list[Prediction]:
@@ -71,7 +81,7 @@ def sort_of(layer: Layer) -> str:
             return "costly activation"
         case Normalization() if work.group_elements:
             return "layer normalization"
-        case Pooling() if work.window == work.stride and math.prod(work.window) > 16:
+        case Pooling() if work.window == work.stride and math.prod(work.window) > _LARGEST_LOCAL_WINDOW:
             return "global pooling"
         case Movement() if _moves_innermost(layer):
             return "transposition"
@@ -122,23 +132,22 @@ def passes(layer: Layer) -> int:
     if isinstance(work, Normalization):
         return 2 if work.group_elements else 1
     if isinstance(work, Reduction):
-        # Few outputs from many values: CTAs reduce their parts, then one of them the parts' results.
-        return 2 if work.elements >= 4096 * max(1, work.out_elements) else 1
+        return 2 if work.elements >= _VALUES_OF_TWO_SWEEPS * max(1, work.out_elements) else 1
     return 1
 
 
 def traffic_factor(layer: Layer, dtype: DataType) -> float:
-    """Traffic of the usual kernel in units of the compulsory traffic."""
+    """Traffic of the usual kernel in units of the compulsory traffic.
+
+    Overlapping windows of a pooling hit in L1 and count once.
+    """
     work = layer.work
     group = 0
     if isinstance(work, Softmax):
         group = work.row_elements
     elif isinstance(work, Normalization):
         group = work.group_elements
-    elif isinstance(work, Pooling):
-        # Overlapping windows hit in L1; a window larger than its stride re-reads rows from L2 now and then.
-        return 1.0
-    return 1.5 if group * dtype.bytes > _ROW_ON_CHIP_BYTES else 1.0
+    return _SECOND_PASS_FACTOR if group * dtype.bytes > _ROW_ON_CHIP_BYTES else 1.0
 
 
 def _prediction(
@@ -147,7 +156,7 @@ def _prediction(
     time = max(float(estimate.time_us[index]), floor)
     ctas = int(estimate.ctas[index])
     sms = context.gpu.sms
-    rounds = -(-ctas // sms)
+    rounds = math.ceil(ctas / sms)
     return Prediction(
         time_us=time,
         error_pct=context.calibration.error_pct(sort, "plain", context.gpu, stream_regime(index, estimate)),
