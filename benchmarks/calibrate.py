@@ -69,8 +69,8 @@ STREAM_KINDS = ("activation", "normalization", "elementwise", "pooling", "softma
 def fit_plain(cases: list[Cases]) -> GemmConstants:
     """Shared constants, one efficiency per GPU's family, and per source GPU a constant and a drift.
 
-    The drift is real: in this table the same small kernels take 0.2 to 0.7 ms longer at the end of a GPU's run than
-    at its start, in every GPU alike. Fitted without it, the constants would explain the drift.
+    The drift is real: in this table the same small kernels take longer at the end of a GPU's run than at its start,
+    on every GPU (``docs/accuracy.md`` says how much). Fitted without it, the constants would explain the drift.
     """
 
     def constants(x: np.ndarray) -> GemmConstants:
