@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import least_squares, minimize
+from scipy.optimize import least_squares
 
-from h200_fit import hopper_bars, with_hopper
+from h200_fit import hopper_bars, off, settle, with_hopper
 from h200_rows import SOURCE as H200_SOURCE
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, parse_calibration
@@ -30,12 +31,12 @@ from headroom.predict.constants import (
     family_of,
     unit_of,
 )
-from headroom.predict.gemm_time import Estimate, estimate
+from headroom.predict.gemm_time import Estimate, Tiles, estimate
 from headroom.predict.memory_bound import estimate_streams
 from headroom.predict.tiles import choose
+from record import ROOT
 from statistics_of import scale_and_constant
 from tables import (
-    ROOT,
     Cases,
     aiconfigurator_matmuls,
     benanza_convolutions,
@@ -54,8 +55,8 @@ SAMPLE = 2500
 #: Rows below which a group has no bar of its own.
 FEWEST = 40
 
-#: Residuals beyond this factor (in log) count as this much: rows that ran another kind of kernel.
-CAP = 1.0
+#: Kinds of which no GPU's table has that many rows.
+POOLED_KINDS = ("softmax", "matvec")
 
 #: Stands in until attention is fitted, last of all.
 NO_ATTENTION = AttentionConstants(*[1.0] * 8)
@@ -105,7 +106,7 @@ def fit_handicap(cases: list[Cases], constants: GemmConstants) -> GemmConstants:
 
 
 def fit_tensor(cases: list[Cases]) -> GemmConstants:
-    """Nelder-Mead on the mean capped log error, restarted from its own end."""
+    """On the mean capped log error, every source GPU counting alike."""
 
     def constants(x: np.ndarray) -> GemmConstants:
         launch, half, edge, rounds, slices, dram, l2, cache = np.exp(x[:8])
@@ -114,14 +115,10 @@ def fit_tensor(cases: list[Cases]) -> GemmConstants:
 
     def objective(x: np.ndarray) -> float:
         trial = constants(x)
-        off = [np.abs(np.log(chosen(case, trial)[0].time_us / case.measured_us)) for case in cases]
-        return float(np.mean([np.minimum(o, CAP).mean() for o in off]))
+        return float(np.mean([off(chosen(case, trial)[0].time_us, case.measured_us).mean() for case in cases]))
 
-    x = np.log([1.0, 0.1, 60.0, 1.5, 5.0, 0.9, 0.7, 0.5] + [0.85] * len(cases))
-    for size in (0.4, 0.2, 0.2, 0.1):
-        simplex = np.vstack([x, x + size * np.eye(len(x))])
-        x = minimize(objective, x, method="Nelder-Mead", options={"maxfev": 400, "initial_simplex": simplex}).x
-    return typical(constants(x))
+    start = np.log([1.0, 0.1, 60.0, 1.5, 5.0, 0.9, 0.7, 0.5] + [0.85] * len(cases))
+    return typical(constants(settle(objective, start, (0.4, 0.2, 0.2, 0.1), evaluations=400)))
 
 
 # Memory-bound kernels.
@@ -159,7 +156,7 @@ def given(case: Cases, constants: GemmConstants) -> Estimate:
     return estimate(case.work, case.tiles, case.gpu, case.dtype, unit, constants, case.l2_state)
 
 
-def chosen(case: Cases, constants: GemmConstants):
+def chosen(case: Cases, constants: GemmConstants) -> tuple[Estimate, Tiles]:
     """The case's products with the tiles that the model chooses."""
     unit = unit_of(case.gpu, case.dtype)
     return choose(case.work, case.gpu, case.dtype, unit, constants, case.l2_state, may_split=case.may_split)
@@ -202,33 +199,33 @@ def sample(case: Cases, rows: int = SAMPLE) -> Cases:
 # Error bars.
 
 
-def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:
+def bars(cases: list[Cases], predict: Callable[[Cases], tuple[np.ndarray, np.ndarray]]) -> list[dict[str, object]]:
     """Per kind, unit, family and regime: the half-width that holds four of five held-out rows.
 
     The source's constant comes from the other half; its scale is not used, because a user's prediction has none.
     A row counts where the source's constant is less than what is predicted on top of it: below that the
-    table says nothing about the kernel. Groups with few rows are pooled over families and regimes.
+    table says nothing about the kernel. Groups with few rows are pooled over families and regimes; the pool is
+    kept for the kinds that have no larger group anywhere.
     """
     rows = []
     for case in cases:
         predicted, short = predict(case)
         held = case.held_out
         fit = scale_and_constant(predicted[~held], case.measured_us[~held])
-        core = predicted
-        off = 100 * np.abs(case.measured_us - core - fit.constant_us) / core
+        off_pct = 100 * np.abs(case.measured_us - predicted - fit.constant_us) / predicted
         unit = unit_of(case.gpu, case.dtype) if case.kind != "stream" else "plain"
         names = np.array(case.kinds) if case.kinds else np.full(len(case), case.kind)
-        usable = held & (core > max(0.0, fit.constant_us))
+        usable = held & (predicted > max(0.0, fit.constant_us))
         for kind in sorted({str(name) for name in names}):
             for regime in ("short", "long"):
                 group = usable & (names == kind) & (short == (regime == "short"))
                 few = group.sum() < FEWEST
                 rows.append(
-                    (kind, unit, "several" if few else family_of(case.gpu), "any" if few else regime, off[group])
+                    (kind, unit, "several" if few else family_of(case.gpu), "any" if few else regime, off_pct[group])
                 )
     merged: dict[tuple[str, ...], list[np.ndarray]] = {}
-    for *key, off in rows:
-        merged.setdefault(tuple(key), []).append(off)
+    for *key, off_pct in rows:
+        merged.setdefault(tuple(key), []).append(off_pct)
     return [
         dict(
             zip(("kind", "unit", "family", "regime"), key, strict=True),
@@ -236,19 +233,21 @@ def bars(cases: list[Cases], predict, kinds=None) -> list[dict[str, object]]:
             rows=int(sum(map(len, offs))),
         )
         for key, offs in sorted(merged.items())
-        if key[2] != "several" or key[0] in ("softmax", "matvec")
+        if key[2] != "several" or key[0] in POOLED_KINDS
     ]
 
 
-def gemm_bars(case: Cases, constants: GemmConstants):
+def gemm_bars(case: Cases, constants: GemmConstants) -> tuple[np.ndarray, np.ndarray]:
+    """Times in microseconds, and whether launch and latency are at least half of each."""
     best = chosen(case, constants)[0]
     return best.time_us, 2 * (best.launch_us + best.latency_us) >= best.time_us
 
 
-def stream_bars(case: Cases, constants: StreamConstants):
-    time = streamed(case, constants)
-    fixed = constants.launch_us_on(case.gpu) + constants.ramp_us * case.work.passes
-    return time, 2 * fixed >= time
+def stream_bars(case: Cases, constants: StreamConstants) -> tuple[np.ndarray, np.ndarray]:
+    """Times in microseconds, and whether launch and ramp are at least half of each."""
+    time_us = streamed(case, constants)
+    fixed_us = constants.launch_us_on(case.gpu) + constants.ramp_us * case.work.passes
+    return time_us, 2 * fixed_us >= time_us
 
 
 def main() -> None:

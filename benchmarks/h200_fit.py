@@ -132,12 +132,14 @@ def off(predicted_us: np.ndarray, measured_us: np.ndarray) -> np.ndarray:
     return np.minimum(np.abs(np.log(predicted_us / measured_us)), CAP)
 
 
-def settle(objective: Callable[[np.ndarray], float], start: np.ndarray, rounds: Sequence[float]) -> np.ndarray:
+def settle(
+    objective: Callable[[np.ndarray], float], start: np.ndarray, rounds: Sequence[float], evaluations: int = 350
+) -> np.ndarray:
     """Nelder-Mead, restarted from its own end with a simplex of each size in turn."""
     x = start
     for size in rounds:
         simplex = np.vstack([x, x + size * np.eye(len(x))])
-        x = minimize(objective, x, method="Nelder-Mead", options={"maxfev": 350, "initial_simplex": simplex}).x
+        x = minimize(objective, x, method="Nelder-Mead", options={"maxfev": evaluations, "initial_simplex": simplex}).x
     return x
 
 

@@ -6,10 +6,8 @@ the code. Times are in microseconds.
 
 from __future__ import annotations
 
-import os
 import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,9 +17,9 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.gemm_time import Floats, Problems, Tiles
 from headroom.predict.memory_bound import Streams
+from record import DATA
 
-ROOT = Path(__file__).resolve().parents[1]
-TABLES = Path(os.environ.get("HEADROOM_SHARED", ROOT.parent / "shared")) / "data" / "tables"
+TABLES = DATA / "tables"
 
 #: Sheets of the GPUs behind the tables.
 NEUSIGHT_GPUS = {
