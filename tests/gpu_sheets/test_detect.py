@@ -100,5 +100,6 @@ def test_without_the_library_the_user_is_told_what_to_do(monkeypatch: pytest.Mon
     with pytest.raises(GpuError) as raised:
         detect_gpu()
     assert str(raised.value) == (
-        f"no GPU was named and this machine's cannot be asked for (no nvidia-ml-py; pip install 'headroom[gpu]'); {CHOOSE}"
+        "no GPU was named and this machine's cannot be asked for (no nvidia-ml-py; pip install 'headroom[gpu]'); "
+        f"{CHOOSE}"
     )

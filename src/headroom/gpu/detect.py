@@ -39,7 +39,8 @@ def _nvml() -> Any:
         return importlib.import_module("pynvml")
     except ImportError as error:
         raise GpuError(
-            f"no GPU was named and this machine's cannot be asked for (no nvidia-ml-py; pip install 'headroom[gpu]'); {_NAME_ONE}"
+            "no GPU was named and this machine's cannot be asked for (no nvidia-ml-py; pip install 'headroom[gpu]'); "
+            f"{_NAME_ONE}"
         ) from error
 
 
