@@ -36,8 +36,9 @@ PAGE = """# What the ONNX reader understands
 Every model of the data folder that the tests use (`$HEADROOM_SHARED`, or `shared` beside the repository), read by
 `headroom` (onnx {versions[onnx]}; {machine}). They are exports of public networks without their weights: `light_` is
 ONNX's own test set, `stream_` comes from the Stream project, the rest from torchvision, timm and transformers. *Nodes*
-are those in the file; *working layers* those that launch something once weight plumbing is folded away, views are dropped, and attention,
-normalisations, activations and recurrent stacks that the exporter wrote out are one layer again. *Nodes known* and
+are those in the file; *working layers* those that launch something once weight plumbing is folded away, views are
+dropped, and attention, normalisations, activations and recurrent stacks that the exporter wrote out are one layer
+again. *Nodes known* and
 *macs known* are the shares of working layers and of multiply-adds that no unknown operator hides. Weights and peak
 activations are for fp32 at the exported batch. *Batch {batch}* says whether the model can be carried over to that
 batch: every layer's multiply-adds then equal {batch} times those of one sample, or the model is refused.
