@@ -147,7 +147,7 @@ def explanation(case: Cases, index: int, device_us: float) -> str:
     ctas = chosen(case.where(np.arange(len(case)) == index), constants_of(case))[0].ctas[0]
     if ctas < case.gpu.sms and measured > device_us:
         busy = f"{int(ctas)} CTAs for {case.gpu.sms} SMs"
-        return f"{busy}: the kernel probably waits on its own loads, which the model takes for hidden"
+        return f"{busy}: the kernel probably waits on its own loads for longer than the model allows"
     if min(case.work.m[index], case.work.n[index]) <= 64:
         return "a narrow product, for which the library has kernels outside the tile list"
     return "the library took another kernel or split than the model"

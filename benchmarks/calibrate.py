@@ -278,7 +278,7 @@ def main() -> None:
     streams = benanza_streams()
     half = [case.where(~case.held_out) for case in convolutions]
     others = [*deepbench_convolutions(), *benanza_convolutions("IMPLICIT_PRECOMP_GEMM")]
-    # Both of Benanza's im2col algorithms wait for their loads; its times of the first one serve nothing else here.
+    # Both of Benanza's im2col algorithms wait for their loads, so both tell how long; only the second gives error bars.
     waiting = [*others, *benanza_convolutions("IMPLICIT_GEMM")]
     small = [case.where(~case.held_out) for case in waiting]
     plain = fit_slice([*half, *small], fit_handicap(half, fit_plain(half)))
