@@ -117,8 +117,8 @@ def text(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         f"Measured on an {about['gpu']} ({about['date']}, PyTorch {about['torch']}, cuDNN {about['cudnn']}), bf16,",
         "channels-last, random images of 224x224. *One kernel per layer* is eager PyTorch replayed as a CUDA graph,",
         "beside the sequential bound; *compiled* is torch.compile, beside the fused bound. A bound adds up kernels as",
-        "PyTorch and cuDNN run them today: frameworks that add copies lie above it, and a compiler that generates better",
-        "kernels may lie below.",
+        "PyTorch and cuDNN run them today: frameworks that add copies lie above it, and a compiler that generates",
+        "better kernels may lie below.",
         "Written by `benchmarks/h200_networks.py`.",
         "",
     ]
