@@ -20,19 +20,19 @@ GENERAL_SORT = {
 class GemmConstants:
     """Constants of the tile model for one kind of multiplier (``plain`` or ``tensor``).
 
-    ``efficiency`` maps an architecture family to the share of peak that the main loop of a full SM reaches
-    with 128x128 tiles; ``typical`` is the entry for a family without a table. The other fields are shared by
-    all families of a set: ``launch_factor`` is the shortest kernel in units of the sheet's; ``half_warps`` warps
-    reach half the SM's rate;
-    ``edge_cost`` is the extra main-loop time per unit of ``1/tile_m + 1/tile_n`` (operand traffic from shared
-    memory); ``round_latencies`` counts exposed DRAM latencies per round of CTAs (prologue and epilogue);
-    ``slice_ns`` is the shortest time of a CTA for 64 bytes of K, which waits on its loads however small the
-    tile (DeLTA, equation 17); ``dram_share`` and ``l2_share`` are the shares of the sheet's bandwidths that a
-    GEMM's loads reach; ``cache_share`` is the share of the last-level cache that a cyclic sweep can use; ``wide_handicap`` is how
-    much faster a 128-wide plain tile must look before the library takes it; ``cluster`` CTAs share the loads
-    of one operand (thread-block clusters with multicast, compute capability 9.0); ``gather_wait`` lengthens
-    ``slice_ns`` for every further tap in a row of a filter, whose addresses each step works out anew;
-    ``split_launches`` is what dividing K adds, in launches: the parts' results are summed at the end.
+    ``efficiency`` maps an architecture family to the share of peak that the main loop of a full SM reaches with
+    128x128 tiles; ``typical`` is the entry for a family without a table. The other fields are shared by all
+    families of a set: ``launch_factor`` is the shortest kernel in units of the sheet's; ``half_warps`` warps
+    reach half the SM's rate; ``edge_cost`` is the extra main-loop time per unit of ``1/tile_m + 1/tile_n``
+    (operand traffic from shared memory); ``round_latencies`` counts exposed DRAM latencies per round of CTAs
+    (prologue and epilogue); ``slice_ns`` is the shortest time of a CTA for 64 bytes of K, which waits on its
+    loads however small the tile (DeLTA, equation 17); ``dram_share`` and ``l2_share`` are the shares of the
+    sheet's bandwidths that a GEMM's loads reach; ``cache_share`` is the share of the last-level cache that a
+    cyclic sweep can use; ``wide_handicap`` is how much faster a 128-wide plain tile must look before the
+    library takes it; ``cluster`` CTAs share the loads of one operand (thread-block clusters with multicast,
+    compute capability 9.0); ``gather_wait`` lengthens ``slice_ns`` for every further tap in a row of a filter,
+    whose addresses each step works out anew; ``split_launches`` is what dividing K adds, in launches: the
+    parts' results are summed at the end.
     """
 
     efficiency: Mapping[str, float]
