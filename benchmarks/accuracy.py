@@ -216,9 +216,8 @@ def coverage(cases: list[Cases]) -> list[dict[str, object]]:
         core = best.time_us
         fit = scale_and_constant(core[~held], case.measured_us[~held])
         usable = held & (core > max(0.0, fit.constant_us))
-        short = 2 * (best.launch_us + best.latency_us) >= best.time_us
         bar = np.where(
-            short,
+            best.is_short,
             calibration.error_pct(case.kind, unit, case.gpu, "short"),
             calibration.error_pct(case.kind, unit, case.gpu, "long"),
         )

@@ -261,7 +261,7 @@ def bars(cases: list[Cases], predict: Callable[[Cases], tuple[np.ndarray, np.nda
 def gemm_bars(case: Cases, constants: GemmConstants) -> tuple[np.ndarray, np.ndarray]:
     """Times in microseconds, and whether launch and latency are at least half of each."""
     best = chosen(case, constants)[0]
-    return best.time_us, 2 * (best.launch_us + best.latency_us) >= best.time_us
+    return best.time_us, best.is_short
 
 
 def stream_bars(case: Cases, constants: StreamConstants) -> tuple[np.ndarray, np.ndarray]:

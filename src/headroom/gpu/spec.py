@@ -62,10 +62,6 @@ class GpuSpec:
     notes: tuple[str, ...] = ()
 
     @property
-    def cycle_ns(self) -> float:
-        return 1e3 / self.clock_mhz
-
-    @property
     def l1_bytes_per_sm(self) -> int:
         """L1 of one SM; from Volta on the pool that shared memory is carved from."""
         return self.l1.size_bytes // self.sms

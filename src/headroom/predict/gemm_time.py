@@ -98,6 +98,11 @@ class Estimate:
     waves: Floats
     tail_utilization: Floats
 
+    @property
+    def is_short(self) -> NDArray[np.bool_]:
+        """Where launch and latency are at least half of the time: such rows have error bars of their own."""
+        return 2.0 * (self.launch_us + self.latency_us) >= self.time_us
+
     def take(self, index: NDArray[np.intp]) -> Estimate:
         """The chosen candidate of every product: shape (P, C) to (P,)."""
         rows = np.arange(len(index))

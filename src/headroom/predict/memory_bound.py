@@ -57,6 +57,11 @@ class StreamEstimate:
     dram_bytes: Floats
     ctas: Floats
 
+    @property
+    def is_short(self) -> NDArray[np.bool_]:
+        """Where launch and ramp are at least half of the time: such rows have error bars of their own."""
+        return 2.0 * (self.launch_us + self.ramp_us) >= self.time_us
+
 
 def estimate_streams(
     streams: Streams,

@@ -150,11 +150,10 @@ def _answer_gemms(
         moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
         floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-        short = 2.0 * (best.launch_us + best.latency_us) >= best.time_us
         answers.put(
             index,
             time_us=np.maximum(best.time_us, floor),
-            error_pct=_bars(question.kind.value, unit, gpu, calibration, short),
+            error_pct=_bars(question.kind.value, unit, gpu, calibration, best.is_short),
             bottleneck=_limits(terms, _GEMM_LIMITS),
             tile_m=tiles.m,
             tile_n=tiles.n,
@@ -186,11 +185,10 @@ def _answer_streams(
     found = estimate_streams(streams, [question.sort] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
-    short = 2.0 * (found.launch_us + found.ramp_us) >= found.time_us
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
-        error_pct=_bars(question.sort, "plain", gpu, calibration, short),
+        error_pct=_bars(question.sort, "plain", gpu, calibration, found.is_short),
         bottleneck=_limits(terms, _STREAM_LIMITS),
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,

@@ -9,7 +9,7 @@ import numpy as np
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.constants import GemmConstants
-from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
+from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
 
 #: cuDNN's implicit-GEMM kernels for plain fp32, and cuBLAS's sgemm kernels: (m, n, k).
 PLAIN_CONVOLUTION_TILES = ((128, 128, 8), (128, 64, 8), (128, 32, 8))
@@ -98,8 +98,3 @@ def main_loop_depth(gpu: GpuSpec, dtype: DataType, unit: str) -> float:
     """K elements per main-loop step where a caller gives a tile without its K."""
     tiles = candidates(gpu, dtype, unit, may_split=divides_depth(gpu, unit, "forward"))
     return float(tiles.k[0])
-
-
-def given_tiles(m: Floats, n: Floats, k: Floats) -> Tiles:
-    """One tile per product, as a caller gave them: arrays of shape (P,), K not split."""
-    return Tiles(m, n, k, np.ones_like(m))

@@ -12,6 +12,7 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import Attention
 from headroom.predict.gemm_time import missing_share
 from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.terms import longest, regime
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floor_us
 
@@ -59,10 +60,10 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     return Prediction(
         time_us=time,
         error_pct=context.calibration.error_pct(
-            layer.kind.value, context.unit, gpu, "short" if 2.0 * (launch + latency) >= time else "long"
+            layer.kind.value, context.unit, gpu, regime(2.0 * (launch + latency) >= time)
         ),
         source=Source.PREDICTED,
-        bottleneck=max(terms, key=lambda name: terms[name]),
+        bottleneck=longest(terms),
         floor_us=floor,
         l1_bytes=l2_bytes,
         l2_bytes=l2_bytes,

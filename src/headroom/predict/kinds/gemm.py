@@ -16,6 +16,7 @@ from headroom.predict.gemm_time import Estimate, Problems, Tiles
 from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
+from headroom.predict.kinds.terms import longest, regime
 from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
@@ -140,7 +141,9 @@ def _prediction(index: int, layer: Layer, floor: float, best: Estimate, tiles: T
     time = max(float(best.time_us[index]), floor)
     return Prediction(
         time_us=time,
-        error_pct=context.calibration.error_pct(layer.kind.value, context.unit, context.gpu, gemm_regime(index, best)),
+        error_pct=context.calibration.error_pct(
+            layer.kind.value, context.unit, context.gpu, regime(bool(best.is_short[index]))
+        ),
         source=Source.PREDICTED,
         bottleneck=bottleneck_of(index, best),
         floor_us=floor,
@@ -156,12 +159,6 @@ def _prediction(index: int, layer: Layer, floor: float, best: Estimate, tiles: T
     )
 
 
-def gemm_regime(index: int, best: Estimate) -> str:
-    """``short`` where launch and latency are at least half of the time, else ``long``."""
-    fixed = best.launch_us[index] + best.latency_us[index]
-    return "short" if 2.0 * fixed >= best.time_us[index] else "long"
-
-
 def bottleneck_of(index: int, best: Estimate) -> Bottleneck:
     """The longest term."""
     terms = {
@@ -171,7 +168,7 @@ def bottleneck_of(index: int, best: Estimate) -> Bottleneck:
         Bottleneck.LATENCY: best.latency_us[index],
         Bottleneck.LAUNCH: best.launch_us[index],
     }
-    return max(terms, key=lambda name: float(terms[name]))
+    return longest(terms)
 
 
 def _algorithm(layer: Layer, tiles: Tiles, index: int, unit: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from headroom.graph.layer import Layer
 from headroom.graph.work import Recurrent
 from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.terms import longest
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import dram_floor_bytes, floor_us
 
@@ -53,7 +54,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
         time_us=max(floor, launch + latency + max(compute, l2, dram)),
         error_pct=context.calibration.error_pct(layer.kind.value, context.unit, gpu, "long"),
         source=Source.PREDICTED,
-        bottleneck=max(terms, key=lambda name: terms[name]),
+        bottleneck=longest(terms),
         floor_us=floor,
         l1_bytes=l2_bytes,
         l2_bytes=l2_bytes,

@@ -20,6 +20,7 @@ from headroom.graph.work import (
     Softmax,
 )
 from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.terms import longest, regime
 from headroom.predict.memory_bound import StreamEstimate, Streams, estimate_streams
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
@@ -159,7 +160,7 @@ def _prediction(
     rounds = math.ceil(ctas / sms)
     return Prediction(
         time_us=time,
-        error_pct=context.calibration.error_pct(sort, "plain", context.gpu, stream_regime(index, estimate)),
+        error_pct=context.calibration.error_pct(sort, "plain", context.gpu, regime(bool(estimate.is_short[index]))),
         source=Source.PREDICTED,
         bottleneck=_bottleneck(index, estimate),
         floor_us=floor,
@@ -174,12 +175,6 @@ def _prediction(
     )
 
 
-def stream_regime(index: int, estimate: StreamEstimate) -> str:
-    """``short`` where launch and ramp are at least half of the time, else ``long``."""
-    fixed = estimate.launch_us[index] + estimate.ramp_us[index]
-    return "short" if 2.0 * fixed >= estimate.time_us[index] else "long"
-
-
 def _bottleneck(index: int, estimate: StreamEstimate) -> Bottleneck:
     terms = {
         Bottleneck.LAUNCH: estimate.launch_us[index],
@@ -188,7 +183,7 @@ def _bottleneck(index: int, estimate: StreamEstimate) -> Bottleneck:
         Bottleneck.DRAM: estimate.dram_us[index],
         Bottleneck.COMPUTE: estimate.compute_us[index],
     }
-    return max(terms, key=lambda name: float(terms[name]))
+    return longest(terms)
 
 
 def _algorithm(layer: Layer) -> str:
