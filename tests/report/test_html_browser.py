@@ -220,7 +220,7 @@ def test_several_answers_are_tabs_that_keys_move_through(show: Opener) -> None:
 def test_a_model_of_two_thousand_configurations_stays_responsive(show: Opener) -> None:
     analysis = make_analysis(hostile=False)
     answers = [
-        replace(answer, layer=answer.layer.renamed(f"{answer.layer.name}.{copy}"))
+        replace(answer, layer=replace(answer.layer, name=f"{answer.layer.name}.{copy}"))
         for copy in range(20)
         for answer in analysis.answers
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType, TensorSpec
@@ -77,6 +77,3 @@ class Layer:
             tuple(tensor.form for tensor in self.weights),
             tuple(tensor.form for tensor in self.outputs),
         )
-
-    def renamed(self, name: str) -> Layer:
-        return replace(self, name=name)
