@@ -1,12 +1,4 @@
-"""Which layers could run as one kernel, and how long that kernel would take.
-
-A chain is followed from its first layer as long as each result has exactly one reader, so that the value
-between them never has to leave the chip. Only combinations with a known fused implementation are joined:
-
-* convolution or matrix product + folded BatchNorm, bias, activation, residual add (cuDNN's pointwise epilogues,
-  cuBLASLt's epilogues),
-* normalisation + elementwise work, and chains of elementwise work (one kernel of any deep-learning compiler).
-"""
+"""How long a chain of layers would take as one kernel."""
 
 from __future__ import annotations
 
@@ -14,16 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headroom.advise.timed import TimedGraph
-from headroom.graph.kinds import LayerKind
+from headroom.graph.chains import GEMMS, fusible_chains
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
-from headroom.graph.work import Normalization
 from headroom.predict.model import predict_layers
 from headroom.predict.roofline import arithmetic_us, floors_us
-
-_GEMMS = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC})
-_POINTWISE = frozenset({LayerKind.ELEMENTWISE, LayerKind.ACTIVATION})
-_ANCHORS = _GEMMS | _POINTWISE | {LayerKind.NORMALIZATION}
 
 #: Most layers in one kernel: what torch.compile fuses at most (``torch._inductor.config.max_fusion_size``).
 LONGEST_KERNEL = 64
@@ -55,12 +42,13 @@ class FusedGroup:
 
 def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
     """Every chain that is predicted to be faster fused than apart, in graph order."""
-    chains = [chain for chain in _chains(timed, LONGEST_KERNEL) if all(_has_time(timed, layer) for layer in chain)]
+    found = fusible_chains(timed.graph, LONGEST_KERNEL)
+    chains = [chain for chain in found if all(_has_time(timed, layer) for layer in chain)]
     fused_us = _fused_times(timed, chains)
     groups = (
         FusedGroup(
             layers=tuple(chain),
-            steps=tuple(_step(timed.graph.layers[index]) for index in chain),
+            steps=tuple(timed.graph.layers[index].step for index in chain),
             unfused_us=sum(timed.times_us[index] for index in chain),
             fused_us=time_us,
         )
@@ -76,7 +64,7 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
     """
     graph = timed.graph
     floors = floors_us(graph.layers, timed.gpu, timed.dtype, timed.l2_state)
-    for chain in _chains(timed):
+    for chain in fusible_chains(timed.graph):
         # Never above the chain's layers apart: they touch at least what the one kernel touches.
         floors[chain[0]] = min(_chain_floor_us(timed, chain), sum(floors[index] for index in chain))
         for index in chain[1:]:
@@ -95,50 +83,6 @@ def _has_time(timed: TimedGraph, layer: int) -> bool:
     return prediction is not None and prediction.time_us is not None
 
 
-def _chains(timed: TimedGraph, longest: int | None = None) -> list[list[int]]:
-    """Chains that could be one kernel, of at most ``longest`` layers each; no speed of light depends on a compiler."""
-    layers = timed.graph.layers
-    readers: dict[str, list[int]] = {}
-    for index, layer in enumerate(layers):
-        for tensor in layer.inputs:
-            readers.setdefault(tensor.name, []).append(index)
-    kept = {tensor.name for tensor in timed.graph.outputs}
-    taken: set[int] = set()
-    chains = []
-    for index, layer in enumerate(layers):
-        if index in taken or layer.kind not in _ANCHORS:
-            continue
-        chain = [index]
-        while (following := _only_reader(layers[chain[-1]], readers, kept)) is not None:
-            if (
-                len(chain) == longest
-                or following in taken
-                or not _can_follow(layer, layers[chain[-1]], layers[following])
-            ):
-                break
-            chain.append(following)
-        if len(chain) > 1:
-            taken.update(chain)
-            chains.append(chain)
-    return chains
-
-
-def _only_reader(layer: Layer, readers: dict[str, list[int]], kept: set[str]) -> int | None:
-    """The one layer that reads ``layer``'s one output, if that is so and nobody else needs it."""
-    outputs = [tensor.name for tensor in layer.outputs if tensor.name in readers or tensor.name in kept]
-    if len(outputs) != 1 or outputs[0] in kept or len(readers[outputs[0]]) != 1:
-        return None
-    return readers[outputs[0]][0]
-
-
-def _can_follow(anchor: Layer, tail: Layer, layer: Layer) -> bool:
-    folded = isinstance(layer.work, Normalization) and layer.work.group_elements == 0
-    if layer.kind not in _POINTWISE and not (folded and anchor.kind in _GEMMS):
-        return False
-    # A broadcast that grows the tensor belongs to its reader's size, not to this kernel's.
-    return layer.outputs[0].elements == tail.outputs[0].elements
-
-
 def _fused_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[float]:
     """Time of each chain as one kernel, all predicted in one call."""
     fused = [_as_one(timed, chain) for chain in chains]
@@ -146,7 +90,7 @@ def _fused_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[flo
     times = []
     for chain, layer, prediction in zip(chains, fused, predictions, strict=True):
         time_us = prediction.time_us or 0.0
-        if layer.kind in _GEMMS:
+        if layer.kind in GEMMS:
             time_us += _epilogue_us(timed, chain)
         times.append(max(time_us, _chain_floor_us(timed, chain)))
     return times
@@ -156,7 +100,7 @@ def _as_one(timed: TimedGraph, chain: Sequence[int]) -> Layer:
     """The layer that reads what the chain reads from outside and writes what it hands on."""
     layers = [timed.graph.layers[index] for index in chain]
     anchor = layers[0]
-    if anchor.kind in _GEMMS:
+    if anchor.kind in GEMMS:
         return replace(anchor, outputs=layers[-1].outputs)
     weights = tuple(dict.fromkeys(weight for layer in layers for weight in layer.weights))
     return replace(anchor, inputs=anchor.inputs + _from_outside(layers), weights=weights, outputs=layers[-1].outputs)
@@ -175,12 +119,3 @@ def _epilogue_us(timed: TimedGraph, chain: Sequence[int]) -> float:
     resident = timed.l2_state == "warm" and extra_bytes <= timed.gpu.l2.size_bytes
     level = timed.gpu.l2 if resident else timed.gpu.dram
     return extra_bytes / level.bandwidth_gbs * 1e-3
-
-
-def _step(layer: Layer) -> str:
-    """How a layer is called in a pattern: its kind for products, what it does for the rest."""
-    if layer.kind in _GEMMS:
-        return str(layer.kind)
-    if isinstance(layer.work, Normalization):
-        return f"{layer.work.function} norm"
-    return str(getattr(layer.work, "function", layer.kind))

@@ -34,6 +34,14 @@ class Layer:
         return self.work.kind
 
     @property
+    def step(self) -> str:
+        """What the layer does, in a word or two: its kind for products, its function for the rest."""
+        if self.kind.computes_gemm:
+            return str(self.kind)
+        function = str(getattr(self.work, "function", self.kind))
+        return f"{function} norm" if self.kind is LayerKind.NORMALIZATION else function
+
+    @property
     def macs(self) -> int:
         return self.work.macs
 

@@ -19,6 +19,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from headroom.errors import ModelError
 from headroom.graph import work as records
 from headroom.graph.graph import Graph
+from headroom.graph.layer import Layer
 from headroom.graph.work import Work
 
 #: Integers are sizes and counts: beyond 64 bits nothing is one.
@@ -51,6 +52,24 @@ def graph_from_json(data: Any) -> Graph:
     except (ArithmeticError, LookupError, ValueError, RecursionError) as error:
         raise ModelError(f"the reader's answer does not add up: {type(error).__name__}: {error}") from error
     return graph
+
+
+def layers_to_json(layers: tuple[Layer, ...]) -> Any:
+    """Layers as plain JSON values."""
+    return _encoder(tuple[Layer, ...])(layers)
+
+
+def layers_from_json(data: Any) -> tuple[Layer, ...]:
+    """The layers that :func:`layers_to_json` was given.
+
+    Raises:
+        ModelError: a value is missing, of the wrong type or out of range.
+    """
+    try:
+        layers: tuple[Layer, ...] = _decoder(tuple[Layer, ...])(data)
+    except _MismatchError as mismatch:
+        raise ModelError(f"these are no layers: {mismatch}") from mismatch
+    return layers
 
 
 def prepare() -> None:

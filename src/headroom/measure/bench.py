@@ -1,0 +1,132 @@
+"""What the worker measures with: the contracts between the loop over implementations and whatever runs them.
+
+The loop (:mod:`headroom.measure.layer`) knows no GPU. A :class:`Bench` is one: the real one
+(:mod:`headroom.measure.cuda.bench`) or a fake that fails on command (:mod:`headroom.measure.fake`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from headroom.measure.task import Task
+from headroom.store.rows import Implementation, Kernel, Status, System
+
+
+class UnsupportedError(Exception):
+    """An implementation does not do what is asked of it; the text says why. It costs this implementation alone."""
+
+
+class Program(Protocol):
+    """An implementation, built and ready: operands, workspace and output are allocated."""
+
+    @property
+    def workspace_bytes(self) -> int: ...
+
+    def launch(self) -> None:
+        """Enqueue one run on the current stream. Must be capturable in a CUDA graph: no allocation, no waiting."""
+
+    def outputs(self) -> Sequence[Any]:
+        """What the last launch wrote: tensors of the chain's outputs in their logical (NCHW) shape."""
+
+
+class Candidate(Protocol):
+    """An implementation that has not been built yet."""
+
+    @property
+    def implementation(self) -> Implementation: ...
+
+    def build(self) -> Program:
+        """Compile and allocate.
+
+        Raises:
+            UnsupportedError: the library declines.
+        """
+
+
+class Backend(Protocol):
+    """A library. Adding one means adding a file with an object of this shape and a line in the registry."""
+
+    @property
+    def name(self) -> str: ...
+
+    def candidates(self, task: Task, operands: Operands) -> Iterable[Candidate]:
+        """The ways this library may run ``task``, the one it would choose itself first; none if it cannot."""
+
+
+class Operands(Protocol):
+    """The tensors of a chain: random, never zeros, the same values whatever their layout."""
+
+    def tensor(self, name: str, layout: str = "") -> Any:
+        """Input or weight ``name`` of the chain in its logical shape, in memory in order ``layout``."""
+
+    def empty(self, name: str, layout: str = "") -> Any:
+        """A new tensor for output ``name``, filled with NaN so that what is not written is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the stopwatch saw: one entry per sample in ``samples_us`` and ``sm_clocks_mhz``, times per launch."""
+
+    samples_us: tuple[float, ...]
+    sm_clocks_mhz: tuple[float, ...]
+    memory_clock_mhz: float | None
+    mask_before: int | None
+    mask_after: int | None
+    kernels: tuple[Kernel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How far an implementation's output is from the reference, and how far it may be."""
+
+    relative_error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.relative_error <= self.tolerance  # NaN never passes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception as a row tells it. ``poisoned``: the CUDA context is lost and the worker has to be replaced."""
+
+    status: Status
+    reason: str
+    poisoned: bool = False
+    needed_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The GPU and its libraries, as the worker finds them."""
+
+    system: System
+    gpu_uuid: str
+    gpu_index: int
+    memory_bytes: int
+    free_bytes: int
+    max_sm_clock_mhz: float | None = None
+
+
+class Bench(Protocol):
+    """A GPU with everything needed to run a chain on it."""
+
+    @property
+    def backends(self) -> Sequence[Backend]: ...
+
+    def facts(self) -> Facts: ...
+
+    def operands(self, task: Task) -> Operands: ...
+
+    def check(self, program: Program, task: Task, operands: Operands) -> Check:
+        """Run once and compare with a reference in fp64 or strict fp32."""
+
+    def time(self, program: Program, l2: str, *, precise: bool) -> Reading:
+        """At least ten samples. ``precise`` spends more time on each, for the few implementations that count."""
+
+    def failure(self, error: BaseException) -> Failure:
+        """What an exception means."""

@@ -1,0 +1,36 @@
+"""What a worker is asked to measure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headroom.graph.chain import Chain
+from headroom.graph.tensor import DataType
+
+#: Which implementations are tried: those that the libraries' heuristics propose first, or every one they list.
+PLANS = ("heuristic", "all")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A chain of layers in one data type. ``layouts`` are the tensor orders to try for chains that have one."""
+
+    chain: Chain
+    dtype: DataType
+    plans: str = "all"
+    l2_states: tuple[str, ...] = ("warm", "cold")
+    layouts: tuple[str, ...] = ("nhwc", "nchw")
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "chain": self.chain.to_json(), "dtype": str(self.dtype)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Task:
+        return cls(
+            Chain.from_json(data["chain"]),
+            DataType(data["dtype"]),
+            data["plans"],
+            tuple(data["l2_states"]),
+            tuple(data["layouts"]),
+        )
