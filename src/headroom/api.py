@@ -16,6 +16,7 @@ from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.graph.torch.callable import is_callable_address, load_callable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,8 +89,7 @@ def load(
         return read_module(model, example_inputs, batch=batch)
     if example_inputs is not None:
         raise UsageError("example inputs go with a module, not with a path")
-    if _is_callable_address(os.fspath(model)):
-        from headroom.graph.torch.callable import load_callable
+    if is_callable_address(os.fspath(model)):
         from headroom.graph.torch.reader import read_module
 
         if dims:
@@ -99,12 +99,6 @@ def load(
     from headroom.graph.onnx.client import read_onnx
 
     return read_onnx(model, batch=batch, dims=dims)
-
-
-def _is_callable_address(text: str) -> bool:
-    """``package.module:callable``, as opposed to a path (``C:\\model.onnx`` is one)."""
-    module, colon, name = text.rpartition(":")
-    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def analyze(

@@ -14,6 +14,12 @@ from headroom.errors import ModelError, UsageError
 _WHAT_TO_RETURN = "return (module, example_inputs), example_inputs being a tensor, a tuple or a dict of them"
 
 
+def is_callable_address(text: str) -> bool:
+    """Whether it reads ``package.module:callable``, as opposed to a path (``C:\\model.onnx`` is one)."""
+    module, colon, name = text.rpartition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
 def load_callable(reference: str) -> tuple[Any, Any]:
     """Import ``package.module``, call ``callable()`` and return the module and its example inputs.
 
