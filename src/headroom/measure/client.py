@@ -1,0 +1,152 @@
+"""The parent's side of measuring: ask a worker, outlive it, replace it.
+
+Everything that can happen to the worker while it runs an implementation (abort, hang, garbage on the pipe) becomes
+that implementation's row; then the next worker goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from headroom.errors import GpuError
+from headroom.measure import protocol
+from headroom.measure.bench import Facts
+from headroom.measure.jobs import LIMIT_S
+from headroom.measure.process import LostError, SilentError, WorkerProcess
+from headroom.measure.protocol import GarbageError, Message
+from headroom.measure.task import Task
+from headroom.measure.visit import Budgets, Visit
+from headroom.store.rows import Timing
+
+
+class Worker:
+    """A GPU's worker process, replaced whenever it is lost; a context manager that leaves none behind.
+
+    Attributes:
+        waited_s: seconds that this process has spent waiting for the worker.
+        replaced: how many workers were lost.
+    """
+
+    def __init__(self, gpu: int = 0, budgets: Budgets | None = None) -> None:
+        self.gpu = gpu
+        self.waited_s = 0.0
+        self.replaced = 0
+        self._budgets = budgets or Budgets()
+        self._process: WorkerProcess | None = None
+        self._facts: Facts | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker and whatever it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def facts(self) -> Facts:
+        """The GPU and its libraries, as the worker finds them.
+
+        Raises:
+            GpuError: the worker cannot start, or cannot use the GPU; the sentence is its own.
+        """
+        if self._facts is None:
+            self._facts = self._start()
+        return self._facts
+
+    def measure(self, task: Task) -> tuple[Timing, ...]:
+        """Every implementation's rows, within the layer's budget.
+
+        Raises:
+            GpuError: a worker that was lost cannot be replaced.
+        """
+        visit = Visit(task, self._budgets)
+        while not visit.is_over:
+            self.facts()
+            self._ask(visit.request())
+            try:
+                while visit.hear(self._receive(visit.deadline)):
+                    pass
+            except (LostError, GarbageError) as error:
+                visit.blame(error)
+                self._lose()
+            else:
+                if visit.lost_context:
+                    self._lose()
+        return visit.rows
+
+    def run_job(
+        self,
+        name: str,
+        arguments: Message,
+        *,
+        on_progress: Callable[[Message], None] | None = None,
+        limit_s: float = LIMIT_S,
+    ) -> Message:
+        """Run a job (:mod:`headroom.measure.jobs`) and wait for its result.
+
+        Raises:
+            GpuError: the worker died or took longer than ``limit_s``.
+            HeadroomError: whatever the job itself raised.
+        """
+        deadline = time.monotonic() + limit_s
+        self._ask({"ask": "job", "job": name, "arguments": arguments})
+        try:
+            while True:
+                match self._receive(deadline):
+                    case {"event": "progress", "progress": dict(progress)}:
+                        if on_progress is not None:
+                            on_progress(progress)
+                    case {"event": "result", "result": dict(result)}:
+                        return result
+                    case {"event": "error"} as message:
+                        raise protocol.error_from_json(message)
+        except SilentError as error:
+            self._lose()
+            raise GpuError(f"{name} was stopped after {limit_s:.0f} s on GPU {self.gpu}; give it more time") from error
+        except LostError as error:
+            self._lose()
+            raise GpuError(f"{name} failed on GPU {self.gpu}: {error}") from error
+
+    def _start(self) -> Facts:
+        """Start a process and wait until it has its GPU."""
+        deadline = time.monotonic() + self._budgets.start_s
+        self._ask({"ask": "facts"})
+        try:
+            match self._receive(deadline):
+                case {"event": "facts", "facts": dict(facts)}:
+                    return protocol.facts_from_json(facts)
+                case {"event": "error"} as message:
+                    raise protocol.error_from_json(message)
+            raise GarbageError("no facts")
+        except SilentError as error:
+            seconds = f"{self._budgets.start_s:.0f} s"
+            raise GpuError(f"GPU {self.gpu} was not ready within {seconds}; see whether nvidia-smi answers") from error
+        except (LostError, GarbageError) as error:
+            raise GpuError(f"the process that measures on GPU {self.gpu} cannot start: {error}") from error
+
+    def _ask(self, request: Message) -> None:
+        self._process = self._process or WorkerProcess(self.gpu)
+        self._process.send(request)
+
+    def _receive(self, deadline: float) -> Message:
+        assert self._process is not None
+        begin = time.monotonic()
+        try:
+            return self._process.receive(deadline)
+        finally:
+            self.waited_s += time.monotonic() - begin
+
+    def _lose(self) -> None:
+        """Give up on a worker; the next question starts another."""
+        self.close()
+        self._facts = None
+        self.replaced += 1

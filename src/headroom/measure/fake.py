@@ -1,0 +1,270 @@
+"""A GPU that is not there: times from the theory, and failures on command. For tests only.
+
+It is used where ``HEADROOM_BENCH`` is ``fake`` or ``fake:{…}`` with a JSON object of these fields, all optional:
+
+* ``plans``: implementations per layout (6), ``plan_s``: seconds that each takes, ``start_s``: seconds to start;
+* ``libraries``: a word for the versions of its libraries, so that it can become another system;
+* ``fail``: a list of ``{"how": …, "plan": K, "chain": TEXT}``: implementation ``K`` (without ``plan``, the operands)
+  of every chain whose title holds ``TEXT`` fails in that way: ``build``, ``run``, ``unsupported``, ``oom``,
+  ``poison``, ``abort``, ``exit``, ``hang``, ``garbage``, ``flood``, ``wrong``, ``nan``, ``throttled``, ``unstable``,
+  ``unknown-bit``;
+* ``start``: ``refuse``, ``exit`` or ``hang``: how the worker fails before it is ready;
+* ``processes``: ``[[pid, name], …]`` and ``utilization``: percent, what the driver says of the GPU's other users.
+
+Its system is called ``Fake GPU``, which no real one is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from headroom.errors import GpuError, UsageError
+from headroom.gpu.sheets import load_gpu
+from headroom.measure.bench import Backend, Check, Facts, Failure, Operands, Program, Reading, UnsupportedError
+from headroom.measure.task import Task
+from headroom.predict.model import predict_layers
+from headroom.store.rows import Implementation, Kernel, Status, System
+
+#: Names the bench that the worker opens, where it is not the real one.
+VARIABLE = "HEADROOM_BENCH"
+
+#: The sheet that its times come from.
+SHEET = "h200"
+
+GIB = 1 << 30
+_CLOCK_MHZ = 1980.0
+_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One failure on command."""
+
+    how: str
+    plan: int | None = None
+    chain: str = ""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the fake is told to be; see the module's text."""
+
+    plans: int = 6
+    plan_s: float = 0.0
+    start_s: float = 0.0
+    libraries: str = "1"
+    fail: tuple[Fault, ...] = ()
+    start: str = ""
+    processes: tuple[tuple[int, str], ...] = ()
+    utilization: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Script:
+        """The script in ``fake`` or ``fake:{…}``.
+
+        Raises:
+            UsageError: it is no JSON object of the fields above.
+        """
+        try:
+            data = json.loads(text.partition(":")[2] or "{}")
+            fail = tuple(Fault(**fault) for fault in data.pop("fail", ()))
+            processes = tuple((int(pid), str(name)) for pid, name in data.pop("processes", ()))
+            return cls(**data, fail=fail, processes=processes)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"HEADROOM_BENCH is {text!r}, no script for the fake GPU: {error}") from error
+
+    def fault(self, task: Task, plan: int | None) -> str:
+        """How implementation ``plan`` of a chain fails; empty where it does not."""
+        return next((f.how for f in self.fail if f.plan == plan and f.chain in task.chain.title), "")
+
+
+def script_in_use() -> Script | None:
+    """The fake that the environment asks for, or ``None`` where the real GPU is meant.
+
+    Raises:
+        UsageError: it asks for something else.
+    """
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return None
+    if text != "fake" and not text.startswith("fake:"):
+        raise UsageError(f"{VARIABLE} is {text!r}; expected fake, fake:{{…}}, or no such variable")
+    return Script.parse(text)
+
+
+class FakeOutOfMemoryError(Exception):
+    """More was asked for than there is."""
+
+
+class FakePoisonError(Exception):
+    """An illegal address was written: the context is lost."""
+
+
+@dataclass
+class FakeProgram:
+    """An implementation that takes ``time_us`` and fails as ``fault`` says."""
+
+    time_us: dict[str, float]
+    fault: str
+    workspace_bytes: int = 4096
+
+    def launch(self) -> None:
+        _die(self.fault)
+        if self.fault == "run":
+            raise RuntimeError("the kernel returned an error")
+        if self.fault == "poison":
+            raise FakePoisonError("an illegal memory access was encountered")
+
+    def outputs(self) -> Sequence[Any]:
+        return ()
+
+
+@dataclass(frozen=True)
+class FakeCandidate:
+    implementation: Implementation
+    time_us: dict[str, float]
+    fault: str
+
+    def build(self) -> Program:
+        match self.fault:
+            case "build":
+                raise RuntimeError("the library could not compile it")
+            case "unsupported":
+                raise UnsupportedError("the library declines this shape")
+            case "oom":
+                raise FakeOutOfMemoryError("out of memory")
+        return FakeProgram(self.time_us, self.fault)
+
+
+@dataclass(frozen=True)
+class FakeBackend:
+    """A library whose first implementation is the one it would choose, and not the fastest."""
+
+    script: Script
+    name: str = "fake"
+
+    def candidates(self, task: Task, operands: Operands) -> Iterator[FakeCandidate]:
+        theory = {l2: _theory_us(task, l2) for l2 in task.l2_states}
+        layouts = task.layouts if task.chain.anchor.work.gemm and len(task.chain.inputs[0].shape) == 4 else ("",)
+        count = self.script.plans if task.plans == "all" else min(2, self.script.plans)
+        for layout in layouts:
+            for plan in range(count):
+                # Plan 1 is the fastest; in the second layout all are a little slower.
+                factor = 1.0 + 0.04 * ((plan - 1) % self.script.plans) + 0.3 * layouts.index(layout)
+                times = {l2: round(factor * time_us, 4) for l2, time_us in theory.items()}
+                implementation = Implementation(self.name, f"plan{plan}", layout)
+                yield FakeCandidate(implementation, times, self.script.fault(task, plan))
+
+
+class FakeOperands:
+    """Tensors that are not there."""
+
+    def tensor(self, name: str, layout: str = "") -> Any:
+        return None
+
+    def empty(self, name: str, layout: str = "") -> Any:
+        return None
+
+
+@dataclass
+class FakeBench:
+    """The bench of a GPU that is not there."""
+
+    script: Script = field(default_factory=Script)
+    gpu_index: int = 0
+
+    def __post_init__(self) -> None:
+        time.sleep(self.script.start_s)
+        match self.script.start:
+            case "refuse":
+                raise GpuError(f"there is no GPU {self.gpu_index}; headroom gpus list shows the known ones")
+            case "exit" | "hang" as how:
+                _die(how)
+
+    @cached_property
+    def backends(self) -> Sequence[Backend]:
+        return (FakeBackend(self.script),)
+
+    def facts(self) -> Facts:
+        return fake_facts(self.script, self.gpu_index)
+
+    def operands(self, task: Task) -> Operands:
+        fault = self.script.fault(task, None)
+        _die(fault)
+        if fault == "oom":
+            raise FakeOutOfMemoryError("out of memory")
+        if fault == "run":
+            raise RuntimeError("the operands could not be filled")
+        return FakeOperands()
+
+    def check(self, program: Program, task: Task, operands: Operands) -> Check:
+        program.launch()
+        assert isinstance(program, FakeProgram)
+        error = {"wrong": 0.5, "nan": float("nan")}.get(program.fault, 1e-4)
+        return Check(error, tolerance=1e-2)
+
+    def time(self, program: Program, l2: str, *, precise: bool) -> Reading:
+        assert isinstance(program, FakeProgram)
+        time.sleep(self.script.plan_s)
+        time_us, fault = program.time_us[l2], program.fault
+        spread = 0.5 if fault == "unstable" else 0.002 if precise else 0.02
+        samples = tuple(time_us * (1 + spread * (2 * i / (_SAMPLES - 1) - 1)) for i in range(_SAMPLES))
+        clocks = tuple(_CLOCK_MHZ * (0.7 if fault == "throttled" and i % 4 == 0 else 1.0) for i in range(_SAMPLES))
+        mask = {"throttled": 0x20, "unknown-bit": 0x8000}.get(fault, 0)
+        kernel = Kernel("fake_gemm_128x128", (132, 1, 1), (256, 1, 1), 168, 49152, (128, 128, 32))
+        return Reading(samples, clocks, 3201.0, 0, mask, (kernel,))
+
+    def failure(self, error: BaseException) -> Failure:
+        match error:
+            case FakeOutOfMemoryError():
+                return Failure(Status.OOM, str(error), needed_bytes=200 * GIB, free_bytes=130 * GIB)
+            case FakePoisonError():
+                return Failure(Status.FAILED, str(error), poisoned=True)
+        return Failure(Status.FAILED, f"{type(error).__name__}: {error}")
+
+
+def fake_facts(script: Script, gpu_index: int = 0) -> Facts:
+    """What the fake says of itself."""
+    version = f"fake {script.libraries}"
+    system = System(gpu="Fake GPU", driver=version, cuda=version, cudnn=version, cublas=version, torch="")
+    digest = hashlib.sha256(f"fake {gpu_index}".encode()).hexdigest()[:12]
+    return Facts(system, f"FAKE-{digest}", gpu_index, 141 * GIB, 130 * GIB, _CLOCK_MHZ)
+
+
+def _theory_us(task: Task, l2: str) -> float:
+    """What the theory says of the chain's first layer, and a little more for each that follows."""
+    prediction = predict_layers([task.chain.anchor], load_gpu(SHEET), task.dtype, l2_state=l2)[0]
+    return (prediction.time_us or 1.0) * (1 + 0.05 * (len(task.chain.layers) - 1))
+
+
+def _die(how: str) -> None:
+    """The failures that no exception tells of."""
+    match how:
+        case "abort":
+            os.abort()
+        case "exit":
+            print("fake: the library called exit", file=sys.stderr)  # noqa: T201 - what a library would do
+            os._exit(3)
+        case "hang":
+            time.sleep(1e6)
+        case "garbage":
+            _write_everywhere(b"\x00\xffthis is no message\n")
+        case "flood":
+            _write_everywhere(b"x" * (1 << 20), times=64)
+
+
+def _write_everywhere(junk: bytes, times: int = 1) -> None:
+    """What a library does that writes to a descriptor that is not its own."""
+    for descriptor in range(3, 64):
+        with suppress(OSError):
+            for _ in range(times):
+                os.write(descriptor, junk)

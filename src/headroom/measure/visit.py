@@ -1,0 +1,119 @@
+"""One layer's measurement as the parent follows it, through however many workers it takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from headroom.measure import protocol
+from headroom.measure.layer import OPERANDS, REST
+from headroom.measure.process import LostError, SilentError
+from headroom.measure.protocol import GarbageError, Message
+from headroom.measure.task import Task
+from headroom.store.rows import Implementation, Status, Timing
+from headroom.text import plain_line
+
+Key = tuple[Implementation, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Seconds after which patience ends: of one implementation, of a layer, and of a worker that starts."""
+
+    plan_s: float = 15.0
+    layer_s: float = 60.0
+    start_s: float = 60.0
+
+
+class Visit:
+    """The rows of one task as they come in, and whose doing it is if no more do.
+
+    Attributes:
+        lost_context: whether the worker has said that it is of no more use.
+    """
+
+    def __init__(self, task: Task, budgets: Budgets) -> None:
+        self._task, self._budgets = task, budgets
+        self._rows: dict[Key, Timing] = {}
+        self._end = time.monotonic() + budgets.layer_s
+        self._first: Key = (OPERANDS, task.l2_states[0])
+        self._running = self._first
+        self._since = time.monotonic()
+        self._complete = False
+        self.lost_context = False
+
+    @property
+    def rows(self) -> tuple[Timing, ...]:
+        return tuple(self._rows.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to ask a worker; a row says so where that is for want of time."""
+        if not self._complete and time.monotonic() >= self._end:
+            reason = f"the layer's {self._budgets.layer_s:.0f} s were over before everything was tried"
+            self._keep((REST, self._first[1]), Status.TIMEOUT, reason)
+            self._complete = True
+        return self._complete
+
+    @property
+    def deadline(self) -> float:
+        """Until when the worker has to say something."""
+        return min(self._since + self._budgets.plan_s, self._end)
+
+    def request(self) -> Message:
+        """What a worker, the first or the next, is asked to do."""
+        self.lost_context = False
+        self._begin(self._first)
+        return {
+            "ask": "measure",
+            "task": self._task.to_json(),
+            "known": [protocol.timing_to_json(row) for row in self._rows.values()],
+            "seconds": self._end - time.monotonic(),
+        }
+
+    def hear(self, message: Message) -> bool:
+        """Take in what the worker says; whether it will say more about this task.
+
+        Raises:
+            GarbageError: the message is none.
+            LostError: the worker failed by itself.
+        """
+        match message:
+            case {"event": "trying", "implementation": [str(), str(), str(), str()] as names, "l2": str(l2)}:
+                key = (Implementation(*names), l2)
+                if key != self._running:  # building and timing one implementation are one
+                    self._begin(key)
+            case {"event": "timing", "timing": dict(data)}:
+                row = protocol.timing_from_json(data)
+                self._rows[row.implementation, row.l2] = row
+            case {"event": "measured"}:
+                self._complete = True
+                return False
+            case {"event": "poisoned"}:
+                # Its row is here already: the worker told it before it gave up.
+                self.lost_context = True
+                return False
+            case {"event": "error", "sentence": str(sentence)}:
+                raise LostError(f"the worker failed: {sentence}")
+            case _:
+                raise GarbageError("a message that is none")
+        return True
+
+    def blame(self, error: Exception) -> None:
+        """Put the loss of a worker down to what was running in it."""
+        if not isinstance(error, SilentError):
+            self._keep(self._running, Status.FAILED, str(error))
+        elif time.monotonic() >= self._end:
+            reason = f"it was running when the layer's {self._budgets.layer_s:g} s were over"
+            self._keep(self._running, Status.TIMEOUT, reason)
+        else:
+            self._keep(self._running, Status.TIMEOUT, f"it did not end within {self._budgets.plan_s:g} s")
+
+    def _begin(self, key: Key) -> None:
+        self._running, self._since = key, time.monotonic()
+
+    def _keep(self, key: Key, status: Status, reason: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        reason = plain_line(reason, protocol.SENTENCE_CHARACTERS)
+        self._rows[key] = Timing(*key, status, reason, measured_at=now)
