@@ -9,7 +9,8 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Coverage
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.prediction import Prediction
+from headroom.predict.prediction import Prediction, Source
+from headroom.store.rows import NetworkTiming, Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class LayerAnswer:
     """One configuration: a layer, all the places it occurs, and what is known of its time.
 
     ``names`` and ``modules`` run over the occurrences, in order; ``indices`` point into ``Graph.layers``.
-    ``prediction`` is for one occurrence.
+    ``prediction`` is for one occurrence: its time is measured where there is a row, and ``timing`` is that row;
+    traffic, grid and bottleneck are the theory's. ``predicted_us`` is the time that the theory gives, measured or not.
     """
 
     layer: Layer
@@ -25,6 +27,17 @@ class LayerAnswer:
     modules: tuple[str, ...]
     indices: tuple[int, ...]
     prediction: Prediction
+    timing: Timing | None = None
+    predicted_us: float | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        return self.prediction.source is Source.MEASURED
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the measurement spreads so far that it has to be said."""
+        return self.is_measured and self.timing is not None and self.timing.is_noisy
 
     @property
     def count(self) -> int:
@@ -43,7 +56,8 @@ class Bounds:
     ``sequential_us`` sums the layers, ``parallel_us`` follows the critical path over data-independent layers,
     ``fused_us`` is ``None`` where nothing can be fused, ``speed_of_light_us`` is the roofline floor of the
     whole model. Each has its error bar in percent. ``unknown_share`` is the share of nodes with no time,
-    which every bound leaves out; ``unknown_macs_share`` weighs them.
+    which every bound leaves out; ``unknown_macs_share`` weighs them. ``fused_measured_share`` is the share of
+    ``fused_us`` that kernels as measured make up.
     """
 
     sequential_us: float
@@ -56,6 +70,7 @@ class Bounds:
     speed_of_light_error_pct: float
     unknown_share: float
     unknown_macs_share: float
+    fused_measured_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,8 @@ class Finding:
     """One opportunity.
 
     ``saves_us`` comes off the sequential bound, ``speedup`` is the whole model's; ``action`` is what to do,
-    in one sentence; ``layers`` and ``modules`` name the user's own code.
+    in one sentence; ``layers`` and ``modules`` name the user's own code. ``source`` says whether the saving was
+    measured, before and after, or is predicted.
     """
 
     kind: str
@@ -74,6 +90,7 @@ class Finding:
     layers: tuple[str, ...]
     modules: tuple[str, ...]
     action: str
+    source: Source = Source.PREDICTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +124,8 @@ class Analysis:
 
     ``answers`` are configurations in order of first appearance; ``time_by_kind`` and ``time_by_module`` sum
     the sequential bound; ``time_by_bottleneck`` says what limits it; ``schedule`` is the parallel bound's
-    timeline.
+    timeline. ``system`` is where measured times come from, ``networks`` is how long frameworks took there for the
+    whole model, each way it was run; ``measured_us`` is the fastest of them.
     """
 
     model: str
@@ -129,4 +147,17 @@ class Analysis:
     flops: int
     system: str | None = None
     measured_us: float | None = None
+    measured_error_pct: float = 0.0
+    networks: tuple[NetworkTiming, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def measured_layers(self) -> int:
+        """Layers of the model, occurrences counted, whose time is measured."""
+        return sum(answer.count for answer in self.answers if answer.is_measured)
+
+    @property
+    def measured_time_share(self) -> float:
+        """Share of the sequential bound that is measured."""
+        total_us = sum(answer.total_us for answer in self.answers)
+        return sum(answer.total_us for answer in self.answers if answer.is_measured) / total_us if total_us else 0.0

@@ -9,51 +9,85 @@ from headroom.advise.analysis import Analysis, LayerAnswer, Memory
 from headroom.advise.bounds import lower_bounds, parallel_schedule
 from headroom.advise.findings import find_all
 from headroom.advise.findings.common import counted
+from headroom.advise.measured_notes import measured_notes, nothing_measured
+from headroom.advise.measurements import Measurements
+from headroom.advise.networks import fastest_run, network_notes, network_runs, run_error_pct
 from headroom.advise.timed import TimedGraph
 from headroom.advise.verdict import verdict
-from headroom.errors import UsageError
+from headroom.errors import StoreError, UsageError
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.prediction import Prediction
+from headroom.predict.prediction import Prediction, Source
+from headroom.store.rows import NetworkTiming
 
 #: Most groups that a table of modules shows before it is rolled up one level.
 MODULE_GROUPS = 12
 
 
-def analyze_graph(graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str = "warm") -> Analysis:
+def analyze_graph(
+    graph: Graph,
+    gpu: GpuSpec,
+    dtype: DataType,
+    l2_state: str = "warm",
+    measurements: Measurements | None = None,
+    *,
+    theory_fills: bool = True,
+) -> Analysis:
     """Bounds, where time goes and findings for ``graph`` on ``gpu``.
+
+    Times are measured where ``measurements`` have them; the rest is predicted, or unknown if not ``theory_fills``.
 
     Raises:
         UsageError: the GPU has no unit for ``dtype``.
+        StoreError: only measured times count, and no layer has one.
     """
     if not gpu.supports(dtype):
         known = ", ".join(data_type for data_type in DataType if gpu.supports(data_type))
         raise UsageError(f"{gpu.name} has no {dtype} units; choose --dtype from {known}")
     timed = TimedGraph.predict(graph, gpu, dtype, l2_state)
+    networks: tuple[NetworkTiming, ...] = ()
+    if measurements is not None:
+        timed = timed.measured_by(measurements, theory_fills=theory_fills)
+        networks = network_runs(graph, dtype, measurements)
+    if not theory_fills and graph.configurations and not any(timed.timings):
+        raise StoreError(nothing_measured(gpu, dtype, l2_state, graph.batch))
     bounds = lower_bounds(timed)
     findings = find_all(timed)
     by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
+    answers = _answers(timed)
+    fastest = fastest_run(networks)
+    used = measurements if any(timed.timings) or networks else None
     return Analysis(
         model=graph.name,
         gpu=gpu,
         batch=graph.batch,
         dtype=dtype,
         l2_state=l2_state,
-        answers=_answers(timed),
+        answers=answers,
         bounds=bounds,
         findings=findings,
-        coverage=graph.coverage,
+        coverage=timed.coverage,
         memory=Memory(graph.weight_bytes(dtype), graph.peak_activation_bytes(dtype), gpu.memory_bytes),
-        verdict=verdict(timed, bounds, findings, by_bottleneck),
+        verdict=verdict(timed, bounds, findings, by_bottleneck, fastest),
         schedule=parallel_schedule(timed),
         time_by_kind=_time_by(timed, lambda layer, _: str(layer.kind)),
         time_by_module=_time_by_module(timed),
         time_by_bottleneck=by_bottleneck,
         macs=graph.macs,
         flops=graph.flops,
-        notes=(*graph.notes, *_layer_notes(timed), *_cache_notes(timed)),
+        system=None if used is None else used.system.title,
+        measured_us=None if fastest is None else fastest.median_us,
+        measured_error_pct=0.0 if fastest is None else run_error_pct(fastest),
+        networks=networks,
+        notes=(
+            *graph.notes,
+            *measured_notes(timed, measurements),
+            *network_notes(networks, fastest),
+            *_layer_notes(timed),
+            *_cache_notes(timed),
+        ),
     )
 
 
@@ -62,7 +96,8 @@ def _layer_notes(timed: TimedGraph) -> tuple[str, ...]:
     layers: dict[str, int] = {}
     time_us: dict[str, float] = {}
     for configuration, prediction in timed.pairs():
-        for note in prediction.notes:
+        # A measured layer's notes are its own: they stand in its row.
+        for note in prediction.notes if prediction.source is Source.PREDICTED else ():
             layers[note] = layers.get(note, 0) + configuration.count
             time_us[note] = time_us.get(note, 0.0) + (prediction.time_us or 0.0) * configuration.count
     share = {note: figures.percent(time / (timed.sequential_us or 1.0)) for note, time in time_us.items()}
@@ -90,8 +125,10 @@ def _answers(timed: TimedGraph) -> tuple[LayerAnswer, ...]:
             modules=tuple(layers[index].module for index in configuration.members),
             indices=configuration.members,
             prediction=prediction,
+            timing=timed.timing(index),
+            predicted_us=timed.theory[index].time_us if timed.theory else None,
         )
-        for configuration, prediction in timed.pairs()
+        for index, (configuration, prediction) in enumerate(timed.pairs())
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from headroom.advise.analysis import Bounds, ScheduledLayer
 from headroom.advise.fusion import floors_with_fusion, fused_groups
 from headroom.advise.timed import TimedGraph
-from headroom.graph.work import Unknown
+from headroom.predict.prediction import Source
 from headroom.predict.roofline import graph_floor
 
 #: GPUs of one architecture whose L2 was measured differ by up to this much in bytes per clock and SM.
@@ -23,22 +24,53 @@ def lower_bounds(timed: TimedGraph) -> Bounds:
     graph = timed.graph
     light_us, light_error_pct = speed_of_light(timed)
     critical_us, path = graph.critical_path(timed.times_us)
-    groups = fused_groups(timed)
-    fused_us = None if not groups else timed.sequential_us - sum(group.saves_us for group in groups)
-    everything = timed.error_pct(range(len(graph.layers)))
-    unknown = sum(isinstance(layer.work, Unknown) for layer in graph.working_layers)
+    fused = _fused(timed)
+    if fused is not None:
+        # What was measured in less time than the theory's floor proves that the floor was none.
+        light_us = min(light_us, fused.time_us)
+    coverage = timed.coverage
     return Bounds(
         sequential_us=timed.sequential_us,
-        sequential_error_pct=everything,
+        sequential_error_pct=timed.error_pct(range(len(graph.layers))),
         # A path through single layers can be shorter than the whole model's floor; no schedule can.
         parallel_us=max(critical_us, light_us),
         parallel_error_pct=timed.error_pct(path),
-        fused_us=fused_us,
-        fused_error_pct=None if fused_us is None else everything,
+        fused_us=fused and fused.time_us,
+        fused_error_pct=fused and fused.error_pct,
         speed_of_light_us=light_us,
         speed_of_light_error_pct=light_error_pct,
-        unknown_share=unknown / len(graph.working_layers) if graph.working_layers else 0.0,
-        unknown_macs_share=1.0 - graph.coverage.known_macs_share,
+        unknown_share=1.0 - coverage.known_share,
+        unknown_macs_share=1.0 - coverage.known_macs_share,
+        fused_measured_share=fused and fused.measured_share,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fused:
+    """The fused bound: its error bar is the mean of its parts', weighted by time, as of every sum."""
+
+    time_us: float
+    error_pct: float
+    measured_share: float
+
+
+def _fused(timed: TimedGraph) -> _Fused | None:
+    """Every chain at its cheapest, the other layers alone; ``None`` where fusing gains nothing."""
+    groups = fused_groups(timed)
+    if not groups:
+        return None
+    in_groups = {layer for group in groups for layer in group.layers}
+    alone = [layer for layer in timed.configuration_of if layer not in in_groups]
+    parts = [part for group in groups for part in group.parts]
+    alone_us = sum(timed.times_us[layer] for layer in alone)
+    total_us = alone_us + sum(part.time_us for part in parts)
+    weighted = alone_us * timed.error_pct(alone) + sum(part.time_us * part.error_pct for part in parts)
+    measured_us = sum(timed.times_us[layer] for layer in alone if timed.is_measured([layer]))
+    measured_us += sum(part.time_us for part in parts if part.source is Source.MEASURED)
+    return _Fused(
+        time_us=timed.sequential_us - sum(group.saves_us for group in groups),
+        error_pct=weighted / total_us if total_us else 0.0,
+        measured_share=measured_us / total_us if total_us else 0.0,
     )
 
 
@@ -46,10 +78,11 @@ def speed_of_light(timed: TimedGraph) -> tuple[float, float]:
     """The model's roofline floor in microseconds, and its error bar in percent.
 
     The largest of: all arithmetic over the peak rates, the bytes that must cross DRAM over its bandwidth, and the
-    critical path of the layers' own floors, a fusible chain counted as one layer. It is never above the sum of those
-    floors, which is what the layers need one after another in the stated cache state: with a warm L2 every layer
-    finds what fits of its weights there, however many weights the model has. Published peaks are exact by definition;
-    an L2 bandwidth that is derived is not, and only the layers' floors depend on it.
+    critical path of the layers' own floors, a fusible chain counted as one layer. A layer measured below its floor
+    has the measured time as floor, and one without a time is left out. It is never above the sum of those floors,
+    which is what the layers need one after another in the stated cache state: with a warm L2 every layer finds what
+    fits of its weights there, however many weights the model has. Published peaks are exact by definition; an L2
+    bandwidth that is derived is not, and only the layers' floors depend on it.
     """
     floors = floors_with_fusion(timed)
     whole_us = graph_floor(timed.graph, timed.gpu, timed.dtype, timed.l2_state, floors)

@@ -1,19 +1,20 @@
-"""How long a chain of layers would take as one kernel."""
+"""How long a chain of layers would take as one kernel, or as the few that were measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from headroom.advise.measurements import error_pct, implementation_text
+from headroom.advise.parts import Part, cheapest
 from headroom.advise.timed import TimedGraph
-from headroom.graph.chains import GEMMS, fusible_chains
+from headroom.graph.chain import Chain
+from headroom.graph.chains import GEMMS, fusible_chains, segments
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.predict.model import predict_layers
+from headroom.predict.prediction import Source
 from headroom.predict.roofline import arithmetic_us, floors_us
-
-#: Most layers in one kernel: what torch.compile fuses at most (``torch._inductor.config.max_fusion_size``).
-LONGEST_KERNEL = 64
 
 #: Most steps of a chain that its pattern spells out.
 _STEPS_SHOWN = 4
@@ -21,16 +22,35 @@ _STEPS_SHOWN = 4
 
 @dataclass(frozen=True)
 class FusedGroup:
-    """Layers (indices into the graph, in order) that one kernel could replace."""
+    """Layers (indices into the graph, in order) that run faster when some or all of them are one kernel.
+
+    ``parts`` are how: fused kernels and single layers. ``source`` is ``measured`` only if every part and every layer
+    apart is.
+    """
 
     layers: tuple[int, ...]
     steps: tuple[str, ...]
     unfused_us: float
-    fused_us: float
+    parts: tuple[Part, ...]
+    source: Source
+
+    @property
+    def fused_us(self) -> float:
+        return sum(part.time_us for part in self.parts)
+
+    @property
+    def error_pct(self) -> float:
+        """Error bar of ``fused_us``; the parts err together, so it is their mean, weighted by time."""
+        return sum(part.time_us * part.error_pct for part in self.parts) / (self.fused_us or 1.0)
 
     @property
     def saves_us(self) -> float:
         return self.unfused_us - self.fused_us
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        """The fused kernels that were measured, in order."""
+        return tuple(part.implementation for part in self.parts if part.implementation)
 
     @property
     def pattern(self) -> str:
@@ -41,29 +61,41 @@ class FusedGroup:
 
 
 def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
-    """Every chain that is predicted to be faster fused than apart, in graph order."""
-    found = fusible_chains(timed.graph, LONGEST_KERNEL)
-    chains = [chain for chain in found if all(_has_time(timed, layer) for layer in chain)]
-    fused_us = _fused_times(timed, chains)
+    """Every chain that is faster fused than apart, in graph order."""
+    chains = [chain for chain in timed.chains if all(_has_time(timed, layer) for layer in chain)]
     groups = (
-        FusedGroup(
-            layers=tuple(chain),
-            steps=tuple(timed.graph.layers[index].step for index in chain),
-            unfused_us=sum(timed.times_us[index] for index in chain),
-            fused_us=time_us,
-        )
-        for chain, time_us in zip(chains, fused_us, strict=True)
+        _group(timed, chain, [*_single(timed, chain), *fused])
+        for chain, fused in zip(chains, _fused_parts(timed, chains), strict=True)
     )
     return tuple(group for group in groups if group.saves_us > 0)
+
+
+def _group(timed: TimedGraph, chain: Sequence[int], parts: Sequence[Part]) -> FusedGroup:
+    chosen = cheapest(parts, len(chain))
+    proven = timed.is_measured(chain) and all(part.source is Source.MEASURED for part in chosen)
+    return FusedGroup(
+        layers=tuple(chain),
+        steps=tuple(timed.graph.layers[index].step for index in chain),
+        unfused_us=sum(timed.times_us[index] for index in chain),
+        parts=chosen,
+        source=Source.MEASURED if proven else Source.PREDICTED,
+    )
 
 
 def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
     """Speed of light per layer of the graph, in microseconds, every chain counted as the one kernel it could be.
 
-    A chain's floor stands at its first layer and the others are 0, so that a path through it pays once.
+    A chain's floor stands at its first layer and the others are 0, so that a path through it pays once. A layer
+    measured below its floor has the measured time as floor; one without a time is left out, as in every bound.
     """
     graph = timed.graph
     floors = floors_us(graph.layers, timed.gpu, timed.dtype, timed.l2_state)
+    for index in range(len(floors)):
+        prediction = timed.prediction(index)
+        if prediction is not None and prediction.time_us is None:
+            floors[index] = 0.0
+        elif prediction is not None and prediction.source is Source.MEASURED:
+            floors[index] = min(floors[index], timed.times_us[index])
     for chain in fusible_chains(timed.graph):
         # Never above the chain's layers apart: they touch at least what the one kernel touches.
         floors[chain[0]] = min(_chain_floor_us(timed, chain), sum(floors[index] for index in chain))
@@ -83,8 +115,46 @@ def _has_time(timed: TimedGraph, layer: int) -> bool:
     return prediction is not None and prediction.time_us is not None
 
 
-def _fused_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[float]:
-    """Time of each chain as one kernel, all predicted in one call."""
+def _single(timed: TimedGraph, chain: Sequence[int]) -> Iterator[Part]:
+    """Each layer of a chain on its own."""
+    for position, index in enumerate(chain):
+        prediction = timed.prediction(index)
+        if prediction is not None:
+            error = prediction.error_pct or 0.0
+            yield Part(position, position + 1, timed.times_us[index], error, prediction.source)
+
+
+def _fused_parts(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[list[Part]]:
+    """What of each chain can run as one kernel: the measured parts, and the theory's where the whole has no row."""
+    parts = [list(_measured_parts(timed, chain)) for chain in chains]
+    if timed.theory_fills:
+        open_ends = [i for i, chain in enumerate(chains) if not _is_whole(parts[i], len(chain))]
+        for i, time_us in zip(open_ends, _predicted_times(timed, [chains[i] for i in open_ends]), strict=True):
+            parts[i].append(Part(0, len(chains[i]), time_us, timed.error_pct(chains[i]), Source.PREDICTED))
+    return parts
+
+
+def _measured_parts(timed: TimedGraph, chain: Sequence[int]) -> Iterator[Part]:
+    if not timed.rows:
+        return
+    layers = [timed.graph.layers[index] for index in chain]
+    for start, stop in segments(layers):
+        timing = timed.rows.get(Chain.of(layers[start:stop]).digest)
+        if timing is not None and timing.median_us is not None:
+            error = error_pct(timing.median_us, timing.iqr_us)
+            name = implementation_text(timing.implementation)
+            yield Part(start, stop, timing.median_us, error, Source.MEASURED, name)
+
+
+def _is_whole(parts: Sequence[Part], length: int) -> bool:
+    return any(part.stop - part.start == length for part in parts)
+
+
+def _predicted_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[float]:
+    """Time of each chain as one kernel, all predicted in one call.
+
+    Where the first layer was measured, the theory's error on it is taken to be its error on the chain.
+    """
     fused = [_as_one(timed, chain) for chain in chains]
     predictions = predict_layers(fused, timed.gpu, timed.dtype, l2_state=timed.l2_state)
     times = []
@@ -92,7 +162,7 @@ def _fused_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[flo
         time_us = prediction.time_us or 0.0
         if layer.kind in GEMMS:
             time_us += _epilogue_us(timed, chain)
-        times.append(max(time_us, _chain_floor_us(timed, chain)))
+        times.append(max(time_us * timed.measured_over_predicted(chain[0]), _chain_floor_us(timed, chain)))
     return times
 
 

@@ -2,33 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from headroom.advise.measurements import Measurements, measured, unmeasured, usable
 from headroom.gpu.spec import GpuSpec
-from headroom.graph.graph import Configuration, Graph
+from headroom.graph.chain import Chain
+from headroom.graph.chains import fusible_chains, segments
+from headroom.graph.graph import Configuration, Coverage, Graph
+from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
+from headroom.graph.work import Unknown
 from headroom.predict.model import predict_layers
-from headroom.predict.prediction import Prediction
+from headroom.predict.prediction import Prediction, Source
+from headroom.store.rows import Timing
+
+#: Most layers in one kernel: what torch.compile fuses at most (``torch._inductor.config.max_fusion_size``).
+LONGEST_KERNEL = 64
 
 
 @dataclass(frozen=True)
 class TimedGraph:
-    """A graph on a GPU: ``predictions`` has one entry per ``graph.configurations``."""
+    """A graph on a GPU. ``predictions``, ``theory`` and ``timings`` have one entry per ``graph.configurations``.
+
+    ``predictions`` are what bounds are made of: measured where there is a row, else the ``theory``'s. ``rows`` are
+    the measured parts of fusible chains, by digest. Where ``theory_fills`` is false, nothing but rows counts.
+    """
 
     graph: Graph
     gpu: GpuSpec
     dtype: DataType
     l2_state: str
     predictions: tuple[Prediction, ...]
+    theory: tuple[Prediction, ...] = ()
+    timings: tuple[Timing | None, ...] = ()
+    rows: Mapping[str, Timing] = field(default_factory=dict)
+    theory_fills: bool = True
 
     @classmethod
     def predict(cls, graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str) -> TimedGraph:
         """Time every configuration by the theory."""
         layers = [configuration.layer for configuration in graph.configurations]
-        predictions = predict_layers(layers, gpu, dtype, l2_state=l2_state)
-        return cls(graph, gpu, dtype, l2_state, tuple(predictions))
+        predictions = tuple(predict_layers(layers, gpu, dtype, l2_state=l2_state))
+        return cls(graph, gpu, dtype, l2_state, predictions, predictions)
+
+    def measured_by(self, measurements: Measurements, *, theory_fills: bool = True) -> TimedGraph:
+        """The same graph with every time that ``measurements`` have; one question to the database answers it all."""
+        layers = [
+            None if configuration.layer.kind is LayerKind.UNKNOWN else Chain.of([configuration.layer])
+            for configuration in self.graph.configurations
+        ]
+        asked = {chain.digest: chain for chain in (*self._chain_parts(), *filter(None, layers))}
+        answers = measurements.best(asked.values(), self.dtype, self.l2_state)
+        rows = {digest: timing for digest, timing in answers.items() if digest in asked and usable(timing)}
+        timings = tuple(None if chain is None else rows.get(chain.digest) for chain in layers)
+        theory = self.theory or self.predictions
+        without = (lambda prediction: prediction) if theory_fills else unmeasured
+        predictions = tuple(
+            without(prediction) if timing is None else measured(prediction, timing)
+            for prediction, timing in zip(theory, timings, strict=True)
+        )
+        return TimedGraph(
+            self.graph, self.gpu, self.dtype, self.l2_state, predictions, theory, timings, rows, theory_fills
+        )
+
+    def _chain_parts(self) -> Iterable[Chain]:
+        for chain in self.chains:
+            layers = [self.graph.layers[index] for index in chain]
+            for start, stop in segments(layers):
+                yield Chain.of(layers[start:stop])
+
+    @cached_property
+    def chains(self) -> list[list[int]]:
+        """Layers (indices, in order) that could be one kernel."""
+        return fusible_chains(self.graph, LONGEST_KERNEL)
 
     @cached_property
     def configuration_of(self) -> dict[int, int]:
@@ -40,9 +88,20 @@ class TimedGraph:
         }
 
     def prediction(self, layer: int) -> Prediction | None:
-        """The prediction of layer ``layer`` of the graph; ``None`` for a free one."""
+        """The figures of layer ``layer`` of the graph; ``None`` for a free one."""
         index = self.configuration_of.get(layer)
         return None if index is None else self.predictions[index]
+
+    def measured_over_predicted(self, layer: int) -> float:
+        """How much longer a measured layer takes than the theory says; 1 where either is not known."""
+        index = self.configuration_of.get(layer)
+        if index is None or not self.timings or (timing := self.timings[index]) is None:
+            return 1.0
+        return (timing.median_us or 0.0) / (self.theory[index].time_us or timing.median_us or 1.0)
+
+    def timing(self, configuration: int) -> Timing | None:
+        """The row behind the time of a configuration; ``None`` where it is not measured."""
+        return self.timings[configuration] if self.timings else None
 
     @cached_property
     def times_us(self) -> tuple[float, ...]:
@@ -53,6 +112,26 @@ class TimedGraph:
     @cached_property
     def sequential_us(self) -> float:
         return sum(self.times_us)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """What has a time. A layer that is understood but has none counts as unknown, with all its multiply-adds."""
+        graph = self.graph
+        timeless = [layer for index, layer in enumerate(graph.layers) if self._is_timeless(index)]
+        missing_macs = sum(
+            layer.work.estimated_macs if isinstance(layer.work, Unknown) else layer.macs for layer in timeless
+        )
+        all_macs = graph.macs + sum(layer.work.estimated_macs for layer in timeless if isinstance(layer.work, Unknown))
+        nodes = len(graph.working_layers)
+        return Coverage(
+            known_share=1.0 if nodes == 0 else 1.0 - len(timeless) / nodes,
+            known_macs_share=1.0 if all_macs == 0 else (all_macs - missing_macs) / all_macs,
+            unknown_layers=tuple(layer.name for layer in timeless),
+        )
+
+    def _is_timeless(self, layer: int) -> bool:
+        prediction = self.prediction(layer)
+        return prediction is not None and prediction.time_us is None
 
     def error_pct(self, layers: Iterable[int]) -> float:
         """Error bar of a sum over ``layers``: the mean of theirs, weighted by time.
@@ -67,6 +146,11 @@ class TimedGraph:
                 total += prediction.time_us
                 weighted += prediction.time_us * prediction.error_pct
         return weighted / total if total else 0.0
+
+    def is_measured(self, layers: Iterable[int]) -> bool:
+        """Whether every one of ``layers`` that does work has a measured time."""
+        found = (self.prediction(layer) for layer in layers)
+        return all(prediction is None or prediction.source is Source.MEASURED for prediction in found)
 
     def pairs(self) -> Iterable[tuple[Configuration, Prediction]]:
         return zip(self.graph.configurations, self.predictions, strict=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from headroom import figures
 from headroom.advise.analysis import Bounds, Finding
+from headroom.advise.networks import run_error_pct
 from headroom.advise.timed import TimedGraph
-from headroom.predict.prediction import Bottleneck
+from headroom.predict.prediction import Bottleneck, Source
+from headroom.store.rows import NetworkTiming
 
 #: What a limit means for someone who meets it for the first time.
 _HINTS: dict[str, str] = {
@@ -17,9 +20,16 @@ _HINTS: dict[str, str] = {
 
 
 def verdict(
-    timed: TimedGraph, bounds: Bounds, findings: tuple[Finding, ...], by_bottleneck: Mapping[str, float]
+    timed: TimedGraph,
+    bounds: Bounds,
+    findings: tuple[Finding, ...],
+    by_bottleneck: Mapping[str, float],
+    fastest: NetworkTiming | None = None,
 ) -> str:
-    """How fast, what limits it most, and the largest opportunity, in two or three sentences."""
+    """How fast, how much of that is measured, the headroom, what limits it most, and the largest opportunity.
+
+    ``fastest`` is the measured run of the whole model that took least.
+    """
     graph = timed.graph
     run = f"{graph.name} at batch {graph.batch} in {timed.dtype} on {timed.gpu.name}"
     if not graph.working_layers:
@@ -33,6 +43,7 @@ def verdict(
         f"{run} takes about {figures.time_with_error(bounds.sequential_us, error_pct)} layer after layer, "
         f"{rate} samples/s; the hardware's own limit is {light}."
     ]
+    sentences += [*_measured(timed), *_headroom(bounds, fastest)]
     limit, time_us = max(by_bottleneck.items(), key=lambda item: item[1])
     hint = _HINTS.get(limit, "")
     sentences.append(f"{figures.percent(time_us / bounds.sequential_us)} of that time is limited by {limit}{hint}.")
@@ -43,3 +54,39 @@ def verdict(
     if bounds.unknown_share:
         sentences.append(f"{figures.percent(bounds.unknown_share)} of the layers are unknown and not in these figures.")
     return " ".join(sentences)
+
+
+def _measured(timed: TimedGraph) -> list[str]:
+    """How much of the sequential bound is measured; nothing where none of it is."""
+    measured = [pair for pair in timed.pairs() if pair[1].source is Source.MEASURED]
+    if not measured:
+        return []
+    count = sum(configuration.count for configuration, _ in measured)
+    time_us = sum((prediction.time_us or 0.0) * configuration.count for configuration, prediction in measured)
+    share = figures.percent(time_us / timed.sequential_us)
+    return [f"{count} of {len(timed.graph.working_layers)} layers are measured, {share} of that time."]
+
+
+def _headroom(bounds: Bounds, fastest: NetworkTiming | None) -> list[str]:
+    """The distance between what was measured and the lowest bound that is made of kernels."""
+    if fastest is None or fastest.median_us is None:
+        return []
+    name, bound_us, bound_error_pct = (
+        ("sequential", bounds.sequential_us, bounds.sequential_error_pct)
+        if bounds.fused_us is None
+        else ("fused", bounds.fused_us, bounds.fused_error_pct)
+    )
+    latency = figures.time_with_error(fastest.median_us, run_error_pct(fastest))
+    distance_us = fastest.median_us - bound_us
+    shown = figures.time(abs(distance_us), _relative_pct(fastest, distance_us, bound_us, bound_error_pct or 0.0))
+    if distance_us < 0:
+        return [f"With {fastest.mode} it was measured at {latency}, {shown} below the {name} bound."]
+    share = figures.percent(distance_us / fastest.median_us)
+    return [f"With {fastest.mode} it was measured at {latency}: {shown}, {share}, is headroom above the {name} bound."]
+
+
+def _relative_pct(fastest: NetworkTiming, distance_us: float, bound_us: float, bound_error_pct: float) -> float:
+    """Error bar of the distance between two figures, in percent of the distance."""
+    latency_us = fastest.median_us or 0.0
+    spread_us = math.hypot(latency_us * run_error_pct(fastest), bound_us * bound_error_pct)
+    return spread_us / abs(distance_us) if distance_us else math.inf

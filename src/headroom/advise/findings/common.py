@@ -6,15 +6,23 @@ from collections.abc import Sequence
 
 from headroom.advise.analysis import Finding
 from headroom.advise.timed import TimedGraph
+from headroom.predict.prediction import Source
 
 
 def make_finding(
-    timed: TimedGraph, kind: str, title: str, action: str, layers: Sequence[int], saves_us: float
+    timed: TimedGraph,
+    kind: str,
+    title: str,
+    action: str,
+    layers: Sequence[int],
+    saves_us: float,
+    source: Source = Source.PREDICTED,
+    error_pct: float | None = None,
 ) -> Finding:
     """A finding about ``layers`` (graph indices) that takes ``saves_us`` off the sequential bound.
 
-    The saving is a difference of predicted times, so its error bar is that of the layers it is taken from,
-    relative to the saving and never under the bar of the times themselves.
+    Unless ``error_pct`` is given, the saving is a difference of predicted times, so its error bar is that of the
+    layers it is taken from, relative to the saving and never under the bar of the times themselves.
     """
     total_us = timed.sequential_us
     affected_us = sum(timed.times_us[index] for index in layers)
@@ -26,11 +34,12 @@ def make_finding(
         kind=kind,
         title=title,
         saves_us=saves_us,
-        error_pct=spread,
+        error_pct=spread if error_pct is None else error_pct,
         speedup=total_us / (total_us - saves_us) if saves_us < total_us else 1.0,
         layers=timed.names(layers),
         modules=timed.modules(layers),
         action=action,
+        source=source,
     )
 
 

@@ -15,7 +15,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.timed import TimedGraph
 from headroom.graph.layer import Layer
-from headroom.predict.prediction import Prediction
+from headroom.predict.prediction import Prediction, Source
 
 #: Fill of the last wave under which it counts as mostly empty.
 MOSTLY_EMPTY = 0.5
@@ -54,8 +54,10 @@ def _saves_us(time_us: float, waves: float, floor_us: float, launch_us: float) -
 
 def _action(layer: Layer, prediction: Prediction, count: int) -> str:
     tile = f" of {prediction.tile[0]}x{prediction.tile[1]} tiles" if prediction.tile else ""
+    # The library may have picked another tile than the theory supposes.
+    theory = "by theory " if prediction.source is Source.MEASURED else ""
     places = f" ({counted(count, 'layer')} like it)" if count > 1 else ""
     return (
         f"Try a slightly smaller width or batch, or a tile that divides the output better, for {layer.name}{places}: "
-        f"{prediction.ctas} CTAs{tile} fill {prediction.waves:.2f} waves."
+        f"{theory}{prediction.ctas} CTAs{tile} fill {prediction.waves:.2f} waves."
     )

@@ -1,0 +1,48 @@
+"""What an answer says of the measurements behind it, and of those that are missing."""
+
+from __future__ import annotations
+
+from headroom import figures
+from headroom.advise.findings.common import counted
+from headroom.advise.measurements import Measurements
+from headroom.advise.timed import TimedGraph
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
+from headroom.predict.prediction import Source
+
+
+def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tuple[str, ...]:
+    """The system that times were measured on, which of its layers are missing, and which are noisy."""
+    if measurements is None:
+        return ()
+    system = f"{measurements.system.title} (system {measurements.system.id})"
+    how = f"`{measure_command(timed.dtype, timed.graph.batch)}` on that GPU adds them"
+    if not any(timed.timings):
+        return (
+            f"No layer of this model has been measured in {timed.dtype} with L2 {timed.l2_state} on {system}; {how}.",
+        )
+    notes = [f"Measured times are of {system}. Traffic, waves and limits are predicted for every layer."]
+    missing = sum(c.count for c, prediction in timed.pairs() if prediction.source is not Source.MEASURED)
+    if missing:
+        fate = "predicted" if timed.theory_fills else "unknown"
+        verb = "has no measurement and is" if missing == 1 else "have no measurement and are"
+        notes.append(f"{counted(missing, 'layer')} {verb} {fate}; {how}.")
+    noisy = [timing for timing in timed.timings if timing is not None and timing.is_noisy]
+    if noisy:
+        notes.append(
+            f"{counted(len(noisy), 'measured configuration')} {'is' if len(noisy) == 1 else 'are'} noisy: the "
+            f"interquartile range is above {figures.percent(0.1)} of the median."
+        )
+    return tuple(notes)
+
+
+def nothing_measured(gpu: GpuSpec, dtype: DataType, l2_state: str, batch: int) -> str:
+    """Why an answer made of measurements alone cannot be given, and what would make it possible."""
+    return (
+        f"no layer of this model at batch {batch} has been measured on {gpu.name} in {dtype} with L2 {l2_state}; run "
+        f"`{measure_command(dtype, batch)}` on that GPU, or use --source predicted (or auto) to answer from theory"
+    )
+
+
+def measure_command(dtype: DataType, batch: int) -> str:
+    return f"headroom measure MODEL --batch {batch} --dtype {dtype}"
