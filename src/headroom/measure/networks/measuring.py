@@ -1,0 +1,133 @@
+"""One network in one mode after another: each gets a row, whatever becomes of it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from headroom.errors import HeadroomError
+from headroom.measure.bench import UnsupportedError
+from headroom.measure.networks.device import Device, Run
+from headroom.measure.networks.gauge import Gauge
+from headroom.measure.networks.modes import Mode, in_running_order
+from headroom.measure.networks.network import Network
+from headroom.measure.networks.precision import products_in
+from headroom.measure.networks.request import Request
+from headroom.measure.networks.runtimes import RUNTIMES
+from headroom.measure.networks.sampling import energy_mj, read
+from headroom.measure.verdict import judge
+from headroom.store.rows import NetworkTiming, Status
+from headroom.text import plain_line
+
+_REASON_CHARACTERS = 300
+
+#: What a CUDA error's text holds when nothing can run in this process any more.
+_POISONED = ("illegal memory access", "unspecified launch failure", "device-side assert", "misaligned address")
+
+
+def prepare(mode: Mode, network: Network, device: Device) -> Run:
+    """An inference in ``mode``, ready to be timed: captured, or compiled by a first call.
+
+    Raises:
+        UnsupportedError: the runtime is missing or cannot do it.
+    """
+    if mode.runtime != "torch":
+        return RUNTIMES[mode.runtime](network, device)
+    if mode.channels_last:
+        network.to_channels_last()
+    if mode.compile:
+        run = network.compiled(mode.compile)
+        run()
+        return run
+    return device.captured(network.run_eagerly) if mode.captured else network.run_eagerly
+
+
+def measure_modes(network: Network, request: Request, device: Device, gauge: Gauge) -> Iterator[NetworkTiming]:
+    """A row per mode of ``request``, each as soon as it is there.
+
+    A mode that fails costs itself alone, unless the GPU's context is lost with it: then the rest are rows that say so.
+    """
+    import torch
+
+    lost = ""
+    for mode in in_running_order(request.modes):
+        row = blank_row(mode, network, request, gauge)
+        if lost:
+            yield replace(row, reason=f"the GPU's context was lost in mode {lost}")
+            continue
+        try:
+            with torch.inference_mode(), products_in(request.dtype):
+                _forget_compiled()
+                device.forget_peaks()
+                run = prepare(mode, network, device)
+                row = timed_row(row, run, device, gauge, request.energy_seconds)
+                row = replace(row, peak_bytes=_peak_bytes(mode, device))
+        except Exception as error:  # noqa: BLE001 - whatever a framework raises is this mode's answer
+            row = failed_row(row, error)
+            lost = mode.name if any(text in row.reason for text in _POISONED) else ""
+        yield row
+
+
+def blank_row(mode: Mode, network: Network, request: Request, gauge: Gauge) -> NetworkTiming:
+    """The row of a mode before anything has run."""
+    return NetworkTiming(
+        network.digest,
+        request.model,
+        network.batch,
+        request.dtype,
+        mode.name,
+        Status.FAILED,
+        gpu_uuid=gauge.gpu_uuid,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def timed_row(row: NetworkTiming, run: Run, device: Device, gauge: Gauge, energy_seconds: float = 0.0) -> NetworkTiming:
+    """``row`` with the time of ``run``, what it is worth, and its energy."""
+    reading = read(run, device, gauge)
+    verdict = judge(reading, gauge.max_sm_clock_mhz())
+    return replace(
+        row,
+        status=verdict.status,
+        reason=verdict.reason,
+        median_us=verdict.median_us,
+        iqr_us=verdict.iqr_us,
+        samples=verdict.samples,
+        sm_clock_mhz=verdict.sm_clock_mhz,
+        throttle_mask=verdict.mask,
+        energy_mj=energy_mj(run, device, gauge, energy_seconds, reading.samples_us[-1]),
+    )
+
+
+def _peak_bytes(mode: Mode, device: Device) -> int | None:
+    if mode.runtime != "torch":
+        return None  # other runtimes allocate behind PyTorch's back
+    return device.peak_bytes(reserved=mode.captured or mode.compile in ("reduce-overhead", "max-autotune"))
+
+
+def _forget_compiled() -> None:
+    """Drop what an earlier mode compiled: its CUDA graphs hold memory, and its code would be found first."""
+    if "torch._dynamo" in sys.modules:
+        import torch
+
+        torch._dynamo.reset()
+    gc.collect()
+
+
+def failed_row(row: NetworkTiming, error: Exception) -> NetworkTiming:
+    """The row of a mode that raised ``error``."""
+    import torch
+
+    if isinstance(error, UnsupportedError):
+        return replace(row, status=Status.UNSUPPORTED, reason=_sentence(str(error)))
+    if isinstance(error, torch.OutOfMemoryError):
+        return replace(row, status=Status.OOM, reason=_sentence(str(error)))
+    told = str(error) if isinstance(error, HeadroomError) else f"{type(error).__name__}: {error}"
+    return replace(row, status=Status.FAILED, reason=_sentence(told))
+
+
+def _sentence(text: str) -> str:
+    return plain_line(" ".join(text.split()), _REASON_CHARACTERS)
