@@ -17,6 +17,7 @@ from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.gpus import gpus
 from headroom.cli.predict import predict
+from headroom.cli.selftest import selftest
 from headroom.errors import HeadroomError, UsageError
 from headroom.files import flush_stdout, forget_stdout
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(analyze)
 app.command()(predict)
 app.command()(compare)
+app.command()(selftest)
 app.add_typer(gpus)
 
 

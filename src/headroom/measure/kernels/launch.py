@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headroom.errors import GpuError
 from headroom.measure.kernels.compile import compile_kernel
 from headroom.measure.kernels.registry import KERNELS, Capability
 
@@ -15,13 +16,20 @@ class Launcher:
     """Our kernels on GPU ``gpu``; each is compiled when it is first asked for.
 
     Raises:
-        GpuError: as :func:`~headroom.measure.kernels.compile.compile_kernel` does.
+        GpuError: PyTorch or cuda-core is missing or finds no GPU; later, what
+            :func:`~headroom.measure.kernels.compile.compile_kernel` raises.
     """
 
     def __init__(self, gpu: int = 0) -> None:
-        import torch
-        from cuda.core import Device
-
+        try:
+            import torch
+            from cuda.core import Device
+        except ImportError as error:
+            raise GpuError(
+                f"our own kernels need more libraries ({error}); pip install 'headroom[gpu,torch]'"
+            ) from error
+        if not torch.cuda.is_available():
+            raise GpuError("PyTorch finds no GPU to run kernels on; install a CUDA build of PyTorch")
         self.torch = torch
         self.device = torch.device("cuda", gpu)
         torch.cuda.set_device(self.device)
