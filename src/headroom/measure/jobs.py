@@ -18,6 +18,7 @@ Job = Callable[[Json, Say], Json]
 #: Where each job lives. The parent knows only the names.
 JOBS = {
     "selftest": "headroom.measure.selftest:run",
+    "poison": "headroom.measure.selftest:poison",
     "probe": "headroom.measure.probe.job:run",
     "network": "headroom.measure.networks.job:run",
     "counters": "headroom.measure.counters.job:run",
