@@ -1,0 +1,98 @@
+"""One network at one batch in one data type: prepared beside others, timed alone.
+
+    python benchmarks/network_bounds_item.py REQUEST_JSON [--dry-run]
+
+It loads, captures and compiles, says ``ready`` and waits for a line; then it times each mode and prints a JSON line
+for it. :mod:`network_bounds` runs many of these and lets one time at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from headroom.measure.networks.device import Device, Gpu, Host, Run
+from headroom.measure.networks.gauge import NoGauge, gauge_of_gpu
+from headroom.measure.networks.measuring import blank_row, failed_row, prepare, timed_row
+from headroom.measure.networks.modes import Mode, in_running_order
+from headroom.measure.networks.network import Network, load_network
+from headroom.measure.networks.precision import products_in
+from headroom.measure.networks.request import Request
+from headroom.store.rows import NetworkTiming
+
+_PROFILED_RUNS = 3
+_MOST_KERNELS = 60
+
+
+def main() -> None:
+    import torch
+
+    request, rehearsal = Request.from_json(json.loads(sys.argv[1])), "--dry-run" in sys.argv
+    device, gauge = (Host(), NoGauge()) if rehearsal else (Gpu(0), gauge_of_gpu(0))
+    network = load_network(request, device)
+    with torch.inference_mode(), products_in(request.dtype):
+        # Compiling comes last: it may convert the weights' order once more.
+        modes = sorted(in_running_order(request.modes), key=lambda mode: bool(mode.compile))
+        runs = {mode: attempt(lambda mode=mode: prepared(mode, network, device)) for mode in modes}
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for mode, run in runs.items():
+            row, kernels = blank_row(mode, network, request, gauge), []
+            row = attempt(lambda run=run, row=row: timed_row(row, raised(run), device, gauge), row)
+            if row.median_us is not None and mode.compile and not rehearsal:
+                kernels = attempt(lambda run=run: kernels_of(run))
+            told = (
+                {"kernels": [], "kernels_error": str(kernels)}
+                if isinstance(kernels, Exception)
+                else {"kernels": kernels}
+            )
+            print(json.dumps({**asdict(row), **told}), flush=True)
+
+
+def prepared(mode: Mode, network: Network, device: Device) -> Run:
+    """Captured or compiled, and run a few times: torch.compile records its CUDA graphs in the second or third."""
+    run = prepare(mode, network, device)
+    device.wall_us(run, 3)
+    return run
+
+
+def attempt(act: Callable[[], Any], row: NetworkTiming | None = None) -> Any:
+    """What ``act`` returns; else the error, or ``row`` telling it."""
+    try:
+        return act()
+    except Exception as error:  # noqa: BLE001 - whatever a framework raises is this mode's answer
+        return error if row is None else failed_row(row, error)
+
+
+def raised(outcome: Any) -> Any:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def kernels_of(run: Any) -> list[dict[str, Any]]:
+    """What one inference launches: kernels with their total time in microseconds, the longest first."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiled:
+        for _ in range(_PROFILED_RUNS):
+            run()
+        torch.cuda.synchronize()
+    found = [
+        {
+            "name": event.key,
+            "total_us": round(event.self_device_time_total / _PROFILED_RUNS, 3),
+            "count": round(event.count / _PROFILED_RUNS, 2),
+        }
+        for event in profiled.key_averages()
+        if event.self_device_time_total > 0 and str(event.device_type).endswith("CUDA")
+    ]
+    return sorted(found, key=lambda kernel: -kernel["total_us"])[:_MOST_KERNELS]
+
+
+if __name__ == "__main__":
+    main()
