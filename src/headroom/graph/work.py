@@ -354,13 +354,16 @@ class Movement(_PlainWork):
     """Data copied to another place or order: transpose, concat, slice, gather, pad, resize, cast.
 
     ``partial_read`` says that only as many values are read from the first operand as are written
-    (slice, gather), so that a small slice of a large tensor is not charged for all of it.
+    (slice, gather), so that a small slice of a large tensor is not charged for all of it. ``axes`` is the
+    permutation of a transpose (for each dimension of the result, the operand's); of a copy, the order in which
+    the operand's dimensions lie in memory, outermost first, where that is not their own.
     """
 
     function: str
     elements: int
     partial_read: bool = False
     flops_per_element: int = 0
+    axes: tuple[int, ...] = ()
 
     @property
     def kind(self) -> LayerKind:

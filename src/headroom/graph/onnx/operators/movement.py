@@ -41,9 +41,9 @@ def _unless_same_shape(describe: Describe) -> Describe:
 def _transpose(call: Call) -> Work:
     """A copy, unless only dimensions of size 1 change places."""
     shape = call.shape(0)
-    order = call.attribute("perm", tuple(reversed(range(len(shape)))))
+    order = tuple(int(axis) for axis in call.attribute("perm", tuple(reversed(range(len(shape))))))
     moved = [axis for axis in order if shape[axis] != 1]
-    return _free(call) if moved == sorted(moved) else _copy(call)
+    return _free(call) if moved == sorted(moved) else Movement("transpose", _written(call), axes=order)
 
 
 def _concat(call: Call) -> Work:

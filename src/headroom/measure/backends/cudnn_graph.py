@@ -1,0 +1,132 @@
+"""The backend of cuDNN's graph API: every plan that the library has for a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headroom.graph.tensor import DataType
+from headroom.measure.backends.cudnn.describe import Description, describe, layouts_of
+from headroom.measure.backends.cudnn.draft import arranged, lies_by
+from headroom.measure.backends.cudnn.library import frontend, handle
+from headroom.measure.backends.cudnn.plans import Plans
+from headroom.measure.bench import Operands, UnsupportedError
+from headroom.measure.task import Task
+from headroom.store.rows import Implementation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: What one plan may take beside the operands; a third of the free memory if that is less.
+WORKSPACE_LIMIT_BYTES = 1 << 30
+
+
+class CudnnGraph:
+    """Convolutions, products, normalisations, attention and pointwise work, alone and fused."""
+
+    name = "cudnn"
+
+    def candidates(self, task: Task, operands: Operands) -> Iterator[CudnnCandidate]:
+        """Plans layout by layout, each layout's in the order of the library's preference."""
+        for layout in layouts_of(task.chain, task.layouts):
+            try:
+                graph = _Graph(task, operands, layout)
+            except UnsupportedError:
+                continue
+            for name in graph.plans.names(task.plans):
+                yield CudnnCandidate(self._implementation(task, layout, name), graph)
+
+    def candidate(self, task: Task, operands: Operands, implementation: Implementation) -> CudnnCandidate:
+        """The plan of that name and layout, to run it again.
+
+        Raises:
+            UnsupportedError: this version of the library proposes no such plan.
+        """
+        graph = _Graph(task, operands, implementation.layout)
+        if not graph.plans.find(implementation.name):
+            raise UnsupportedError(f"cuDNN has no plan {implementation.name} for {task.chain.title}")
+        return CudnnCandidate(implementation, graph)
+
+    def _implementation(self, task: Task, layout: str, name: str) -> Implementation:
+        math = "tf32" if task.dtype is DataType.TF32 else "fp32"
+        return Implementation(self.name, name, layout, math)
+
+
+class _Graph:
+    """One description of a chain with its operands on the GPU, shared by the candidates of a layout."""
+
+    def __init__(self, task: Task, operands: Operands, layout: str) -> None:
+        self.operands = operands
+        self.description: Description = describe(task.chain, task.dtype, layout, handle=handle())
+        self.plans = Plans(self.description, task.dtype)
+        self._inputs: dict[int, Tensor] | None = None
+
+    def inputs(self) -> dict[int, Tensor]:
+        """What the graph reads, in the memory that it was described with, made once."""
+        if self._inputs is None:
+            self._inputs = {
+                feed.uid: arranged(feed.source(self.operands), feed.dims, feed.strides)
+                for feed in self.description.feeds
+            }
+        return self._inputs
+
+    def output(self) -> tuple[Tensor, Tensor]:
+        """New memory for the result, and a view of it in the chain's own shape."""
+        result, layout = self.description.result, self.description.layout
+        logical = self.operands.empty(result.spec.name, layout)
+        if not layout:
+            return logical, logical
+        viewed = logical.reshape(result.dims)
+        if viewed.data_ptr() == logical.data_ptr() and lies_by(viewed, result.strides):
+            return logical, logical
+        memory = arranged(viewed, result.dims, result.strides)
+        return memory, memory.reshape(result.spec.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class CudnnCandidate:
+    """A plan, not yet built."""
+
+    implementation: Implementation
+    graph: _Graph
+
+    def build(self) -> CudnnProgram:
+        """Compile where the engine needs it, and allocate the workspace.
+
+        Raises:
+            UnsupportedError: the library declines, or the plan wants more workspace than it may have.
+        """
+        import torch
+
+        name = self.implementation.name
+        needed = self.graph.plans.build(name)
+        free, _ = torch.cuda.mem_get_info()
+        limit = min(WORKSPACE_LIMIT_BYTES, free // 3)
+        if needed > limit:
+            raise UnsupportedError(f"the plan needs {needed} bytes of workspace; {limit} are allowed")
+        workspace = torch.empty(max(needed, 1), dtype=torch.uint8, device="cuda")
+        return CudnnProgram(self.graph, name, needed, workspace)
+
+
+class CudnnProgram:
+    """A built plan with its workspace and output."""
+
+    def __init__(self, graph: _Graph, name: str, workspace_bytes: int, workspace: Tensor) -> None:
+        self._graph, self._name, self._workspace = graph, name, workspace
+        self.workspace_bytes = workspace_bytes
+        memory, self._output = graph.output()
+        tensors = {**graph.inputs(), graph.description.result.uid: memory}
+        self._memory = memory
+        self._pointers = {uid: tensor.data_ptr() for uid, tensor in tensors.items()}
+
+    def launch(self) -> None:
+        """Enqueue one run on PyTorch's current stream, which a capture replaces."""
+        import torch
+
+        opened: Any = handle()
+        frontend().set_stream(opened, torch.cuda.current_stream().cuda_stream)
+        self._graph.plans.run(self._name, self._pointers, self._workspace.data_ptr(), opened)
+
+    def outputs(self) -> Sequence[Tensor]:
+        return (self._output,)

@@ -1,0 +1,63 @@
+"""torch.compile: the chain as one compiled function, for work that a compiler fuses well.
+
+Products alone are left to the libraries that inductor itself would call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+
+from headroom.graph.kinds import LayerKind
+from headroom.graph.tensor import DataType
+from headroom.measure.backends.layouts import layouts_of
+from headroom.measure.backends.programs import TorchCandidate, TorchProgram
+from headroom.measure.backends.torch_ops import bind_chain
+from headroom.measure.backends.torch_ops.math_mode import math_name
+from headroom.measure.bench import Backend, Candidate, Operands
+from headroom.measure.task import Task
+from headroom.store.rows import Implementation
+
+#: Alone they are one library call, compiled or not; a recurrent stack is one even inside a chain.
+_LIBRARY_CALLS = frozenset(
+    {LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC, LayerKind.ATTENTION, LayerKind.RECURRENT}
+)
+
+
+class InductorBackend:
+    """Chains as PyTorch's compiler runs them, with graphs left to the stopwatch."""
+
+    name = "inductor"
+
+    def candidates(self, task: Task, operands: Operands) -> Iterator[Candidate]:
+        """One per layout. Compiling takes seconds, so a run that asks for heuristics only does without."""
+        chain = task.chain
+        alone = not chain.is_fused and chain.anchor.kind in _LIBRARY_CALLS
+        recurrent = any(layer.kind is LayerKind.RECURRENT for layer in chain.layers)
+        if task.plans != "all" or alone or recurrent or task.dtype is DataType.FP8:
+            return
+        math = math_name(task.dtype, products=chain.anchor.kind.computes_gemm)
+        for layout in layouts_of(task):
+            implementation = Implementation(self.name, "default", layout, math)
+            yield TorchCandidate(implementation, partial(_program, task, operands, layout))
+
+
+def backend() -> Backend:
+    return InductorBackend()
+
+
+def _program(task: Task, operands: Operands, layout: str) -> TorchProgram:
+    chain = task.chain
+    names = [tensor.name for tensor in (*chain.inputs, *chain.weights)]
+    tensors = [operands.tensor(name, layout) for name in names]
+    run = bind_chain(chain, dict(zip(names, tensors, strict=True)))
+
+    def function(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return run(dict(zip(names, values, strict=True)))
+
+    # Compiled code of earlier chains would be tried, guard by guard, before this one is compiled.
+    torch._dynamo.reset()
+    compiled = torch.compile(function, dynamic=False, options={"triton.cudagraphs": False})
+    return TorchProgram(lambda: compiled(*tensors), task.dtype)

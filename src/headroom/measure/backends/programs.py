@@ -1,0 +1,60 @@
+"""Programs made of PyTorch calls, shared by the eager and the compiled backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from headroom.graph.tensor import DataType
+from headroom.measure.backends.torch_ops.math_mode import math_mode
+from headroom.store.rows import Implementation
+
+#: Contexts that a program is launched in: the kernels that attention may use, cuDNN's own search.
+Contexts = tuple[Callable[[], AbstractContextManager[object]], ...]
+
+
+@dataclass
+class TorchProgram:
+    """A function of operands that are bound already.
+
+    What it returns comes from PyTorch's allocator, which under a captured graph hands out addresses of the graph's
+    own pool while the graph is made: replays allocate nothing, so no time is spent on it.
+    """
+
+    run: Callable[[], Sequence[Tensor]]
+    dtype: DataType
+    contexts: Contexts = ()
+    _results: Sequence[Tensor] = field(default=(), repr=False)
+
+    @property
+    def workspace_bytes(self) -> int:
+        """PyTorch does not tell what its libraries take from the allocator for the length of a call."""
+        return 0
+
+    def launch(self) -> None:
+        with ExitStack() as stack, torch.no_grad():
+            stack.enter_context(math_mode(self.dtype))
+            for context in self.contexts:
+                stack.enter_context(context())
+            self._results = self.run()
+
+    def outputs(self) -> Sequence[Tensor]:
+        return self._results
+
+
+@dataclass(frozen=True)
+class TorchCandidate:
+    """A named way to make a :class:`TorchProgram`."""
+
+    implementation: Implementation
+    make: Callable[[], TorchProgram]
+
+    def build(self) -> TorchProgram:
+        """Bind, and run once: libraries choose and compile in their first call, which no graph may capture."""
+        program = self.make()
+        program.launch()
+        return program

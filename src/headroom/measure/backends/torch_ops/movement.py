@@ -1,0 +1,207 @@
+"""Data movement in PyTorch. Every step writes new memory: a view would time nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from headroom.graph.chain import FLOATING
+from headroom.graph.layer import Layer
+from headroom.graph.work import Embedding, Movement
+from headroom.measure.backends.torch_ops.binding import Step, Tensors
+from headroom.measure.bench import UnsupportedError
+from headroom.measure.roles import operands_of
+
+Shape = tuple[int, ...]
+Run = Callable[[Tensor], Tensor]
+
+
+def bind(layer: Layer, constants: Tensors) -> Step:
+    work = layer.work
+    assert isinstance(work, Movement)
+    if work.function in _JOINS:
+        return _joined(layer)
+    if work.function in ("split", "chunk", "unbind", "split_with_sizes"):
+        return _split(layer)
+    if work.function in _PICKS:
+        return _picked(layer)
+    make = _OF_ONE_TENSOR.get(work.function)
+    floating = [operand for operand in operands_of(layer) if operand.elements > 0]
+    if make is None or len(floating) != 1 or len(layer.outputs) != 1:
+        raise UnsupportedError(f"no implementation of {work.function} with {len(floating)} operands in PyTorch")
+    run = make(floating[0].shape, layer.outputs[0].shape, work)
+    return lambda tensors: run(tensors[floating[0].name])
+
+
+_JOINS = frozenset({"cat", "concat", "concatenate", "stack", "hstack", "vstack", "column_stack", "row_stack"})
+_PICKS = frozenset({"gather", "index_select", "index", "take_along_dim", "gatherelements"})
+
+
+def _joined(layer: Layer) -> Step:
+    """Along the dimension that grows; one tensor may be joined with itself, which the layer lists once."""
+    names = [operand.name for operand in operands_of(layer)]
+    shapes = {operand.name: operand.shape for operand in operands_of(layer)}
+    out = layer.outputs[0].shape
+    first = shapes[names[0]]
+    if len(out) == len(first) + 1:
+        dim = next((d for d in range(len(out)) if out[:d] + out[d + 1 :] == first), 0)
+        count = out[dim]
+        chosen = [names[i % len(names)] for i in range(count)]
+        return lambda tensors: torch.stack([tensors[name] for name in chosen], dim)
+    dims = [d for d in range(len(out)) if first[d] != out[d]]
+    if len(dims) != 1:
+        raise UnsupportedError(f"joining tensors of {first} and others does not give {out}")
+    dim = dims[0]
+    total = sum(shapes[name][dim] for name in names)
+    repeats, rest = divmod(out[dim], total)
+    if rest:
+        raise UnsupportedError(f"joining tensors of {total} along dimension {dim} does not give {out[dim]}")
+    return lambda tensors: torch.cat([tensors[name] for name in names] * repeats, dim)
+
+
+def _split(layer: Layer) -> Step:
+    """Each part is copied, as runtimes without views do it."""
+    source = layer.inputs[0]
+    shapes = [out.shape for out in layer.outputs]
+    dims = [
+        d for d in range(len(source.shape)) if len(shapes[0]) == len(source.shape) and shapes[0][d] != source.shape[d]
+    ]
+    if len(dims) != 1:
+        raise UnsupportedError(f"no dimension of {source.shape} is split into {shapes}")
+    sizes = [shape[dims[0]] for shape in shapes]
+    if sum(sizes) != source.shape[dims[0]]:
+        raise UnsupportedError(f"parts of {sizes} do not add up to {source.shape[dims[0]]}")
+    return lambda tensors: tuple(part.clone() for part in tensors[source.name].split(sizes, dims[0]))
+
+
+def _picked(layer: Layer) -> Step:
+    """Slices of a table along the dimension that the indices replace, or single elements."""
+    floating = [t for t in operands_of(layer) if t.element == FLOATING]
+    indices = [t for t in operands_of(layer) if t.element in ("int64", "int32")]
+    if len(floating) != 1 or len(indices) != 1:
+        raise UnsupportedError(f"a pick with {len(indices)} index operands; one is known")
+    table, index, out = floating[0], indices[0], layer.outputs[0].shape
+    for dim in range(len(table.shape)):
+        if table.shape[:dim] + index.shape + table.shape[dim + 1 :] == out:
+            return lambda tensors: torch.index_select(
+                tensors[table.name], dim, tensors[index.name].reshape(-1)
+            ).reshape(out)
+    if index.shape == out and len(out) == len(table.shape):
+        along = next((d for d in range(len(out)) if out[d] != table.shape[d]), len(out) - 1)
+        return lambda tensors: torch.gather(tensors[table.name], along, tensors[index.name])
+    raise UnsupportedError(f"no dimension of {table.shape} is picked from by indices of {index.shape} to give {out}")
+
+
+def _transposed(before: Shape, after: Shape, work: Movement) -> Run:
+    axes = work.axes
+    if len(axes) != len(before) or tuple(before[axis] for axis in axes) != after:
+        raise UnsupportedError(f"the record of the transposition from {before} to {after} has no permutation")
+    return lambda x: x.permute(axes).clone(memory_format=torch.contiguous_format)
+
+
+def _copied(before: Shape, after: Shape, work: Movement) -> Run:
+    """A copy into another shape, of a tensor whose dimensions may lie in memory in another order."""
+    if math.prod(before) != math.prod(after):
+        raise UnsupportedError(f"a copy of {before} cannot have the shape {after}")
+    if not work.axes:
+        return lambda x: x.clone(memory_format=torch.contiguous_format).reshape(after)
+    # The operand comes in its logical order; what is timed is the copy from the order that it has in memory.
+    back = tuple(sorted(range(len(work.axes)), key=work.axes.__getitem__))
+    in_memory = tuple(before[axis] for axis in work.axes)
+    return lambda x: x.reshape(in_memory).permute(back).clone(memory_format=torch.contiguous_format).reshape(after)
+
+
+def _cast(before: Shape, after: Shape, work: Movement) -> Run:
+    raise UnsupportedError("a cast between floating-point types is no work where one data type runs throughout")
+
+
+def _expanded(before: Shape, after: Shape, work: Movement) -> Run:
+    return lambda x: x.expand(after).clone(memory_format=torch.contiguous_format)
+
+
+def _repeated(before: Shape, after: Shape, work: Movement) -> Run:
+    padded = (1,) * (len(after) - len(before)) + before
+    if any(b % max(a, 1) for a, b in zip(padded, after, strict=True)):
+        raise UnsupportedError(f"repeating {before} does not give {after}")
+    counts = tuple(b // max(a, 1) for a, b in zip(padded, after, strict=True))
+    return lambda x: x.repeat(counts)
+
+
+def _padded(before: Shape, after: Shape, work: Movement) -> Run:
+    """Zeros on both sides, the odd one behind."""
+    extra = [b - a for a, b in zip(before, after, strict=True)]
+    pads = [amount for total in reversed(extra) for amount in (total // 2, total - total // 2)]
+    return lambda x: functional.pad(x, pads)
+
+
+def _sliced(before: Shape, after: Shape, work: Movement) -> Run:
+    """The leading part: where a slice begins is not recorded, and moves nothing but an address."""
+    if len(before) != len(after):
+        raise UnsupportedError(f"a slice of {before} cannot have the shape {after}")
+    leading = tuple(slice(0, size) for size in after)
+    return lambda x: x[leading].clone(memory_format=torch.preserve_format)
+
+
+def _resized(before: Shape, after: Shape, work: Movement) -> Run:
+    """Which interpolation it is, the flops per value tell: 2 taps per resized dimension are linear, 4 cubic."""
+    rank = len(after) - 2
+    changed = sum(a != b for a, b in zip(before, after, strict=True))
+    if before[:2] != after[:2] or rank not in (1, 2, 3):
+        raise UnsupportedError(f"PyTorch resizes spatial dimensions only, not {before} to {after}")
+    mode = "nearest"
+    if work.flops_per_element == 2 * 4**changed and rank == 2:
+        mode = "bicubic"
+    elif work.flops_per_element:
+        mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[rank]
+    return lambda x: functional.interpolate(x, size=after[2:], mode=mode)
+
+
+def _shuffled(before: Shape, after: Shape, work: Movement) -> Run:
+    """Blocks of channels to space and back."""
+    factor = after[-1] // before[-1] if after[-1] > before[-1] else before[-1] // after[-1]
+    if after[-1] > before[-1]:
+        return lambda x: functional.pixel_shuffle(x, factor)
+    return lambda x: functional.pixel_unshuffle(x, factor)
+
+
+def _flipped(before: Shape, after: Shape, work: Movement) -> Run:
+    return lambda x: torch.flip(x, (len(before) - 1,))
+
+
+def _rolled(before: Shape, after: Shape, work: Movement) -> Run:
+    return lambda x: torch.roll(x, 1, len(before) - 1)
+
+
+_OF_ONE_TENSOR: dict[str, Callable[[Shape, Shape, Movement], Run]] = {
+    **dict.fromkeys(("transpose", "permute_copy", "transpose_copy"), _transposed),
+    **dict.fromkeys(
+        ("clone", "contiguous", "copy", "reshape", "flatten", "view_copy", "_reshape_alias", "to", "_to_copy",
+         "ravel", "reshape_as", "unflatten"),
+        _copied,
+    ),
+    "cast": _cast,
+    **dict.fromkeys(("expand", "expand_copy"), _expanded),
+    **dict.fromkeys(("repeat", "tile"), _repeated),
+    **dict.fromkeys(("pad", "constant_pad_nd"), _padded),
+    **dict.fromkeys(("slice", "slice_copy", "narrow"), _sliced),
+    **dict.fromkeys(("resize", "upsample"), _resized),
+    **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle", "depthtospace", "spacetodepth"), _shuffled),
+    "flip": _flipped,
+    "roll": _rolled,
+}  # fmt: skip
+
+
+def bind_embedding(layer: Layer, constants: Tensors) -> Step:
+    work = layer.work
+    assert isinstance(work, Embedding)
+    tables = [t for t in operands_of(layer) if t.element == FLOATING and len(t.shape) > 1]
+    indices = [t for t in operands_of(layer) if t.element in ("int64", "int32")]
+    if len(tables) != 1 or len(indices) != 1 or indices[0].elements != work.rows:
+        raise UnsupportedError("a look-up in several tables at once has no implementation in PyTorch")
+    table, index, out = tables[0].name, indices[0].name, layer.outputs[0].shape
+    rows = tables[0].shape[0]
+    return lambda tensors: functional.embedding(tensors[index], tensors[table].reshape(rows, -1)).reshape(out)
