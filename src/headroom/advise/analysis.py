@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Coverage
+from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Prediction, Source
@@ -33,6 +34,11 @@ class LayerAnswer:
     @property
     def is_measured(self) -> bool:
         return self.prediction.source is Source.MEASURED
+
+    @property
+    def traffic_source(self) -> Source:
+        """Where traffic, grid and bottleneck come from: the theory, whatever the time's source."""
+        return Source.UNKNOWN if self.layer.kind is LayerKind.UNKNOWN else Source.PREDICTED
 
     @property
     def is_noisy(self) -> bool:

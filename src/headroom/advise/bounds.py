@@ -35,13 +35,13 @@ def lower_bounds(timed: TimedGraph) -> Bounds:
         # A path through single layers can be shorter than the whole model's floor; no schedule can.
         parallel_us=max(critical_us, light_us),
         parallel_error_pct=timed.error_pct(path),
-        fused_us=fused and fused.time_us,
-        fused_error_pct=fused and fused.error_pct,
+        fused_us=None if fused is None else fused.time_us,
+        fused_error_pct=None if fused is None else fused.error_pct,
         speed_of_light_us=light_us,
         speed_of_light_error_pct=light_error_pct,
         unknown_share=1.0 - coverage.known_share,
         unknown_macs_share=1.0 - coverage.known_macs_share,
-        fused_measured_share=fused and fused.measured_share,
+        fused_measured_share=None if fused is None else fused.measured_share,
     )
 
 

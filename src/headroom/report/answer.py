@@ -12,10 +12,13 @@ from typing import Any
 
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis, Bounds, Finding, LayerAnswer
+from headroom.advise.measurements import usable_network
+from headroom.advise.networks import run_error_pct
 from headroom.figures import rounded, whole
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Source
 from headroom.report.shapes import shape_text
+from headroom.store.rows import NetworkTiming
 from headroom.text import clean, clean_all
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
@@ -39,6 +42,8 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "l2": analysis.l2_state,
         "verdict": clean(analysis.verdict),
         "measured_us": rounded(analysis.measured_us),
+        "measured_error_pct": None if analysis.measured_us is None else rounded(analysis.measured_error_pct),
+        "networks": [_network(run) for run in analysis.networks],
         "macs": analysis.macs,
         "flops": analysis.flops,
         "bounds": _bounds(analysis.bounds, overall_source(analysis)),
@@ -47,6 +52,8 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
             "known_share": rounded(analysis.coverage.known_share),
             "known_macs_share": rounded(analysis.coverage.known_macs_share),
             "unknown_layers": clean_all(analysis.coverage.unknown_layers),
+            "measured_layers": analysis.measured_layers,
+            "measured_time_share": rounded(analysis.measured_time_share),
         },
         "memory_bytes": {
             "weights": analysis.memory.weights,
@@ -90,6 +97,7 @@ def _bounds(bounds: Bounds, source: Source) -> dict[str, Any]:
         # Two spellings of one figure: the contract's suffix on the whole key, and the library's attribute.
         result[f"{name}_us_error_pct"] = result[f"{name}_error_pct"] = rounded(error_pct)
     result["source"] = source.value
+    result["fused_measured_share"] = rounded(bounds.fused_measured_share)
     result["unknown_share"] = rounded(bounds.unknown_share)
     result["unknown_macs_share"] = rounded(bounds.unknown_macs_share)
     return result
@@ -101,6 +109,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "title": clean(finding.title),
         "saves_us": rounded(finding.saves_us),
         "error_pct": rounded(finding.error_pct),
+        "source": finding.source.value,
         "speedup": rounded(finding.speedup),
         "layers": clean_all(finding.layers),
         "modules": clean_all(finding.modules),
@@ -110,7 +119,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
     """One configuration: every figure is for one occurrence, ``count`` says how many there are."""
-    layer, prediction = answer.layer, answer.prediction
+    layer, prediction, timing = answer.layer, answer.prediction, answer.timing
     modules = clean_all(answer.modules)
     return {
         "name": clean(layer.name),
@@ -127,6 +136,11 @@ def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
         "time_us": rounded(prediction.time_us),
         "error_pct": rounded(prediction.error_pct),
         "source": prediction.source.value,
+        "predicted_us": rounded(answer.predicted_us),
+        "samples": None if timing is None else timing.samples,
+        "iqr_us": None if timing is None else rounded(timing.iqr_us),
+        "noisy": answer.is_noisy,
+        "traffic_source": answer.traffic_source.value,
         "bottleneck": prediction.bottleneck.value,
         "floor_us": rounded(prediction.floor_us),
         "l1_bytes": whole(prediction.l1_bytes),
@@ -138,6 +152,22 @@ def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
         "waves": rounded(prediction.waves),
         "tail_utilization": rounded(prediction.tail_utilization),
         "notes": clean_all(prediction.notes),
+    }
+
+
+def _network(run: NetworkTiming) -> dict[str, Any]:
+    """The whole model as one framework ran it; what gave no time says why."""
+    return {
+        "mode": clean(run.mode),
+        "status": run.status.value,
+        "reason": clean(run.reason),
+        "time_us": rounded(run.median_us),
+        "error_pct": rounded(run_error_pct(run)) if usable_network(run) else None,
+        "iqr_us": rounded(run.iqr_us),
+        "samples": run.samples,
+        "energy_mj": rounded(run.energy_mj),
+        "peak_bytes": run.peak_bytes,
+        "measured_at": clean(run.measured_at),
     }
 
 

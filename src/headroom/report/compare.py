@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headroom import figures
 from headroom.errors import ModelError
 from headroom.report.published import read_answers
 from headroom.text import view
@@ -55,19 +56,25 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """A layer whose time differs; ``count`` occurrences behave alike, and the times are their sums."""
+    """A layer whose time differs; ``count`` occurrences behave alike, and the times are their sums.
+
+    The sources say where each side's time comes from: part of a change from predicted to measured is the theory's.
+    """
 
     figure: Figure
     count: int
     a_bottleneck: str
     b_bottleneck: str
+    a_source: str
+    b_source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What differs between two answers. ``movers`` come with the biggest change first.
 
-    ``only_a`` and ``only_b`` name the layers that the other answer lacks, in the order of the model.
+    ``only_a`` and ``only_b`` name the layers that the other answer lacks, in the order of the model; ``a_measured``
+    and ``b_measured`` say how much of each is measured, and where.
     """
 
     a_title: str
@@ -82,6 +89,8 @@ class Comparison:
     only_b: tuple[str, ...]
     a_unknown_share: float
     b_unknown_share: float
+    a_measured: str
+    b_measured: str
     a_version: str
     b_version: str
 
@@ -120,9 +129,22 @@ def compare(a: Answer, b: Answer) -> Comparison:
         only_b=tuple(name for name in b_layers if name not in a_layers),
         a_unknown_share=a["bounds"]["unknown_share"],
         b_unknown_share=b["bounds"]["unknown_share"],
+        a_measured=_measured(a),
+        b_measured=_measured(b),
         a_version=a["headroom_version"],
         b_version=b["headroom_version"],
     )
+
+
+def _measured(answer: Answer) -> str:
+    """``97 % of the time measured on NVIDIA H200, driver 580…``; empty where nothing is."""
+    rows = answer["layers"]
+    total_us = sum((row["time_us"] or 0.0) * row["count"] for row in rows)
+    measured_us = sum((row["time_us"] or 0.0) * row["count"] for row in rows if row["source"] == "measured")
+    if not measured_us:
+        return ""
+    system = f" on {view(answer['system'], 120)}" if answer["system"] else ""
+    return f"{figures.percent(measured_us / total_us)} of the time measured{system}"
 
 
 def _paired(a: Sequence[Answer], b: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
@@ -141,7 +163,7 @@ def _title(answer: Answer) -> str:
 
 
 def _bounds(a: Answer, b: Answer) -> tuple[Figure, ...]:
-    figures = [
+    bounds = [
         Figure(
             label,
             a["bounds"][f"{key}_us"],
@@ -152,18 +174,20 @@ def _bounds(a: Answer, b: Answer) -> tuple[Figure, ...]:
         for label, key in _BOUNDS
     ]
     if a["measured_us"] is not None or b["measured_us"] is not None:
-        figures.append(Figure("Measured", a["measured_us"], b["measured_us"], 0.0, 0.0))
-    return tuple(figures)
+        # An answer of a version that measured nothing has no error bar for it.
+        errors = a.get("measured_error_pct"), b.get("measured_error_pct")
+        bounds.append(Figure("Measured", a["measured_us"], b["measured_us"], *errors))
+    return tuple(bounds)
 
 
 def _kinds(a: Answer, b: Answer) -> tuple[Figure, ...]:
     """Time per kind, biggest change first; a kind that an answer lacks takes no time there."""
     errors = a["bounds"]["sequential_error_pct"], b["bounds"]["sequential_error_pct"]
     names = dict.fromkeys((*a["time_by_kind"], *b["time_by_kind"]))
-    figures = [
+    kinds = [
         Figure(name, a["time_by_kind"].get(name, 0.0), b["time_by_kind"].get(name, 0.0), *errors) for name in names
     ]
-    return tuple(sorted(figures, key=lambda figure: -abs(figure.change_us or 0.0)))
+    return tuple(sorted(kinds, key=lambda figure: -abs(figure.change_us or 0.0)))
 
 
 def _by_name(answer: Answer) -> dict[str, Mapping[str, Any]]:
@@ -195,4 +219,4 @@ def _mover(names: Sequence[str], a: Mapping[str, Any], b: Mapping[str, Any]) -> 
     count = len(names)
     a_us, b_us = (None if row["time_us"] is None else row["time_us"] * count for row in (a, b))
     figure = Figure(names[0], a_us, b_us, a["error_pct"], b["error_pct"])
-    return Mover(figure, count, a["bottleneck"], b["bottleneck"])
+    return Mover(figure, count, a["bottleneck"], b["bottleneck"], a["source"], b["source"])

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headroom import figures
-from headroom.report.compare import Comparison, Figure
+from headroom.report.compare import Comparison, Figure, Mover
 from headroom.report.summary import named
 from headroom.text import view
 
@@ -75,11 +75,23 @@ def _figures(title: str, rows: Sequence[Figure]) -> Table:
 def _movers(comparison: Comparison) -> Table:
     table = _table("layer")
     table.add_column("limited by", no_wrap=True, overflow="ellipsis")
-    for mover in comparison.movers[:_TOP_MOVERS]:
+    shown = comparison.movers[:_TOP_MOVERS]
+    # Where all is predicted, the column would say nothing.
+    sourced = any("measured" in (mover.a_source, mover.b_source) for mover in shown)
+    if sourced:
+        table.add_column("time is", no_wrap=True)
+    for mover in shown:
         limits = dict.fromkeys(b.removesuffix(" bandwidth") for b in (mover.a_bottleneck, mover.b_bottleneck))
         count = f" × {mover.count}" if mover.count > 1 else ""
-        table.add_row(Text(view(mover.figure.label, 26) + count), *_cells(mover.figure), " → ".join(limits))
+        sources = [_short_source(mover)] if sourced else []
+        name = Text(view(mover.figure.label, 18 if sourced else 26) + count)
+        table.add_row(name, *_cells(mover.figure), " → ".join(limits), *sources)
     return table
+
+
+def _short_source(mover: Mover) -> str:
+    """``meas.``, or ``pred. → meas.`` where the two answers differ in it."""
+    return " → ".join(dict.fromkeys(f"{source[:4]}." for source in (mover.a_source, mover.b_source)))
 
 
 def _remarks(comparison: Comparison) -> list[str]:
@@ -96,6 +108,11 @@ def _remarks(comparison: Comparison) -> list[str]:
     if comparison.a_unknown_share or comparison.b_unknown_share:
         a, b = figures.percent(comparison.a_unknown_share), figures.percent(comparison.b_unknown_share)
         lines.append(f"Unknown layers, which the totals leave out: {a} in A, {b} in B.")
+    for side, measured in (("A", comparison.a_measured), ("B", comparison.b_measured)):
+        if measured:
+            lines.append(f"{side}: {measured}.")
+    if bool(comparison.a_measured) != bool(comparison.b_measured):
+        lines.append("One answer is measured and the other is not: part of the change is the theory's error.")
     if comparison.a_version != comparison.b_version:
         a, b = view(comparison.a_version, 20), view(comparison.b_version, 20)
         lines.append(f"A was written by Headroom {a}, B by {b}: part of the change may be Headroom's own.")

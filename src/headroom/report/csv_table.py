@@ -16,7 +16,7 @@ _ANSWER_COLUMNS = ("model", "gpu", "batch", "dtype", "l2")
 _LAYER_COLUMNS = (
     "name", "kind", "operator", "module", "count", "shape", "macs", "flops", "bytes", "time_us", "error_pct",
     "source", "bottleneck", "floor_us", "l1_bytes", "l2_bytes", "dram_bytes", "implementation", "tile", "ctas",
-    "waves", "tail_utilization",
+    "waves", "tail_utilization", "predicted_us", "samples", "iqr_us", "noisy",
 )  # fmt: skip
 
 COLUMNS = (*_ANSWER_COLUMNS, *_LAYER_COLUMNS)

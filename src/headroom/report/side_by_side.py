@@ -18,6 +18,11 @@ def latency_us(analysis: Analysis) -> float:
     return analysis.bounds.sequential_us if analysis.measured_us is None else analysis.measured_us
 
 
+def latency_error_pct(analysis: Analysis) -> float:
+    """Error bar of :func:`latency_us`, in percent."""
+    return analysis.bounds.sequential_error_pct if analysis.measured_us is None else analysis.measured_error_pct
+
+
 def samples_per_second(analysis: Analysis) -> float:
     time_us = latency_us(analysis)
     return 1e6 * analysis.batch / time_us if time_us > 0 else 0.0
@@ -112,12 +117,8 @@ def _too_large(analysis: Analysis) -> str:
 
 
 def _latency_text(analysis: Analysis) -> str:
-    return figures.time(latency_us(analysis), _error_pct(analysis))
+    return figures.time(latency_us(analysis), latency_error_pct(analysis))
 
 
 def _rate_text(analysis: Analysis) -> str:
-    return figures.significant(samples_per_second(analysis), figures.justified_digits(_error_pct(analysis)))
-
-
-def _error_pct(analysis: Analysis) -> float:
-    return analysis.bounds.sequential_error_pct if analysis.measured_us is None else 0.0
+    return figures.significant(samples_per_second(analysis), figures.justified_digits(latency_error_pct(analysis)))

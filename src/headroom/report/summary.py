@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
+from headroom.report.answer import overall_source
 from headroom.text import view
 
 
@@ -44,7 +45,10 @@ def ladder(analysis: Analysis) -> tuple[Rung, ...]:
     )  # fmt: skip
     if analysis.measured_us is None:
         return rungs
-    return (*rungs, Rung("measured", "Measured", "what the GPU takes today", analysis.measured_us, 0.0))
+    return (
+        *rungs,
+        Rung("measured", "Measured", "what the GPU takes today", analysis.measured_us, analysis.measured_error_pct),
+    )
 
 
 def subtitle(analysis: Analysis) -> str:
@@ -81,6 +85,25 @@ def memory_text(analysis: Analysis) -> str:
         f"{figures.capacity(needed)} of {figures.capacity(memory.gpu)}, {'fits' if memory.fits else 'does not fit'} "
         f"({figures.capacity(memory.weights)} weights, {figures.capacity(memory.peak_activations)} activations)"
     )
+
+
+def source_text(analysis: Analysis) -> str:
+    """How much of the answer is measured, in one sentence; empty where the model has no layer that does work."""
+    layers = sum(answer.count for answer in analysis.answers)
+    if not layers:
+        return ""
+    if not analysis.measured_layers:
+        return f"All {overall_source(analysis).value}."
+    if analysis.measured_layers == layers:
+        return f"All {layers} layers measured."
+    share = figures.percent(analysis.measured_time_share)
+    rest = "" if analysis.measured_time_share == 1 else "; the rest is predicted"
+    return f"{analysis.measured_layers} of {layers} layers measured, {share} of the time{rest}."
+
+
+def source_word(answer: LayerAnswer) -> str:
+    """Where a layer's time comes from, in a word; ``noisy`` is a measured time that spreads by more than 10 %."""
+    return "noisy" if answer.is_noisy else answer.prediction.source.value
 
 
 def unknown_text(analysis: Analysis) -> str:

@@ -13,20 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from headroom import figures
-from headroom.advise.analysis import Analysis, Finding, LayerAnswer
+from headroom.advise.analysis import Analysis, Finding
 from headroom.report import summary
-from headroom.report.answer import overall_source
+from headroom.report.layer_table import layer_table
+from headroom.report.runs import runs
 from headroom.report.side_by_side import side_by_side
-from headroom.text import clean, view
+from headroom.text import view
 
 #: Characters of the longest bar.
 _BAR_WIDTH = 24
 _TOP_LAYERS = 10
-
-#: Characters that the layer table takes beside the names, so that a long name squeezes no figure.
-_OTHER_COLUMNS_WIDTH = 54
-_LEAST_NAME_WIDTH = 14
-
 _TOP_FINDINGS = 5
 _TOP_SHARES = 8
 _UNKNOWN_SHOWN = 5
@@ -50,8 +46,9 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
 
 
 def _full(analysis: Analysis, width: int) -> RenderableType:
-    return Group(*_opening(analysis), *_bounds(analysis), *_where(analysis), *_layers(analysis, width),
-                 *_findings(analysis), *_unknown(analysis), *_notes(analysis.notes))  # fmt: skip
+    return Group(*_opening(analysis), *_bounds(analysis), *_runs(analysis), *_where(analysis),
+                 *_layers(analysis, width), *_findings(analysis), *_unknown(analysis),
+                 *_notes(analysis.notes))  # fmt: skip
 
 
 def _short(analysis: Analysis) -> RenderableType:
@@ -81,9 +78,26 @@ def _bounds(analysis: Analysis) -> Iterable[RenderableType]:
         bar = _bar(rung.time_us or 0.0, longest_us)
         table.add_row(Text(rung.label, style), Text(rung.text, style), Text(rung.error_text, "dim"), bar)
     yield table
-    source = f"All {overall_source(analysis).value}. " if analysis.answers else ""
-    yield _indented(f"{source}{summary.unknown_text(analysis)}", "dim")
+    yield _indented(f"{summary.source_text(analysis)} {summary.unknown_text(analysis)}".lstrip(), "dim")
     yield _indented(f"Memory: {summary.memory_text(analysis)}.", "" if analysis.memory.fits else "bold red")
+
+
+def _runs(analysis: Analysis) -> Iterable[RenderableType]:
+    """How long frameworks take for the whole model, and why where one gave no time."""
+    found = runs(analysis)
+    if not found:
+        return
+    yield _heading("As frameworks run it")
+    table = _table(header=True)
+    table.add_column("mode", no_wrap=True, max_width=24, overflow="ellipsis")
+    for title in ("time", "±", "energy", "memory"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for run in found:
+        table.add_row(Text(run.mode), run.time, Text(run.error.removeprefix("± "), "dim"), run.energy, run.memory)
+    yield table
+    for run in found:
+        if run.remark:
+            yield _indented(f"{run.mode}: {run.remark}", "dim")
 
 
 def _where(analysis: Analysis) -> Iterable[RenderableType]:
@@ -109,39 +123,9 @@ def _share_table(title: str, times_us: Mapping[str, float], error_pct: float) ->
 
 def _layers(analysis: Analysis, width: int) -> Iterable[RenderableType]:
     answers = summary.longest(analysis)[:_TOP_LAYERS]
-    if not answers:
-        return
-    yield _heading("The longest layers")
-    name_width = max(_LEAST_NAME_WIDTH, width - _OTHER_COLUMNS_WIDTH)
-    table = _table(header=True)
-    table.add_column("layer", no_wrap=True)
-    table.add_column("kind", no_wrap=True, overflow="ellipsis")
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("time", justify="right", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("limited by", no_wrap=True)
-    for answer in answers:
-        table.add_row(*_layer_row(answer, analysis.bounds.sequential_us, name_width))
-    yield table
-
-
-def _layer_row(answer: LayerAnswer, sequential_us: float, name_width: int) -> tuple[RenderableType, ...]:
-    prediction = answer.prediction
-    share = answer.total_us / sequential_us if sequential_us > 0 else 0.0
-    return (
-        Text(_short_name(answer, name_width)),
-        Text(answer.layer.kind.value),
-        f"× {answer.count}",
-        figures.time(answer.total_us, prediction.error_pct),
-        figures.percent(share),
-        prediction.bottleneck.value.removesuffix(" bandwidth"),
-    )
-
-
-def _short_name(answer: LayerAnswer, width: int) -> str:
-    """The layer's name; where it is too long its module, which is the user's own and often shorter."""
-    name, module = clean(answer.layer.name[: 2 * width]), clean(answer.layer.module[: 2 * width])
-    return module if len(name) > width >= len(module) > 0 else view(answer.layer.name, width)
+    if answers:
+        yield _heading("The longest layers")
+        yield layer_table(analysis, answers, width)
 
 
 def _findings(analysis: Analysis) -> Iterable[RenderableType]:
@@ -162,7 +146,7 @@ def _finding(rank: int, finding: Finding) -> RenderableType:
     places = summary.named(finding.modules or finding.layers, most=3, limit=36)
     lines = [
         Text.assemble((f"{rank}. {view(finding.title, 120)}", "bold")),
-        Text(f"saves {saves}, {figures.ratio(finding.speedup)} for the whole model", "green"),
+        Text(f"saves {saves} ({finding.source.value}), {figures.ratio(finding.speedup)} for the whole model", "green"),
         Text(view(finding.action, 600)),
     ]
     if places:

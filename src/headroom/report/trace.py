@@ -1,4 +1,4 @@
-"""The predicted schedule as a Chrome trace, for Perfetto or ``chrome://tracing``.
+"""The schedule as a Chrome trace, for Perfetto or ``chrome://tracing``.
 
 Each answer is two processes: the parallel schedule with a thread per stream, and the same layers one after
 another. Layers without a time are instant marks, so that nothing is silently left out.
@@ -78,6 +78,8 @@ def _layer(answer: LayerAnswer, name: str, process: int, thread: int, start_us: 
         "module": view(answer.layer.module),
         "shape": shape_text(answer.layer),
         "source": prediction.source.value,
+        "samples": None if answer.timing is None else answer.timing.samples,
+        "noisy": answer.is_noisy,
         "error_pct": rounded(prediction.error_pct),
         "bottleneck": prediction.bottleneck.value,
         "implementation": view(prediction.algorithm),

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from headroom import figures
 from headroom.advise.analysis import Analysis, Finding
 from headroom.report import side_by_side, summary
-from headroom.report.answer import overall_source
 from headroom.report.html.bars import ladder_chart, layer_chart, share_chart
 from headroom.report.html.charts import Bar, BarChart, DataTable, Scatter, Segment, Timeline, tip
+from headroom.report.html.facts import gpu_figures, run_table, small_figures, source_chip
 from headroom.report.html.roofline import roofline_chart
 from headroom.report.html.rows import LayerRow, layer_rows
 from headroom.report.html.timeline import timeline_chart
@@ -33,6 +33,7 @@ class FindingCard:
     title: str
     saves: str
     error: str
+    source: str
     speedup: str
     action: tuple[str, ...]
     places: tuple[str, ...]
@@ -52,6 +53,7 @@ class AnswerView:
     verdict: str
     facts: tuple[tuple[str, str, str], ...]
     ladder: BarChart
+    networks: DataTable | None
     shares: tuple[BarChart, ...]
     layers: BarChart
     roofline: Scatter
@@ -77,10 +79,11 @@ def answer_view(analysis: Analysis, key: str) -> AnswerView:
         tab=f"{gpu} · {analysis.dtype.value} · batch {analysis.batch}",
         model=view(analysis.model, 80),
         gpu=gpu,
-        chips=(f"batch {analysis.batch}", analysis.dtype.value, f"L2 {analysis.l2_state}", overall_source(analysis)),
+        chips=(f"batch {analysis.batch}", analysis.dtype.value, f"L2 {analysis.l2_state}", source_chip(analysis)),
         verdict=view(analysis.verdict, 1000),
-        facts=_facts(analysis),
+        facts=small_figures(analysis),
         ladder=ladder_chart(analysis),
+        networks=run_table(analysis),
         shares=_shares(analysis),
         layers=layer_chart(analysis),
         roofline=roofline_chart(analysis),
@@ -98,32 +101,7 @@ def answer_view(analysis: Analysis, key: str) -> AnswerView:
         unknown=tuple(view(name) for name in unknown[:_UNKNOWN_SHOWN]),
         unknown_unlisted=max(0, len(unknown) - _UNKNOWN_SHOWN),
         notes=tuple(view(note, 600) for note in analysis.notes),
-        sheet=_sheet(analysis),
-    )
-
-
-def _facts(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
-    """(heading, figure, remark) of the small figures beside the ladder."""
-    memory, bounds = analysis.memory, analysis.bounds
-    needed = memory.weights + memory.peak_activations
-    digits = figures.justified_digits(bounds.sequential_error_pct if analysis.measured_us is None else 0.0)
-    rate = figures.significant(side_by_side.samples_per_second(analysis), digits)
-    fits = "fits" if memory.fits else "does not fit"
-    weights, activations = figures.capacity(memory.weights), figures.capacity(memory.peak_activations)
-    layers = sum(answer.count for answer in analysis.answers)
-    return (
-        ("Throughput", f"{rate} samples/s", "one layer after another" if analysis.measured_us is None else "measured"),
-        (
-            "Memory",
-            figures.capacity(needed),
-            f"{fits} in {figures.capacity(memory.gpu)}: {weights} weights, {activations} peak activations",
-        ),
-        (
-            "Work",
-            f"{figures.amount(analysis.macs)} macs",
-            f"{figures.amount(analysis.flops)} flops in {layers:,} layers, {len(analysis.answers):,} distinct",
-        ),
-        ("Known", figures.percent(1 - bounds.unknown_share), summary.unknown_text(analysis)),
+        sheet=gpu_figures(analysis),
     )
 
 
@@ -144,6 +122,7 @@ def _finding(finding: Finding) -> FindingCard:
         title=view(finding.title, 300),
         saves=figures.time(finding.saves_us, finding.error_pct),
         error=figures.error(finding.error_pct),
+        source=finding.source.value,
         speedup=figures.ratio(finding.speedup),
         action=_with_code(view(finding.action, 1000)),
         places=places[:_PLACES_SHOWN],
@@ -156,22 +135,6 @@ def _with_code(sentence: str) -> tuple[str, ...]:
     """A sentence cut at its backquotes; whole where they do not come in pairs."""
     parts = tuple(sentence.split("`"))
     return parts if len(parts) % 2 else (sentence,)
-
-
-def _sheet(analysis: Analysis) -> DataTable:
-    """The figures of the GPU that the answer leans on most."""
-    gpu = analysis.gpu
-    rows = (
-        ("SMs", f"{gpu.sms}"),
-        ("Clock", f"{gpu.clock_mhz:,.0f} MHz"),
-        (f"Peak rate, {analysis.dtype.value}", f"{figures.significant(gpu.peak_tflops(analysis.dtype), 3)} TFLOP/s"),
-        ("DRAM bandwidth, reachable", f"{gpu.dram.bandwidth_gbs:,.0f} GB/s"),
-        ("DRAM bandwidth, nominal", f"{gpu.dram_peak_gbs:,.0f} GB/s"),
-        ("L2 cache", figures.capacity(gpu.l2.size_bytes)),
-        ("Memory", figures.capacity(gpu.memory_bytes)),
-        ("Launch of a kernel", figures.time(gpu.launch_us)),
-    )
-    return DataTable((gpu.name, "Figure"), rows)
 
 
 def comparison_chart(analyses: Sequence[Analysis]) -> BarChart:

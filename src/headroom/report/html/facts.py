@@ -1,0 +1,73 @@
+"""The small figures of a page, ready to print: what stands beside the charts."""
+
+from __future__ import annotations
+
+from headroom import figures
+from headroom.advise.analysis import Analysis
+from headroom.report import side_by_side, summary
+from headroom.report.answer import overall_source
+from headroom.report.html.charts import DataTable
+from headroom.report.runs import runs
+
+
+def small_figures(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
+    """(heading, figure, remark) of the small figures beside the ladder."""
+    memory, bounds = analysis.memory, analysis.bounds
+    needed = memory.weights + memory.peak_activations
+    digits = figures.justified_digits(
+        bounds.sequential_error_pct if analysis.measured_us is None else analysis.measured_error_pct
+    )
+    rate = figures.significant(side_by_side.samples_per_second(analysis), digits)
+    fits = "fits" if memory.fits else "does not fit"
+    weights, activations = figures.capacity(memory.weights), figures.capacity(memory.peak_activations)
+    layers = sum(answer.count for answer in analysis.answers)
+    return (
+        ("Throughput", f"{rate} samples/s", "one layer after another" if analysis.measured_us is None else "measured"),
+        (
+            "Memory",
+            figures.capacity(needed),
+            f"{fits} in {figures.capacity(memory.gpu)}: {weights} weights, {activations} peak activations",
+        ),
+        (
+            "Work",
+            f"{figures.amount(analysis.macs)} macs",
+            f"{figures.amount(analysis.flops)} flops in {layers:,} layers, {len(analysis.answers):,} distinct",
+        ),
+        ("Source", _measured_share(analysis), summary.source_text(analysis)),
+        ("Known", figures.percent(1 - bounds.unknown_share), summary.unknown_text(analysis)),
+    )
+
+
+def source_chip(analysis: Analysis) -> str:
+    """What the totals are made of, in a word or two."""
+    share = analysis.measured_time_share
+    return f"{figures.percent(share)} measured" if 0 < share < 1 else overall_source(analysis)
+
+
+def _measured_share(analysis: Analysis) -> str:
+    return f"{figures.percent(analysis.measured_time_share)} measured" if analysis.measured_layers else "predicted"
+
+
+def run_table(analysis: Analysis) -> DataTable | None:
+    """The whole model as frameworks ran it; ``None`` where nobody measured that."""
+    rows = tuple(
+        (run.mode, run.time, run.error or figures.NOTHING, run.energy, run.memory, run.remark) for run in runs(analysis)
+    )
+    headers = ("Mode", "Latency", "Error", "Energy per inference", "Peak memory", "Remark")
+    return DataTable(headers, rows) if rows else None
+
+
+def gpu_figures(analysis: Analysis) -> DataTable:
+    """The figures of the GPU that the answer leans on most."""
+    gpu = analysis.gpu
+    rows = (
+        ("SMs", f"{gpu.sms}"),
+        ("Clock", f"{gpu.clock_mhz:,.0f} MHz"),
+        (f"Peak rate, {analysis.dtype.value}", f"{figures.significant(gpu.peak_tflops(analysis.dtype), 3)} TFLOP/s"),
+        ("DRAM bandwidth, reachable", f"{gpu.dram.bandwidth_gbs:,.0f} GB/s"),
+        ("DRAM bandwidth, nominal", f"{gpu.dram_peak_gbs:,.0f} GB/s"),
+        ("L2 cache", figures.capacity(gpu.l2.size_bytes)),
+        ("Memory", figures.capacity(gpu.memory_bytes)),
+        ("Launch of a kernel", figures.time(gpu.launch_us)),
+    )
+    return DataTable((gpu.name, "Figure"), rows)
