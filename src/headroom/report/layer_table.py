@@ -16,6 +16,7 @@ from headroom.text import clean, view
 #: Characters that the layer table takes beside the names, so that a long name squeezes no figure.
 _OTHER_COLUMNS_WIDTH = 54
 _LEAST_NAME_WIDTH = 14
+_LEAST_KIND_WIDTH, _KIND_WIDTH = 6, 13
 
 #: What the column that tells measured from predicted takes; a screen of predictions does without.
 _SOURCE_WIDTH = 11
@@ -31,7 +32,11 @@ def layer_table(analysis: Analysis, answers: Sequence[LayerAnswer], width: int) 
     name_width = max(_LEAST_NAME_WIDTH, width - others_width)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("layer", no_wrap=True)
-    table.add_column("kind", no_wrap=True, overflow="ellipsis")
+    # On a narrow terminal the kind gives way, as the one column whose beginning says enough.
+    squeezed = min(0, width - others_width - _LEAST_NAME_WIDTH)
+    table.add_column(
+        "kind", no_wrap=True, overflow="ellipsis", max_width=max(_LEAST_KIND_WIDTH, _KIND_WIDTH + squeezed)
+    )
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)

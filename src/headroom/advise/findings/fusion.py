@@ -36,7 +36,7 @@ def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
             action=(
                 f"Fuse {pattern} ({_how(timed, groups[0])}): {counted(len(groups), 'chain')}, "
                 f"{figures.time(before_us, error_pct)} apart and a {source} {figures.time(after_us, error_pct)} fused."
-                f"{_fastest(groups)}"
+                f"{_measured_fused(groups)}"
             ),
             layers=layers,
             saves_us=before_us - after_us,
@@ -52,10 +52,13 @@ def _difference_pct(timed: TimedGraph, groups: list[FusedGroup]) -> float:
     return math.hypot(before_us, after_us) / sum(group.saves_us for group in groups)
 
 
-def _fastest(groups: list[FusedGroup]) -> str:
-    """The measured kernel behind the largest saving, where one was measured."""
-    names = max(groups, key=lambda group: group.saves_us).implementations
-    return f" Fastest measured: `{'`, `'.join(names)}`." if names else ""
+def _measured_fused(groups: list[FusedGroup]) -> str:
+    """How many of the chains were measured fused, and the kernel behind the largest saving among them."""
+    timed = [group for group in groups if group.implementations]
+    if not timed:
+        return ""
+    names = max(timed, key=lambda group: group.saves_us).implementations
+    return f" {counted(len(timed), 'chain')} measured fused, the most saved by `{'`, `'.join(names)}`."
 
 
 def _how(timed: TimedGraph, group: FusedGroup) -> str:
