@@ -26,17 +26,23 @@ class Worker:
     """A GPU's worker process, replaced whenever it is lost; a context manager that leaves none behind.
 
     Attributes:
+        found: the GPU and its libraries, once a worker has told.
         waited_s: seconds that this process has spent waiting for the worker.
         replaced: how many workers were lost.
     """
 
-    def __init__(self, gpu: int = 0, budgets: Budgets | None = None) -> None:
+    def __init__(
+        self, gpu: int = 0, budgets: Budgets | None = None, *, admit: Callable[[], None] = lambda: None
+    ) -> None:
+        """``admit`` is called before the first process starts, and refuses by raising."""
         self.gpu = gpu
+        self.found: Facts | None = None
         self.waited_s = 0.0
         self.replaced = 0
         self._budgets = budgets or Budgets()
+        self._admit = admit
         self._process: WorkerProcess | None = None
-        self._facts: Facts | None = None
+        self._is_ready = False
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +57,7 @@ class Worker:
         if self._process is not None:
             self._process.kill()
             self._process = None
+            self._is_ready = False
 
     def facts(self) -> Facts:
         """The GPU and its libraries, as the worker finds them.
@@ -58,9 +65,11 @@ class Worker:
         Raises:
             GpuError: the worker cannot start, or cannot use the GPU; the sentence is its own.
         """
-        if self._facts is None:
-            self._facts = self._start()
-        return self._facts
+        if self.found is None or not self._is_ready:
+            if self.found is None:
+                self._admit()
+            self.found, self._is_ready = self._start(), True
+        return self.found
 
     def measure(self, task: Task) -> tuple[Timing, ...]:
         """Every implementation's rows, within the layer's budget.
@@ -128,7 +137,7 @@ class Worker:
                     raise protocol.error_from_json(message)
             raise GarbageError("no facts")
         except SilentError as error:
-            seconds = f"{self._budgets.start_s:.0f} s"
+            seconds = f"{self._budgets.start_s:g} s"
             raise GpuError(f"GPU {self.gpu} was not ready within {seconds}; see whether nvidia-smi answers") from error
         except (LostError, GarbageError) as error:
             raise GpuError(f"the process that measures on GPU {self.gpu} cannot start: {error}") from error
@@ -148,5 +157,4 @@ class Worker:
     def _lose(self) -> None:
         """Give up on a worker; the next question starts another."""
         self.close()
-        self._facts = None
         self.replaced += 1

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 from headroom.errors import GpuError, UsageError
@@ -238,6 +239,46 @@ def fake_facts(script: Script, gpu_index: int = 0) -> Facts:
     system = System(gpu="Fake GPU", driver=version, cuda=version, cudnn=version, cublas=version, torch="")
     digest = hashlib.sha256(f"fake {gpu_index}".encode()).hexdigest()[:12]
     return Facts(system, f"FAKE-{digest}", gpu_index, 141 * GIB, 130 * GIB, _CLOCK_MHZ)
+
+
+class FakeNvml:
+    """What the driver says of the GPU that is not there: the functions of ``pynvml`` that are used."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names, here and below
+        pass
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        pass
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 8
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlDeviceGetName(self, handle: int) -> str:  # noqa: N802
+        return fake_facts(self._script, handle).system.gpu
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
+        return fake_facts(self._script, handle).gpu_uuid
+
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return fake_facts(self._script).system.driver
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(gpu=self._script.utilization)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:  # noqa: N802
+        return [SimpleNamespace(pid=pid) for pid, _ in self._script.processes]
+
+    def nvmlSystemGetProcessName(self, pid: int) -> str:  # noqa: N802
+        return dict(self._script.processes)[pid]
 
 
 def _theory_us(task: Task, l2: str) -> float:

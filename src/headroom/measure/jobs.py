@@ -29,12 +29,8 @@ LIMIT_S = 600.0
 
 
 def find_job(name: str) -> Job:
-    """The function behind ``name``; called in the worker, because importing it may load CUDA.
-
-    Raises:
-        KeyError: there is no such job.
-    """
-    module, _, function = JOBS[name].partition(":")
+    """The function behind ``name``, or at the address ``module:function``; importing it may load CUDA: worker only."""
+    module, _, function = JOBS.get(name, name).partition(":")
     job: Job = getattr(import_module(module), function)
     return job
 
@@ -48,6 +44,8 @@ def run_job(
     limit_s: float = LIMIT_S,
 ) -> Json:
     """Run a job in a worker of its own on GPU ``gpu`` and wait for its result, at most ``limit_s`` seconds.
+
+    ``name`` is one of :data:`JOBS`, or the address of a function like theirs.
 
     Raises:
         GpuError: the worker cannot start, died or took too long; the sentence says why.

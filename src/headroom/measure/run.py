@@ -1,0 +1,97 @@
+"""Measuring models from beginning to end: is the GPU free, what is there to do, do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headroom.gpu.sheets import gpu_of_driver
+from headroom.graph.graph import Graph
+from headroom.graph.tensor import DataType
+from headroom.measure.busy import Guard
+from headroom.measure.client import Worker
+from headroom.measure.driver import driver_of
+from headroom.measure.identity import recall, remember
+from headroom.measure.plan import most_valuable_first, plan_tasks
+from headroom.measure.sweep import Progress, Records, SweepReport, measure_tasks
+from headroom.measure.visit import Budgets
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to measure, and for how long.
+
+    ``plans`` is ``all`` or ``heuristic``; ``direction`` one of :data:`~headroom.measure.gradients.DIRECTIONS`;
+    ``budget_s`` the seconds after which no further layer is begun; ``shared`` lets others use the GPU meanwhile.
+    """
+
+    plans: str = "all"
+    fused: bool = True
+    direction: str = "forward"
+    budget_s: float | None = None
+    shared: bool = False
+
+
+def usual_dtype(gpu: int, nvml: Any = None) -> DataType:
+    """The fastest type of 16 bits or more that networks run in on GPU ``gpu``: bf16, else fp16, else fp32.
+
+    Raises:
+        GpuError: there is no such GPU.
+    """
+    with driver_of(gpu, nvml) as driver:
+        sheet = gpu_of_driver(driver.name)
+    fast = (DataType.BF16, DataType.FP16)
+    return next((dtype for dtype in fast if sheet is None or dtype in sheet.tensor_tflops), DataType.FP32)
+
+
+def measure_graphs(
+    graphs: Sequence[Graph],
+    dtypes: Sequence[DataType],
+    records: Records,
+    *,
+    gpu: int = 0,
+    wishes: Wishes | None = None,
+    budgets: Budgets | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    nvml: Any = None,
+) -> SweepReport:
+    """Fill the database with every layer of ``graphs`` in each data type, as far as it is not known.
+
+    Args:
+        gpu: index of the GPU, as CUDA numbers them.
+        nvml: the driver's management library, ``pynvml`` by default.
+
+    Raises:
+        GpuError: there is no such GPU, it is busy, or measuring on it fails altogether.
+        StoreError: the database cannot be read or written. Layers that were written stay.
+        UsageError: the GPU does not multiply a data type.
+    """
+    wishes = wishes or Wishes()
+    with driver_of(gpu, nvml) as driver:
+        sheet = gpu_of_driver(driver.name)
+        planned = most_valuable_first(
+            item
+            for graph in graphs
+            for dtype in dtypes
+            for item in plan_tasks(
+                graph, dtype, sheet, plans=wishes.plans, fused=wishes.fused, direction=wishes.direction
+            )
+        )
+        guard = Guard(driver, shared=wishes.shared)
+        remembered = recall(driver)
+        with Worker(gpu, budgets, admit=guard.admit) as worker:
+            try:
+                return measure_tasks(
+                    planned,
+                    records,
+                    worker,
+                    remembered=remembered,
+                    budget_s=wishes.budget_s,
+                    others=guard.others,
+                    on_progress=on_progress,
+                )
+            finally:
+                found = worker.found
+                if found is not None and (remembered is None or found.system != remembered.system):
+                    remember(driver, found)

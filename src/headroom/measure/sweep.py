@@ -1,0 +1,150 @@
+"""The sweep over a model's layers: skip what the database knows, measure the rest, write each layer as it is done."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from headroom.graph.tensor import DataType
+from headroom.measure.bench import Facts
+from headroom.measure.client import Worker
+from headroom.measure.pace import Pace
+from headroom.measure.plan import Planned
+from headroom.measure.task import Task
+from headroom.store.rows import Status, Sweep, System, Timing
+
+
+class Records(Protocol):
+    """What the sweep needs of the performance database (:class:`headroom.store.Store`)."""
+
+    def record(self, sweep: Sweep) -> object:
+        """Write a layer's rows, all or none."""
+
+    def finished(self, system: System, dtype: DataType, plans: str) -> frozenset[str]:
+        """Digests of the chains that need no more measuring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a sweep stands: layers done of all that were to be measured, and the seconds that the rest may take."""
+
+    done: int
+    total: int
+    doing: str
+    left_s: float
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What a sweep did. ``parent_share`` is the share of the wall time in which the worker was not waited for.
+
+    ``skipped`` layers were known before, ``failed`` ones have no time that counts, ``left`` ones did not fit into the
+    budget. ``statuses`` counts the rows, ``winners`` the libraries of the fastest implementations.
+    """
+
+    system: System
+    measured: int
+    skipped: int
+    failed: int
+    left: int
+    statuses: Counter[Status]
+    winners: Counter[str]
+    wall_s: float
+    parent_share: float
+    replaced_workers: int
+
+
+@dataclass
+class _Tally:
+    measured: int = 0
+    failed: int = 0
+    statuses: Counter[Status] = field(default_factory=Counter)
+    winners: Counter[str] = field(default_factory=Counter)
+
+    def add(self, rows: Sequence[Timing]) -> None:
+        self.measured += 1
+        self.statuses.update(row.status for row in rows)
+        times = [(row.median_us or 0.0, row.implementation.backend) for row in rows if row.status is Status.OK]
+        if times:
+            self.winners[min(times)[1]] += 1
+        else:
+            self.failed += 1
+
+
+def measure_tasks(
+    planned: Sequence[Planned],
+    records: Records,
+    worker: Worker,
+    *,
+    remembered: Facts | None = None,
+    budget_s: float | None = None,
+    others: Callable[[], str] = lambda: "",
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> SweepReport:
+    """Measure what is not known yet, in the given order, and write every layer in a transaction of its own.
+
+    Args:
+        remembered: what the worker is expected to find; with nothing to measure it is not even started.
+        budget_s: seconds after which no further layer is begun.
+        others: asked after each layer who else uses the GPU, in words that its rows then carry.
+
+    Raises:
+        GpuError: the worker cannot be started or replaced, or ``others`` refuses to go on.
+        StoreError: the database cannot be read or written. Layers that were written stay.
+    """
+    begin, waited_s = time.monotonic(), worker.waited_s
+    system = (remembered or worker.facts()).system
+    todo = _unknown(planned, records, system)
+    if todo and worker.facts().system != system:
+        system = worker.facts().system
+        todo = _unknown(planned, records, system)
+    tally, pace = _Tally(), Pace()
+    for done, item in enumerate(todo):
+        left_s = pace.expects_all(other.task for other in todo[done:])
+        spent_s = time.monotonic() - begin
+        if budget_s is not None and spent_s + pace.expects(item.task) > budget_s:
+            break
+        on_progress(Progress(done, len(todo), item.task.chain.title, left_s))
+        start = time.monotonic()
+        rows = _marked(worker.measure(item.task), others())
+        seconds = time.monotonic() - start
+        records.record(Sweep(system, item.task.chain, item.task.dtype, item.task.plans, rows, seconds))
+        pace.took(item.task, seconds)
+        tally.add(rows)
+    wall_s = time.monotonic() - begin
+    return SweepReport(
+        system=system,
+        measured=tally.measured,
+        skipped=len(planned) - len(todo),
+        failed=tally.failed,
+        left=len(todo) - tally.measured,
+        statuses=tally.statuses,
+        winners=tally.winners,
+        wall_s=wall_s,
+        parent_share=max(0.0, 1.0 - (worker.waited_s - waited_s) / wall_s) if wall_s else 0.0,
+        replaced_workers=worker.replaced,
+    )
+
+
+def _unknown(planned: Iterable[Planned], records: Records, system: System) -> list[Planned]:
+    """What ``system`` has not measured yet."""
+    finished: dict[tuple[DataType, str], frozenset[str]] = {}
+
+    def is_known(task: Task) -> bool:
+        key = task.dtype, task.plans
+        if key not in finished:
+            finished[key] = records.finished(system, *key)
+        return task.chain.digest in finished[key]
+
+    return [item for item in planned if not is_known(item.task)]
+
+
+def _marked(rows: Sequence[Timing], users: str) -> tuple[Timing, ...]:
+    """Rows that say with whom the GPU was shared."""
+    if not users:
+        return tuple(rows)
+    note = f"on a shared GPU: {users}"
+    return tuple(replace(row, reason=f"{row.reason}; {note}" if row.reason else note) for row in rows)
