@@ -1,0 +1,162 @@
+"""Takes the time of a program: replays of a CUDA graph between events, in a warm or a cold L2.
+
+Why so, what the states mean and what they leave out: docs/stopwatch.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from headroom.errors import UsageError
+from headroom.measure.bench import Reading
+from headroom.measure.cuda.gpu_state import GpuState
+from headroom.measure.cuda.pace import COLD_FACTOR, PRECISE, QUICK, Effort, Pace, pace_of
+from headroom.measure.cuda.replay import Event, Player, Replayable
+
+#: A first replay this long needs no second one to be believed, in microseconds.
+_LONG_ENOUGH_US = 5_000.0
+
+#: Longest pause between two looks at the clock, in seconds.
+_LONGEST_PAUSE_S = 0.05
+
+Launch = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One replay: its time, and the SM clock that was read while it, or its nearest neighbour, ran."""
+
+    time_us: float
+    sm_clock_mhz: float | None
+
+
+class Stopwatch:
+    """Times launches on one stream.
+
+    Args:
+        player: makes graphs and events.
+        state: tells clocks.
+        flush: enqueues what replaces the contents of the L2 cache.
+        pause: sleeps for that many seconds.
+    """
+
+    def __init__(
+        self, player: Player, state: GpuState, flush: Launch, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._player, self._state, self._flush, self._pause = player, state, flush, pause
+        self._start_us: float | None = None
+
+    def read(self, launch: Launch, l2: str, *, precise: bool, nothing: Launch | None = None) -> Reading:
+        """Samples of ``launch``, which has run at least once before.
+
+        Args:
+            l2: ``warm``: each launch finds what the one before it left; ``cold``: the cache is flushed before each.
+            precise: longer samples, and more of them.
+            nothing: a launch of next to no duration, which tells once what a graph's start costs.
+
+        Raises:
+            UsageError: there is no such state.
+        """
+        if l2 not in ("warm", "cold"):
+            raise UsageError(f"the L2 cache is measured warm or cold, not {l2!r}")
+        if nothing is not None and self._start_us is None:
+            self._start_us = self._once(self._player.capture(nothing))
+        effort = PRECISE if precise else QUICK
+        before = self._state.clock_events()
+        take = self._warm if l2 == "warm" else self._cold
+        samples = take(launch, effort)
+        clocks = [sample.sm_clock_mhz for sample in samples if sample.sm_clock_mhz is not None]
+        return Reading(
+            tuple(sample.time_us for sample in samples),
+            tuple(clocks) if len(clocks) == len(samples) else (),
+            self._state.memory_clock_mhz(),
+            before,
+            self._state.clock_events(),
+        )
+
+    def _warm(self, launch: Launch, effort: Effort) -> list[Sample]:
+        graph, pace = self._paced(effort, launch)
+        (samples,) = self._sampled((graph,), pace.samples)
+        return [_shared(sample, pace.launches) for sample in samples]
+
+    def _cold(self, launch: Launch, effort: Effort) -> list[Sample]:
+        """Flushes with launches and flushes alone, by turns; what a pair differs by is the launches' time."""
+        effort = Effort(effort.sample_us * COLD_FACTOR, effort.samples)
+        both, pace = self._paced(effort, self._flush, launch)
+        alone = self._player.capture(self._flush, repeats=pace.launches)
+        alone.replay()
+        with_launch, without = self._sampled((both, alone), pace.samples)
+        return [
+            _shared(Sample(whole.time_us - flushes.time_us, whole.sm_clock_mhz), pace.launches)
+            for whole, flushes in zip(with_launch, without, strict=True)
+        ]
+
+    def _paced(self, effort: Effort, *launches: Launch) -> tuple[Replayable, Pace]:
+        """A graph that is long enough for one sample, replayed once."""
+        single = self._player.capture(*launches)
+        single_us = self._once(single) - (self._start_us or 0.0)
+        pace = pace_of(single_us, effort)
+        if pace.launches == 1:
+            return single, pace
+        graph = self._player.capture(*launches, repeats=pace.launches)
+        graph.replay()
+        return graph, pace
+
+    def _once(self, graph: Replayable) -> float:
+        """About how long one replay takes; the first also uploads the graph, which counts only where it is short."""
+        for _ in range(2):
+            start, end = self._enqueued(graph)
+            end.synchronize()
+            elapsed_us = 1000 * start.elapsed_time(end)
+            if elapsed_us > _LONG_ENOUGH_US:
+                break
+        return elapsed_us
+
+    def _enqueued(self, graph: Replayable) -> tuple[Event, Event]:
+        start, end = self._player.event(), self._player.event()
+        start.record()
+        graph.replay()
+        end.record()
+        return start, end
+
+    def _sampled(self, graphs: Sequence[Replayable], count: int) -> list[list[Sample]]:
+        """``count`` samples of each graph, by turns.
+
+        All are enqueued at once, so that the GPU never waits for the host; meanwhile the clock is read again and
+        again, each time on behalf of the sample that is running.
+        """
+        marks = [self._enqueued(graph) for _ in range(count) for graph in graphs]
+        seen = self._clocks_during([end for _, end in marks])
+        samples = [
+            Sample(1000 * start.elapsed_time(end), _nearest(seen, index)) for index, (start, end) in enumerate(marks)
+        ]
+        return [samples[offset :: len(graphs)] for offset in range(len(graphs))]
+
+    def _clocks_during(self, ends: Sequence[Event]) -> dict[int, float]:
+        """The clock by index of the sample that was running when it was asked for; until the last has ended."""
+        seen: dict[int, float] = {}
+        running, began = 0, time.monotonic()
+        while True:
+            clock = self._state.sm_clock_mhz()
+            if clock is not None:
+                seen[running] = clock
+            while running < len(ends) and ends[running].query():
+                running += 1
+            if running == len(ends):
+                return seen
+            # Long samples need few looks: one for each, give or take.
+            spent = time.monotonic() - began
+            self._pause(min(_LONGEST_PAUSE_S, spent / (2 * running + 2)) if spent > 0.01 else 0.0)
+
+
+def _nearest(seen: dict[int, float], index: int) -> float | None:
+    """What was read during this sample, or during the one closest to it that was caught."""
+    if not seen:
+        return None
+    return seen[min(seen, key=lambda caught: abs(caught - index))]
+
+
+def _shared(sample: Sample, launches: int) -> Sample:
+    return Sample(sample.time_us / launches, sample.sm_clock_mhz)
