@@ -81,7 +81,7 @@ def test_a_worker_that_is_just_being_replaced_is_no_stranger() -> None:
 def test_who_comes_later_stops_the_run() -> None:
     guard = guard_of(Changing(counts=(0, 2)))
     guard.admit()
-    with pytest.raises(GpuError, match="no longer ours alone.*layers that were done before are kept"):
+    with pytest.raises(GpuError, match=r"no longer ours alone.*layers that were done before are kept"):
         guard.others()
 
 

@@ -7,10 +7,10 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
-from measure.processes import wait_until_gone
 
 from headroom.errors import GpuError, ModelError
 from headroom.measure.jobs import JOBS, run_job
+from measure.processes import wait_until_gone
 
 
 def test_what_libraries_print_is_no_message() -> None:

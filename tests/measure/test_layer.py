@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from measure.chains import CONV, FUSED, RELU, task
 
-from headroom.measure.fake import Fault, FakeBench, Script
+from headroom.measure.fake import FakeBench, Fault, Script
 from headroom.measure.layer import OPERANDS, REST, PoisonedError, measure_layer
 from headroom.store.rows import Implementation, Status, Timing
+from measure.chains import CONV, FUSED, RELU, task
 
 
 class Notes:

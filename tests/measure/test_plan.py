@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import builders
 import pytest
-from measure.chains import net
 
+import builders
 import headroom as hr
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Matmul
 from headroom.measure.gradients import gradient
 from headroom.measure.plan import Planned, most_valuable_first, plan_tasks
 from headroom.measure.roles import convolution_roles, product_roles
+from measure.chains import net
 
 BF16 = DataType.BF16
 

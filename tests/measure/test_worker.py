@@ -9,8 +9,6 @@ import sys
 import time
 
 import pytest
-from measure.chains import CONV, RELU, script, task
-from measure.processes import children_of, is_alive, wait_for_worker, wait_until_gone, workers_of
 
 from headroom.errors import GpuError, UsageError
 from headroom.measure import protocol
@@ -18,6 +16,8 @@ from headroom.measure.client import Worker
 from headroom.measure.layer import OPERANDS, REST
 from headroom.measure.visit import Budgets
 from headroom.store.rows import Status, Timing
+from measure.chains import CONV, RELU, script, task
+from measure.processes import children_of, is_alive, wait_for_worker, wait_until_gone, workers_of
 
 #: Replacement is promised within this; the fake starts in a fraction of it.
 REPLACED_WITHIN_S = 5.0

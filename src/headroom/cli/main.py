@@ -16,6 +16,7 @@ from headroom.cli.analyze import analyze
 from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.gpus import gpus
+from headroom.cli.measure import measure
 from headroom.cli.predict import predict
 from headroom.cli.selftest import selftest
 from headroom.errors import HeadroomError, UsageError
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(analyze)
 app.command()(predict)
 app.command()(compare)
+app.command()(measure)
 app.command()(selftest)
 app.add_typer(gpus)
 

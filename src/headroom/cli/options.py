@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from headroom.errors import UsageError
+from headroom.graph.tensor import DataType
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Source(StrEnum):
@@ -17,6 +20,49 @@ class Source(StrEnum):
 class L2State(StrEnum):
     WARM = "warm"
     COLD = "cold"
+
+
+class Plans(StrEnum):
+    ALL = "all"
+    HEURISTIC = "heuristic"
+
+
+class Direction(StrEnum):
+    FORWARD = "forward"
+    DGRAD = "dgrad"
+    WGRAD = "wgrad"
+    TRAINING = "training"
+
+
+def parse_dtypes(text: str | None) -> tuple[DataType, ...]:
+    """``"bf16,tf32"`` as data types; none where nothing is given.
+
+    >>> parse_dtypes("bf16,tf32")
+    (<DataType.BF16: 'bf16'>, <DataType.TF32: 'tf32'>)
+    """
+    names = dict.fromkeys(part.strip() for part in text.split(",")) if text is not None else ()
+    for name in names:
+        if name not in tuple(DataType):
+            raise UsageError(f"--dtype {name!r}: expected one of {', '.join(DataType)}")
+    return tuple(DataType(name) for name in names)
+
+
+def parse_seconds(text: str | None) -> float | None:
+    """``"60s"``, ``"5m"``, ``"2h"`` or a plain number of seconds; ``None`` where nothing is given.
+
+    >>> parse_seconds("5m")
+    300.0
+    """
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
+    try:
+        seconds = float(number) * _SECONDS[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--budget {text!r}: expected a time such as 60s, 5m or 2h")
+    return seconds
 
 
 def parse_batches(text: str | None) -> tuple[int | None, ...]:

@@ -11,11 +11,13 @@ from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.measure.busy import Guard
 from headroom.measure.client import Worker
-from headroom.measure.driver import driver_of
-from headroom.measure.identity import recall, remember
+from headroom.measure.cuda.facts import system_of
+from headroom.measure.driver import Driver, driver_of
+from headroom.measure.fake import fake_facts, script_in_use
 from headroom.measure.plan import most_valuable_first, plan_tasks
 from headroom.measure.sweep import Progress, Records, SweepReport, measure_tasks
 from headroom.measure.visit import Budgets
+from headroom.store.rows import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +81,20 @@ def measure_graphs(
             )
         )
         guard = Guard(driver, shared=wishes.shared)
-        remembered = recall(driver)
         with Worker(gpu, budgets, admit=guard.admit) as worker:
-            try:
-                return measure_tasks(
-                    planned,
-                    records,
-                    worker,
-                    remembered=remembered,
-                    budget_s=wishes.budget_s,
-                    others=guard.others,
-                    on_progress=on_progress,
-                )
-            finally:
-                found = worker.found
-                if found is not None and (remembered is None or found.system != remembered.system):
-                    remember(driver, found)
+            return measure_tasks(
+                planned,
+                records,
+                worker,
+                system=_expected_system(driver),
+                budget_s=wishes.budget_s,
+                others=guard.others,
+                on_progress=on_progress,
+            )
+
+
+def _expected_system(driver: Driver) -> System:
+    """What the worker will find, from the driver and the installed packages: nothing of CUDA is loaded for it."""
+    if (script := script_in_use()) is not None:
+        return fake_facts(script).system
+    return system_of(driver.name, driver.version)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from headroom.graph.tensor import DataType
-from headroom.measure.bench import Facts
 from headroom.measure.client import Worker
 from headroom.measure.pace import Pace
 from headroom.measure.plan import Planned
@@ -18,7 +17,7 @@ from headroom.store.rows import Status, Sweep, System, Timing
 
 
 class Records(Protocol):
-    """What the sweep needs of the performance database (:class:`headroom.store.Store`)."""
+    """What the sweep needs of the performance database (:class:`headroom.store.store.Store`)."""
 
     def record(self, sweep: Sweep) -> object:
         """Write a layer's rows, all or none."""
@@ -79,7 +78,7 @@ def measure_tasks(
     records: Records,
     worker: Worker,
     *,
-    remembered: Facts | None = None,
+    system: System | None = None,
     budget_s: float | None = None,
     others: Callable[[], str] = lambda: "",
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -87,7 +86,8 @@ def measure_tasks(
     """Measure what is not known yet, in the given order, and write every layer in a transaction of its own.
 
     Args:
-        remembered: what the worker is expected to find; with nothing to measure it is not even started.
+        system: what the worker is expected to find: with nothing to measure it is not even started. Where there is
+            something, the worker's own word counts.
         budget_s: seconds after which no further layer is begun.
         others: asked after each layer who else uses the GPU, in words that its rows then carry.
 
@@ -96,11 +96,10 @@ def measure_tasks(
         StoreError: the database cannot be read or written. Layers that were written stay.
     """
     begin, waited_s = time.monotonic(), worker.waited_s
-    system = (remembered or worker.facts()).system
+    system = system or worker.facts().system
     todo = _unknown(planned, records, system)
-    if todo and worker.facts().system != system:
-        system = worker.facts().system
-        todo = _unknown(planned, records, system)
+    if todo and (found := worker.facts().system) != system:
+        system, todo = found, _unknown(planned, records, found)
     tally, pace = _Tally(), Pace()
     for done, item in enumerate(todo):
         left_s = pace.expects_all(other.task for other in todo[done:])

@@ -1,0 +1,52 @@
+"""``headroom measure``: load, see what the database lacks, measure it, say what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headroom.cli.options import Direction, Plans, parse_batches, parse_dims, parse_dtypes, parse_seconds
+
+
+def measure(
+    model: Annotated[str, typer.Argument(help="An .onnx file, or package.module:callable.")],
+    dtype: Annotated[str | None, typer.Option(help="Data types: TYPE, or TYPE,TYPE,….")] = None,
+    batch: Annotated[str | None, typer.Option(help="Samples per run: N, or N,N,….")] = None,
+    dim: Annotated[list[str] | None, typer.Option(help="Pin a symbolic dimension: NAME=N.")] = None,
+    db: Annotated[str | None, typer.Option(help="The database: a file or postgresql://….")] = None,
+    gpu: Annotated[int, typer.Option(min=0, help="Index of the GPU to measure on.")] = 0,
+    plans: Annotated[Plans, typer.Option(help="What libraries propose, or all they list.")] = Plans.ALL,
+    fused: Annotated[bool, typer.Option(help="Also measure chains of layers as one kernel.")] = True,
+    direction: Annotated[Direction, typer.Option(help="Forward, a gradient, or all three.")] = Direction.FORWARD,
+    budget: Annotated[str | None, typer.Option(help="Stop after this long: 60s, 5m, 2h.")] = None,
+    shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
+    network: Annotated[bool, typer.Option("--network", help="Also run the whole network in frameworks.")] = False,
+    counters: Annotated[bool, typer.Option("--counters", help="Also count bytes with ncu.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Measure every layer of a model in every way it can run, most valuable first; interrupted, it resumes.
+
+    Example: `headroom measure resnet50.onnx --dtype bf16,tf32 --batch 1,32 --budget 5m`
+    """
+    import headroom as hr
+    from headroom.cli.measuring import Watch, summary
+    from headroom.cli.screen import Screen
+    from headroom.measure.run import Wishes, measure_graphs, usual_dtype
+    from headroom.store.store import Store
+
+    screen = Screen()
+    batches, dims = parse_batches(batch), parse_dims(dim or [])
+    wishes = Wishes(plans, fused, direction, parse_seconds(budget), shared)
+    dtypes = parse_dtypes(dtype) or (usual_dtype(gpu),)
+    graphs = [hr.load(model, batch=samples, dims=dims) for samples in batches]
+    with Store.open(db) as store, Watch(quiet=quiet) as watch:
+        try:
+            report = measure_graphs(graphs, dtypes, store, gpu=gpu, wishes=wishes, on_progress=watch)
+        except KeyboardInterrupt:
+            if not quiet and watch.last is not None:
+                screen.print(f"{watch.last.done} of {watch.last.total} layers are kept; run the same again to go on")
+            raise
+    if not quiet:
+        for line in summary(report):
+            screen.print(line, markup=False, soft_wrap=True)
