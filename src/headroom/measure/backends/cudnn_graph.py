@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headroom.graph.tensor import DataType
-from headroom.measure.backends.cudnn.describe import Description, describe, layouts_of
+from headroom.measure.backends.cudnn.describe import Description, describe, forms_of, layouts_of
 from headroom.measure.backends.cudnn.draft import arranged, lies_by
 from headroom.measure.backends.cudnn.library import frontend, handle
 from headroom.measure.backends.cudnn.plans import Plans
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 WORKSPACE_LIMIT_BYTES = 1 << 30
 
 
+#: Ends the names of plans of a chain described as the model has it (see :mod:`.cudnn.convolution`).
+_WRITTEN = "_written"
+
+
 class CudnnGraph:
     """Convolutions, products, normalisations, attention and pointwise work, alone and fused."""
 
@@ -30,12 +34,17 @@ class CudnnGraph:
     def candidates(self, task: Task, operands: Operands) -> Iterator[CudnnCandidate]:
         """Plans layout by layout, each layout's in the order of the library's preference."""
         for layout in layouts_of(task.chain, task.layouts):
-            try:
-                graph = _Graph(task, operands, layout)
-            except UnsupportedError:
-                continue
-            for name in graph.plans.names(task.plans):
-                yield CudnnCandidate(self._implementation(task, layout, name), graph)
+            seen: set[str] = set()
+            for form in forms_of(task.chain):
+                try:
+                    graph = _Graph(task, operands, layout, form)
+                except UnsupportedError:
+                    continue
+                for name in graph.plans.names(task.plans):
+                    # Engines that compile at run time see the same work in both forms.
+                    if name not in seen:
+                        seen.add(name)
+                        yield CudnnCandidate(self._implementation(task, layout, form, name), name, graph)
 
     def candidate(self, task: Task, operands: Operands, implementation: Implementation) -> CudnnCandidate:
         """The plan of that name and layout, to run it again.
@@ -43,23 +52,26 @@ class CudnnGraph:
         Raises:
             UnsupportedError: this version of the library proposes no such plan.
         """
-        graph = _Graph(task, operands, implementation.layout)
-        if not graph.plans.find(implementation.name):
+        plan = implementation.name.removesuffix(_WRITTEN)
+        form = forms_of(task.chain)[0 if plan == implementation.name else -1]
+        graph = _Graph(task, operands, implementation.layout, form)
+        if not graph.plans.find(plan):
             raise UnsupportedError(f"cuDNN has no plan {implementation.name} for {task.chain.title}")
-        return CudnnCandidate(implementation, graph)
+        return CudnnCandidate(implementation, plan, graph)
 
-    def _implementation(self, task: Task, layout: str, name: str) -> Implementation:
+    def _implementation(self, task: Task, layout: str, form: str, plan: str) -> Implementation:
         math = "tf32" if task.dtype is DataType.TF32 else "fp32"
+        name = plan + _WRITTEN if form == "written" else plan
         return Implementation(self.name, name, layout, math)
 
 
 class _Graph:
     """One description of a chain with its operands on the GPU, shared by the candidates of a layout."""
 
-    def __init__(self, task: Task, operands: Operands, layout: str) -> None:
+    def __init__(self, task: Task, operands: Operands, layout: str, form: str) -> None:
         self.operands = operands
-        self.description: Description = describe(task.chain, task.dtype, layout, handle=handle())
-        self.plans = Plans(self.description, task.dtype)
+        self.description: Description = describe(task.chain, task.dtype, layout, form, handle=handle())
+        self.plans = Plans(self.description, strict=task.dtype is DataType.FP32 and task.chain.macs > 0)
         self._inputs: dict[int, Tensor] | None = None
 
     def inputs(self) -> dict[int, Tensor]:
@@ -73,9 +85,9 @@ class _Graph:
 
     def output(self) -> tuple[Tensor, Tensor]:
         """New memory for the result, and a view of it in the chain's own shape."""
-        result, layout = self.description.result, self.description.layout
-        logical = self.operands.empty(result.spec.name, layout)
-        if not layout:
+        result = self.description.result
+        logical = self.operands.empty(result.spec.name, result.layout)
+        if not result.layout:
             return logical, logical
         viewed = logical.reshape(result.dims)
         if viewed.data_ptr() == logical.data_ptr() and lies_by(viewed, result.strides):
@@ -89,6 +101,7 @@ class CudnnCandidate:
     """A plan, not yet built."""
 
     implementation: Implementation
+    plan: str
     graph: _Graph
 
     def build(self) -> CudnnProgram:
@@ -99,14 +112,13 @@ class CudnnCandidate:
         """
         import torch
 
-        name = self.implementation.name
-        needed = self.graph.plans.build(name)
+        needed = self.graph.plans.build(self.plan)
         free, _ = torch.cuda.mem_get_info()
         limit = min(WORKSPACE_LIMIT_BYTES, free // 3)
         if needed > limit:
             raise UnsupportedError(f"the plan needs {needed} bytes of workspace; {limit} are allowed")
         workspace = torch.empty(max(needed, 1), dtype=torch.uint8, device="cuda")
-        return CudnnProgram(self.graph, name, needed, workspace)
+        return CudnnProgram(self.graph, self.plan, needed, workspace)
 
 
 class CudnnProgram:
