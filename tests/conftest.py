@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if item.get_closest_marker("long") is None]
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
     items[:] = kept
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_database_of_the_developers_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Answers are made of measurements: those that happen to lie on this machine must not decide a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HEADROOM_DB", raising=False)
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 def _shared_folder() -> Path:

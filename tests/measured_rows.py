@@ -39,6 +39,7 @@ class Rows:
     timings: Mapping[str, Timing] = field(default_factory=dict)
     runs: Sequence[NetworkTiming] = ()
     system: System = SYSTEM
+    others: Sequence[System] = ()
     asked: int = 0
 
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headroom.advise import analysis as advised
 from headroom.advise.analyze import analyze_graph
+from headroom.advise.stored import measurements_of
 from headroom.errors import StoreError, UsageError
 from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
@@ -108,6 +109,8 @@ def analyze(
     *,
     l2: str = "warm",
     source: str = "auto",
+    db: str | os.PathLike[str] | None = None,
+    system: str | None = None,
 ) -> Analysis:
     """How fast ``graph`` could run on ``gpu``, what limits it, and what to do.
 
@@ -115,11 +118,15 @@ def analyze(
         gpu: a sheet's id or an unambiguous prefix, a driver's name, the path of a sheet, or a sheet.
         dtype: ``fp32`` (tf32 off), ``tf32``, ``fp16``, ``bf16`` or ``fp8``; :func:`default_dtype` if not given.
         l2: ``warm`` (a layer finds its inputs in L2 where they fit) or ``cold``.
-        source: ``auto`` and ``predicted`` answer from theory; ``measured`` needs measurements.
+        source: ``auto`` takes measured times where the database has them and predicts the rest; ``measured`` calls
+            the rest unknown; ``predicted`` asks no database.
+        db: the performance database: a path or a URL; by default the user's own, if there is one, and the
+            measurements that come with the package.
+        system: id of the system whose measurements count; by default the one of this GPU that knows most layers.
 
     Raises:
-        UsageError: an unknown name, or a data type that the GPU lacks.
-        StoreError: ``measured`` was asked for and there is nothing measured.
+        UsageError: an unknown name, a data type that the GPU lacks, or a system of another GPU.
+        StoreError: the database cannot be read, has no such system, or (``measured``) nothing of this model.
     """
     if not isinstance(graph, Graph):
         raise UsageError(f"analyze takes what load returns, not {type(graph).__name__}: analyze(load(model), gpu)")
@@ -127,12 +134,36 @@ def analyze(
     _check("source", source, SOURCES)
     _check("l2", l2, L2_STATES)
     data_type = default_dtype(spec) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))
-    if source == "measured":
-        raise StoreError(
-            f"nothing has been measured on {spec.name}; use --source predicted (or auto) to answer from theory"
-        )
-    answer = analyze_graph(graph, spec, data_type, l2)
+    if source == "predicted":
+        if db is not None or system is not None:
+            raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
+        answer = analyze_graph(graph, spec, data_type, l2)
+    else:
+        answer = _from_measurements(graph, spec, data_type, l2, source == "auto", db, system)
     return Analysis(**{field.name: getattr(answer, field.name) for field in fields(advised.Analysis)})
+
+
+def _from_measurements(
+    graph: Graph,
+    gpu: GpuSpec,
+    dtype: DataType,
+    l2: str,
+    theory_fills: bool,
+    db: str | os.PathLike[str] | None,
+    system: str | None,
+) -> advised.Analysis:
+    # Answers from theory do without SQLAlchemy.
+    from headroom.store.default import open_for_reading
+
+    try:
+        with open_for_reading(db) as store:
+            measurements = measurements_of(store, gpu, system)
+            return analyze_graph(graph, gpu, dtype, l2, measurements, theory_fills=theory_fills)
+    except StoreError as error:
+        if not theory_fills or db is not None or system is not None:
+            raise
+        # Nobody asked for a database: the way around it has to be named.
+        raise StoreError(f"{error}; or answer from theory with --source predicted") from error
 
 
 def _spec(gpu: object) -> GpuSpec:

@@ -189,7 +189,7 @@ def test_bounds_keep_their_order_where_most_layers_have_no_time() -> None:
 
 
 def test_only_measured_times_and_none_is_an_error_that_names_the_command() -> None:
-    sentence = "no layer of this model at batch 1 has been measured on .* run `headroom measure MODEL --batch 1"
+    sentence = "nothing has been measured on .* at batch 1 in bf16 with L2 warm; run `headroom measure MODEL --batch 1"
     with pytest.raises(StoreError, match=sentence):
         analyzed(CHAIN, Rows(), theory_fills=False)
 

@@ -10,6 +10,9 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Source
 
+#: Most ids of other systems that a note lists.
+_OTHERS_SHOWN = 4
+
 
 def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tuple[str, ...]:
     """The system that times were measured on, which of its layers are missing, and which are noisy."""
@@ -22,6 +25,9 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
             f"No layer of this model has been measured in {timed.dtype} with L2 {timed.l2_state} on {system}; {how}.",
         )
     notes = [f"Measured times are of {system}. Traffic, waves and limits are predicted for every layer."]
+    if measurements.others:
+        ids = ", ".join(other.id for other in measurements.others[:_OTHERS_SHOWN])
+        notes.append(f"Of the systems with this GPU it knows most layers; --system names another ({ids}).")
     missing = sum(c.count for c, prediction in timed.pairs() if prediction.source is not Source.MEASURED)
     if missing:
         fate = "predicted" if timed.theory_fills else "unknown"
@@ -39,7 +45,7 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
 def nothing_measured(gpu: GpuSpec, dtype: DataType, l2_state: str, batch: int) -> str:
     """Why an answer made of measurements alone cannot be given, and what would make it possible."""
     return (
-        f"no layer of this model at batch {batch} has been measured on {gpu.name} in {dtype} with L2 {l2_state}; run "
+        f"nothing has been measured on {gpu.name} for this model at batch {batch} in {dtype} with L2 {l2_state}; run "
         f"`{measure_command(dtype, batch)}` on that GPU, or use --source predicted (or auto) to answer from theory"
     )
 

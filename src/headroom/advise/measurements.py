@@ -29,6 +29,10 @@ class Measurements(Protocol):
     @property
     def system(self) -> System: ...
 
+    @property
+    def others(self) -> Sequence[System]:
+        """Other systems of the same GPU that could have answered."""
+
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
         """The fastest ``ok`` row of each chain that has one, by the chain's digest."""
 

@@ -25,6 +25,8 @@ def analyze(
     dim: Annotated[list[str] | None, typer.Option(help="Pin a symbolic dimension: NAME=N.")] = None,
     dtype: Annotated[DataType | None, typer.Option(help="Default: the GPU's 16-bit tensor type.")] = None,
     source: Annotated[Source, typer.Option(help="Where times come from.")] = Source.AUTO,
+    db: Annotated[str | None, typer.Option(help="The performance database: a path or a URL.")] = None,
+    system: Annotated[str | None, typer.Option(help="Whose measurements count: an id of db list.")] = None,
     l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the answer as JSON; - is stdout.")] = None,
@@ -53,7 +55,7 @@ def analyze(
     batches, dims = parse_batches(batch), parse_dims(dim or [])
     formats = {"json": json, "html": html, "csv": csv, "trace": trace}
     outputs = {name: path for name, path in formats.items() if path is not None}
-    refuse_overwriting((model, *filter(is_path, gpu or ())), outputs)
+    refuse_overwriting((model, *filter(is_path, gpu or ()), *([db.removeprefix("sqlite:///")] if db else ())), outputs)
     sheets = [load_gpu(name) for name in gpu] if gpu else [detect_gpu()]
     answers: list[hr.Analysis] = []
     with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:
@@ -62,7 +64,7 @@ def analyze(
             graph = hr.load(model, batch=samples, dims=dims)
             for sheet in sheets:
                 step(f"analysing batch {graph.batch} on {sheet.id}")
-                answers.append(hr.analyze(graph, sheet, dtype, l2=l2, source=source))
+                answers.append(hr.analyze(graph, sheet, dtype, l2=l2, source=source, db=db, system=system))
     if not quiet and STDOUT not in outputs.values():
         render(answers, Screen(), max_latency_us=max_latency_us)
     write_outputs(answers, outputs)
