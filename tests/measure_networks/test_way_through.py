@@ -1,0 +1,110 @@
+"""From a model's address to rows, in this process and through the worker."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from headroom.errors import GpuError, ModelError, UsageError
+from headroom.graph.chain import graph_digest
+from headroom.graph.onnx.client import read_onnx
+from headroom.graph.tensor import DataType
+from headroom.graph.torch.reader import read_module
+from headroom.measure.networks import client, sampling
+from headroom.measure.networks.client import measure_network
+from headroom.measure.networks.job import rehearse
+from headroom.measure.networks.request import Request
+from headroom.store.rows import NetworkTiming, Status
+from measure_networks.conftest import Export
+
+CALLABLE = """
+import torch
+
+def make():
+    return torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU()), torch.zeros(1, 6)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rehearsal times nothing worth keeping, so it may be short."""
+    monkeypatch.setattr(sampling, "SAMPLE_US", 200.0)
+    monkeypatch.setattr(sampling, "WARM_UP_US", 200.0)
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "a_net.py").write_text(CALLABLE)
+    monkeypatch.chdir(tmp_path)
+    return "a_net:make"
+
+
+def rehearsed(request: Request) -> list[NetworkTiming]:
+    said: list[dict[str, Any]] = []
+    result = json.loads(json.dumps(rehearse({"request": request.to_json()}, said.append)))
+    timings = [client.timing_from_json(row) for row in result["timings"]]
+    assert [client.timing_from_json(one["timing"]) for one in said if "timing" in one] == timings
+    return timings
+
+
+def test_a_callable_runs_under_the_digest_of_its_analysis(address: str) -> None:
+    eager, graph = rehearsed(Request(address, DataType.BF16, ("eager", "cuda-graph"), 4))
+    module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU())
+    assert eager.graph == graph_digest(read_module(module, torch.zeros(1, 6), batch=4))
+    assert eager.median_us is not None
+    assert (eager.batch, eager.dtype) == (4, DataType.BF16)
+    assert graph.status is Status.UNSUPPORTED
+
+
+def test_an_onnx_file_runs_rebuilt_under_the_digest_of_its_analysis(export: Export) -> None:
+    path = export("squeeze")
+    (eager,) = rehearsed(Request(str(path), DataType.FP32, ("eager",), 3))
+    assert eager.graph == graph_digest(read_onnx(path, batch=3))
+    assert eager.median_us is not None
+    assert eager.batch == 3
+
+
+def test_fp8_is_refused_before_anything_runs(address: str) -> None:
+    with pytest.raises(UsageError, match="fp8"):
+        rehearsed(Request(address, DataType.FP8, ("eager",)))
+
+
+def test_without_a_gpu_the_worker_says_so(address: str) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(GpuError, match="PyTorch finds no GPU"):
+        measure_network(address, DataType.BF16)
+
+
+def test_a_mode_that_nobody_knows_starts_no_worker() -> None:
+    with pytest.raises(UsageError, match="no way to run"):
+        measure_network("net:make", DataType.BF16, modes=["warp"])
+
+
+def test_rows_are_handed_on_as_they_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    row = NetworkTiming("d" * 32, "x.onnx", 1, DataType.TF32, "eager", Status.OK, median_us=5.0, iqr_us=0.1, samples=20)
+    asked: dict[str, Any] = {}
+
+    def run_job(name: str, arguments: Any, *, gpu: int, on_progress: Any, limit_s: float) -> Any:
+        asked.update(name=name, gpu=gpu, **arguments["request"])
+        on_progress({"step": "loading"})
+        on_progress({"timing": json.loads(json.dumps(asdict(row)))})
+        return {"timings": [json.loads(json.dumps(asdict(row)))]}
+
+    monkeypatch.setattr(client, "run_job", run_job)
+    monkeypatch.chdir(tmp_path)
+    came: list[NetworkTiming] = []
+    assert measure_network("x.onnx", DataType.TF32, batch=1, gpu=1, on_timing=came.append) == (row,)
+    assert came == [row]
+    assert (asked["name"], asked["gpu"], asked["model"]) == ("network", 1, str(tmp_path / "x.onnx"))
+    assert asked["modes"][0] == "eager"
+
+
+def test_a_model_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        rehearsed(Request(str(tmp_path / "nowhere.onnx"), DataType.FP32, ("eager",)))
