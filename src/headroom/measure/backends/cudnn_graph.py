@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headroom.errors import GpuError
 from headroom.graph.tensor import DataType
-from headroom.measure.backends.cudnn.describe import Description, describe, forms_of, layouts_of
-from headroom.measure.backends.cudnn.draft import arranged, lies_by
+from headroom.measure.backends.cudnn.describe import Description, describe, forms_of
 from headroom.measure.backends.cudnn.library import frontend, handle
 from headroom.measure.backends.cudnn.plans import Plans
+from headroom.measure.backends.geometry.memory import arranged, lies_by
+from headroom.measure.backends.layouts import layouts_of
 from headroom.measure.bench import Operands, UnsupportedError
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation
@@ -33,7 +35,7 @@ class CudnnGraph:
 
     def candidates(self, task: Task, operands: Operands) -> Iterator[CudnnCandidate]:
         """Plans layout by layout, each layout's in the order of the library's preference."""
-        for layout in layouts_of(task.chain, task.layouts):
+        for layout in layouts_of(task):
             seen: set[str] = set()
             for form in forms_of(task.chain):
                 try:
@@ -60,9 +62,23 @@ class CudnnGraph:
         return CudnnCandidate(implementation, plan, graph)
 
     def _implementation(self, task: Task, layout: str, form: str, plan: str) -> Implementation:
-        math = "tf32" if task.dtype is DataType.TF32 else "fp32"
+        products = task.chain.anchor.kind.computes_gemm
+        math = "tf32" if task.dtype is DataType.TF32 and products else "fp32"
         name = plan + _WRITTEN if form == "written" else plan
         return Implementation(self.name, name, layout, math)
+
+
+def backend() -> CudnnGraph:
+    """The backend, once its library is known to open.
+
+    Raises:
+        GpuError: the library is missing or finds no GPU.
+    """
+    try:
+        handle()
+    except UnsupportedError as error:
+        raise GpuError(str(error)) from error
+    return CudnnGraph()
 
 
 class _Graph:
@@ -71,7 +87,9 @@ class _Graph:
     def __init__(self, task: Task, operands: Operands, layout: str, form: str) -> None:
         self.operands = operands
         self.description: Description = describe(task.chain, task.dtype, layout, form, handle=handle())
-        self.plans = Plans(self.description, strict=task.dtype is DataType.FP32 and task.chain.macs > 0)
+        self.plans = Plans(
+            self.description, strict=task.dtype is DataType.FP32 and task.chain.anchor.kind.computes_gemm
+        )
         self._inputs: dict[int, Tensor] | None = None
 
     def inputs(self) -> dict[int, Tensor]:

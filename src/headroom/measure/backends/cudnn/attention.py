@@ -8,8 +8,8 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Attention
 from headroom.measure.backends.cudnn.draft import Draft
-from headroom.measure.backends.cudnn.frame import Frame, Shape, strides_of
 from headroom.measure.backends.cudnn.library import frontend
+from headroom.measure.backends.geometry.frame import Frame, Shape, strides_of
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.roles import attention_roles, operands_of
 

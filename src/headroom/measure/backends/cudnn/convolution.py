@@ -14,9 +14,9 @@ from typing import Any
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Convolution, Elementwise
-from headroom.measure.backends.cudnn import fold
 from headroom.measure.backends.cudnn.draft import Draft
-from headroom.measure.backends.cudnn.frame import Frame, Shape, image
+from headroom.measure.backends.geometry import fold
+from headroom.measure.backends.geometry.frame import Frame, Shape, image
 from headroom.measure.bench import Operands, UnsupportedError
 from headroom.measure.roles import convolution_roles, operands_of
 

@@ -15,9 +15,10 @@ from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType, TensorSpec
 from headroom.graph.work import Attention, Convolution, Elementwise, Matmul, Normalization
-from headroom.measure.backends.cudnn import attention, convolution, fold, normalization, pointwise, product
+from headroom.measure.backends.cudnn import attention, convolution, normalization, pointwise, product
 from headroom.measure.backends.cudnn.draft import Draft, Feed, Result
-from headroom.measure.backends.cudnn.frame import Frame, Shape, merged, plain
+from headroom.measure.backends.geometry import fold
+from headroom.measure.backends.geometry.frame import Frame, Shape, merged, plain
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.roles import operands_of
 
@@ -29,17 +30,6 @@ class Description:
     graph: Any
     feeds: tuple[Feed, ...]
     result: Result
-
-
-def layouts_of(chain: Chain, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The orders of memory that make a difference to ``chain``: ``wanted`` for images, else the one there is."""
-    work = chain.anchor.work
-    if isinstance(work, Convolution):
-        return tuple(wanted)
-    if isinstance(work, Matmul | Attention) or (isinstance(work, Normalization) and work.function in ("layer", "rms")):
-        return ("",)
-    images = all(len(tensor.shape) in (4, 5) for tensor in chain.outputs) and len(chain.inputs[0].shape) in (4, 5)
-    return tuple(wanted) if images else ("",)
 
 
 def forms_of(chain: Chain) -> tuple[str, ...]:

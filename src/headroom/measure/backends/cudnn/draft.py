@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headroom.graph.chain import FLOATING
 from headroom.graph.tensor import DataType, TensorSpec
-from headroom.measure.backends.cudnn.frame import Frame, Shape, strides_of
 from headroom.measure.backends.cudnn.library import data_type, frontend
+from headroom.measure.backends.geometry.frame import Frame, Shape, strides_of
+from headroom.measure.backends.geometry.memory import stored
 from headroom.measure.bench import Operands, UnsupportedError
 
 if TYPE_CHECKING:
@@ -97,26 +98,3 @@ class Draft:
         tensor.set_output(True).set_data_type(self.io).set_dim(list(frame.dims)).set_stride(list(frame.strides))
         layout = "" if frame.permuted or frame.memory is not None else frame.layout
         return Result(tensor.get_uid(), frame.dims, frame.strides, spec, layout)
-
-
-def arranged(tensor: Tensor, dims: Sequence[int], strides: Sequence[int]) -> Tensor:
-    """``tensor`` viewed in ``dims``, in memory by ``strides``: itself if it lies so already, else a copy."""
-    viewed = tensor.reshape(*dims)
-    if lies_by(viewed, strides):
-        return viewed
-    import torch
-
-    copy = torch.empty_strided(tuple(dims), tuple(strides), dtype=tensor.dtype, device=tensor.device)
-    return copy.copy_(viewed)
-
-
-def stored(tensor: Tensor, dims: Sequence[int], strides: Sequence[int]) -> Tensor:
-    """A view by ``strides`` of all the elements of a tensor that is stored row by row."""
-    return tensor.reshape(-1).as_strided(tuple(dims), tuple(strides))
-
-
-def lies_by(tensor: Tensor, strides: Sequence[int]) -> bool:
-    """Whether the elements of ``tensor`` lie by ``strides``; that of a dimension of 1 is never stepped along."""
-    return all(
-        own == wanted for size, own, wanted in zip(tensor.shape, tensor.stride(), strides, strict=True) if size > 1
-    )

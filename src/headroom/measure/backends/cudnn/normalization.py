@@ -8,10 +8,10 @@ from typing import Any
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Normalization
-from headroom.measure.backends.cudnn import fold
 from headroom.measure.backends.cudnn.draft import Draft, Source
-from headroom.measure.backends.cudnn.frame import Frame, Shape, image
 from headroom.measure.backends.cudnn.library import frontend
+from headroom.measure.backends.geometry import fold
+from headroom.measure.backends.geometry.frame import Frame, Shape, image
 from headroom.measure.bench import Operands, UnsupportedError
 
 

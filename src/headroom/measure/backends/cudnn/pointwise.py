@@ -23,11 +23,15 @@ _SAME_UNARY = {
     "tan": "tan", "tanh": "tanh",
 }  # fmt: skip
 
-#: Functions of two or more operands, applied from the left.
-_FOLDED = {"add": "add", "sum": "add", "mul": "mul", "max": "max", "min": "min"}
+#: Functions of two operands in order; ``add``, ``sum``, ``mul``, ``max`` and ``min`` also of more, from the left.
+_BINARY = {"add": "add", "sum": "add", "mul": "mul", "max": "max", "min": "min", "sub": "sub", "div": "div"}
 
-#: Functions of exactly two operands in order.
-_ORDERED = {"sub": "sub", "div": "div"}
+#: Gradients of activations: of what comes from behind, and of the activation's input.
+_GRADIENTS = {
+    "relugrad": "relu_backward",
+    "gelugrad": "gelu_backward",
+    "fastgelugrad": "gelu_approx_tanh_backward",
+}
 
 
 def apply(draft: Draft, function: str, operands: Sequence[Any]) -> Any:
@@ -36,21 +40,26 @@ def apply(draft: Draft, function: str, operands: Sequence[Any]) -> Any:
     Raises:
         UnsupportedError: the library has no such function of so many operands.
     """
-    if function in _FOLDED or function in _ORDERED:
-        # An operand that is read twice stands once in the record.
-        pair = list(operands) * 2 if len(operands) == 1 else list(operands)
-        if function in _ORDERED and len(pair) != 2:
-            raise UnsupportedError(f"{function} of {len(pair)} operands")
-        return reduce(getattr(draft.graph, (_FOLDED | _ORDERED)[function]), pair)
-    if function == "relugrad" and len(operands) == 2:
-        return draft.graph.relu_backward(loss=operands[0], input=operands[1])
-    if len(operands) != 1:
-        raise UnsupportedError(f"cuDNN has no pointwise {function} of {len(operands)} operands")
-    if function in _SAME_UNARY:
-        return getattr(draft.graph, _SAME_UNARY[function])(operands[0])
-    if function in _COMPOSED:
-        return _COMPOSED[function](draft, operands[0])
-    raise UnsupportedError(f"cuDNN has no pointwise {function}")
+    count = len(operands)
+    if count == 1 and (unary := _UNARY.get(function)) is not None:
+        return unary(draft, operands[0])
+    if count == 2 and function in _GRADIENTS:
+        return getattr(draft.graph, _GRADIENTS[function])(loss=operands[0], input=operands[1])
+    if function in _BINARY and (count == 2 or (count > 2 and function not in ("sub", "div"))):
+        return reduce(getattr(draft.graph, _BINARY[function]), operands)
+    if function in _BINARY and count == 1:
+        # The model wrote the second operand as a number.
+        return getattr(draft.graph, _BINARY[function])(operands[0], draft.number(_number(function)))
+    raise UnsupportedError(f"cuDNN has no pointwise {function} of {count} operands")
+
+
+def _number(function: str) -> float:
+    """What stands for a number that no record holds, the same as in the reference."""
+    from headroom.measure.backends.torch_ops.functions import BINARY
+
+    if function not in BINARY:
+        raise UnsupportedError(f"{function} of one operand is no work")
+    return BINARY[function][1]
 
 
 def _clip(draft: Draft, x: Any) -> Any:
@@ -83,7 +92,17 @@ def _mish(draft: Draft, x: Any) -> Any:
     return draft.graph.mul(x, draft.graph.tanh(draft.graph.softplus(x)))
 
 
-_COMPOSED: dict[str, _Unary] = {
+def _square(draft: Draft, x: Any) -> Any:
+    """``pow`` with the exponent that no record holds: 2, as in the reference."""
+    return draft.graph.mul(x, x)
+
+
+def _same(name: str) -> _Unary:
+    return lambda draft, x: getattr(draft.graph, name)(x)
+
+
+_UNARY: dict[str, _Unary] = {
+    **{ours: _same(its) for ours, its in _SAME_UNARY.items()},
     "clip": _clip,
     "leakyrelu": _leaky_relu,
     "swish": _swish,
@@ -91,4 +110,5 @@ _COMPOSED: dict[str, _Unary] = {
     "hardsigmoid": _hard_sigmoid,
     "hardswish": _hard_swish,
     "mish": _mish,
+    "pow": _square,
 }

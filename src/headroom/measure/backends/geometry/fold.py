@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from headroom.graph.layer import Layer
 from headroom.graph.work import Elementwise, Normalization
-from headroom.measure.backends.cudnn.frame import Frame, Shape
+from headroom.measure.backends.geometry.frame import Frame, Shape
 from headroom.measure.bench import Operands, UnsupportedError
 
 if TYPE_CHECKING:

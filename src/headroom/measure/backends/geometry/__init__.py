@@ -1,0 +1,1 @@
+"""What libraries below PyTorch have to be told of a chain: views, strides, and constants folded into weights."""
