@@ -45,14 +45,7 @@ def test_a_graphs_tokens_stay_inside_the_table_that_they_look_up() -> None:
     table, rows = TensorSpec("table", (9, 8)), TensorSpec("y", (2000, 8))
     layers = (
         Layer("view", "Reshape", Free("reshape"), (tokens,), (), (view,)),
-        Layer(
-            "words",
-            "Gather",
-            Embedding(2000, 8),
-            (view,),
-            (TensorSpec("table", (9, 8)),),
-            (TensorSpec("y", (2000, 8)),),
-        ),
+        Layer("words", "Gather", Embedding(2000, 8), (view,), (table,), (rows,)),
     )
     (values,) = for_graph(Graph("g", layers, (tokens,), (rows,), 4), torch.float32, CPU)
     assert set(values.flatten().tolist()) == set(range(9))
