@@ -18,7 +18,7 @@ TOLERANCE_US = 8.0
 #: How far two clocks that show the same may differ.
 CLOCK_SHARE = 0.025
 
-#: A read of a quarter of L2 takes at least this much longer where L2 was emptied: DRAM is several times slower.
+#: A read of a third of L2 takes at least this much longer where L2 was emptied: DRAM is several times slower.
 LEAST_COLD_RATIO = 1.2
 
 

@@ -59,15 +59,17 @@ class SpinProgram:
 
 
 class ReadProgram:
-    """All SMs read ``footprint_bytes`` once, past L1: its time depends on whether L2 holds them already."""
+    """All SMs read about ``footprint_bytes`` once, past L1: its time depends on whether L2 holds them already."""
 
     workspace_bytes = 0
 
     def __init__(self, launcher: Launcher, footprint_bytes: int) -> None:
         self._launcher = launcher
-        self._grid = launcher.sms * 3
+        loads = footprint_bytes // 16
+        # Every thread reads whole batches: on a GPU with little L2 and many SMs some SMs have nothing to do.
+        self._grid = max(1, min(launcher.sms, loads // (READ_THREADS * CONSTANTS["LOADS"])))
         threads = self._grid * READ_THREADS
-        self._batches = max(1, footprint_bytes // 16 // (threads * CONSTANTS["LOADS"]))
+        self._batches = max(1, loads // (threads * CONSTANTS["LOADS"]))
         vectors = self._batches * threads * CONSTANTS["LOADS"]
         self.footprint_bytes = 16 * vectors
         self._data = launcher.torch.randint(
