@@ -40,14 +40,9 @@ class Measurements(Protocol):
         """Runs of the whole network whose :func:`~headroom.graph.chain.graph_digest` is ``graph``."""
 
 
-def usable(timing: Timing) -> bool:
+def usable(row: Timing | NetworkTiming) -> bool:
     """Whether a row holds a time to build on; whatever else a database holds under ``ok`` is passed over."""
-    return timing.status is Status.OK and _is_time(timing.median_us) and _is_spread(timing.iqr_us)
-
-
-def usable_network(timing: NetworkTiming) -> bool:
-    """The same for a run of a whole network."""
-    return timing.status is Status.OK and _is_time(timing.median_us) and _is_spread(timing.iqr_us)
+    return row.status is Status.OK and _is_time(row.median_us) and _is_spread(row.iqr_us) and row.samples >= 0
 
 
 def error_pct(median_us: float, iqr_us: float | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headroom import figures
-from headroom.advise.measurements import Measurements, error_pct, usable_network
+from headroom.advise.measurements import Measurements, error_pct, usable
 from headroom.graph.chain import graph_digest
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
@@ -16,16 +16,16 @@ def network_runs(graph: Graph, dtype: DataType, measurements: Measurements) -> t
     """Runs of this very model at this batch and data type: the fastest first, then those that gave no time."""
     runs = measurements.networks(graph_digest(graph))
     mine = [run for run in runs if run.batch == graph.batch and run.dtype == dtype]
-    return tuple(sorted(mine, key=lambda run: (not usable_network(run), _sortable_us(run), run.mode, run.measured_at)))
+    return tuple(sorted(mine, key=lambda run: (not usable(run), _sortable_us(run), run.mode, run.measured_at)))
 
 
 def fastest_run(runs: Sequence[NetworkTiming]) -> NetworkTiming | None:
-    return next((run for run in runs if usable_network(run)), None)
+    return next((run for run in runs if usable(run)), None)
 
 
 def run_error_pct(run: NetworkTiming) -> float:
     """Error bar of a run's latency, by the rule of every measured time."""
-    return error_pct(run.median_us, run.iqr_us) if run.median_us and usable_network(run) else 0.0
+    return error_pct(run.median_us, run.iqr_us) if run.median_us and usable(run) else 0.0
 
 
 def network_notes(runs: Sequence[NetworkTiming], fastest: NetworkTiming | None) -> tuple[str, ...]:
@@ -39,4 +39,4 @@ def network_notes(runs: Sequence[NetworkTiming], fastest: NetworkTiming | None) 
 
 
 def _sortable_us(run: NetworkTiming) -> float:
-    return run.median_us if run.median_us is not None and usable_network(run) else 0.0
+    return run.median_us if run.median_us is not None and usable(run) else 0.0

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from types import NoneType
 from typing import TYPE_CHECKING
 
-from headroom.errors import UsageError
+from headroom.errors import StoreError, UsageError
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
-from headroom.store.rows import NetworkTiming, System, Timing
+from headroom.store.rows import Implementation, NetworkTiming, System, Timing
+from headroom.text import plain_line
 
 if TYPE_CHECKING:
     from headroom.store.several import Stores
@@ -26,10 +29,48 @@ class StoredMeasurements:
     others: tuple[System, ...] = ()
 
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
-        return self.store.best(self.system, dtype, l2, (chain.digest for chain in chains))
+        with _readable(self.store):
+            found = self.store.best(self.system, dtype, l2, (chain.digest for chain in chains))
+            for timing in found.values():
+                _check_types(timing)
+                _check_types(timing.implementation)
+            return found
 
     def networks(self, graph: str) -> Sequence[NetworkTiming]:
-        return self.store.networks(self.system, graph)
+        with _readable(self.store):
+            runs = self.store.networks(self.system, graph)
+            for run in runs:
+                _check_types(run)
+            return runs
+
+
+#: What a field may hold, by its annotation. SQLite lets any column hold anything.
+_TYPES: Mapping[object, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "int | None": (int, NoneType),
+    "float | None": (int, float, NoneType),
+}
+
+
+def _check_types(record: Timing | Implementation | NetworkTiming) -> None:
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if not isinstance(value, _TYPES.get(field.type, (object,))):
+            raise TypeError(f"{field.name} is {value!r}")
+
+
+@contextmanager
+def _readable(store: Stores) -> Iterator[None]:
+    """A value that no version of Headroom writes (an unknown status, text for a number) is the database's fault."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        reason = plain_line(f"{type(error).__name__}: {error}")
+        raise StoreError(
+            f"a row of the database {store.name} cannot be read ({reason}): it was not written by Headroom, or is "
+            f"damaged; headroom db check tells more"
+        ) from error
 
 
 def measurements_of(store: Stores, gpu: GpuSpec, system_id: str | None = None) -> StoredMeasurements | None:
@@ -45,7 +86,8 @@ def measurements_of(store: Stores, gpu: GpuSpec, system_id: str | None = None) -
     if system_id is not None:
         system = store.find_system(system_id)
         if gpu_of_driver(system.gpu) != gpu:
-            raise UsageError(f"system {system.id} is of '{system.gpu}', not of {gpu.name}: leave out --system or --gpu")
+            theirs = plain_line(system.gpu, 60)
+            raise UsageError(f"system {system.id} is of '{theirs}', not of {gpu.name}: leave out --system or --gpu")
         return StoredMeasurements(store, system)
     from headroom.store.choose import fullest
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis, Bounds, Finding, LayerAnswer
-from headroom.advise.measurements import usable_network
+from headroom.advise.measurements import usable
 from headroom.advise.networks import run_error_pct
 from headroom.figures import rounded, whole
 from headroom.graph.tensor import DataType
@@ -156,17 +156,18 @@ def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
 
 
 def _network(run: NetworkTiming) -> dict[str, Any]:
-    """The whole model as one framework ran it; what gave no time says why."""
+    """The whole model as one framework ran it; what gave no good time says why, and has no figures."""
+    good = usable(run)
     return {
         "mode": clean(run.mode),
         "status": run.status.value,
         "reason": clean(run.reason),
-        "time_us": rounded(run.median_us),
-        "error_pct": rounded(run_error_pct(run)) if usable_network(run) else None,
-        "iqr_us": rounded(run.iqr_us),
-        "samples": run.samples,
-        "energy_mj": rounded(run.energy_mj),
-        "peak_bytes": run.peak_bytes,
+        "time_us": rounded(run.median_us) if good else None,
+        "error_pct": rounded(run_error_pct(run)) if good else None,
+        "iqr_us": rounded(run.iqr_us) if good else None,
+        "samples": run.samples if good else 0,
+        "energy_mj": rounded(run.energy_mj) if good else None,
+        "peak_bytes": run.peak_bytes if good else None,
         "measured_at": clean(run.measured_at),
     }
 

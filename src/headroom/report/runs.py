@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.analysis import Analysis
-from headroom.advise.measurements import usable_network
+from headroom.advise.measurements import usable
 from headroom.advise.networks import run_error_pct
 from headroom.store.rows import NetworkTiming
 from headroom.text import view
@@ -30,7 +30,7 @@ def runs(analysis: Analysis) -> tuple[Run, ...]:
 
 
 def _run(run: NetworkTiming) -> Run:
-    counts = usable_network(run)
+    counts = usable(run)
     error_pct = run_error_pct(run)
     return Run(
         mode=view(run.mode, 40),

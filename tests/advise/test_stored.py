@@ -1,0 +1,186 @@
+"""Answers from a real performance database: which system answers, and what a broken one does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import headroom as hr
+from builders import batch_norm, conv, graph, relu
+from headroom.gpu.sheets import load_gpu
+from headroom.graph.chain import Chain
+from headroom.graph.tensor import DataType
+from headroom.store.store import Store
+from measured_rows import SYSTEM
+from recorded import record, sweep
+
+CONV, NORM, RELU = conv("c", "x"), batch_norm("n", "c"), relu("r", "n")
+MODEL = graph(CONV, NORM, RELU, name="net")
+OLDER = replace(SYSTEM, driver="570.1")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record(tmp_path_factory.mktemp("store") / "rows.sqlite", MODEL)
+
+
+def test_every_layer_and_the_chain_are_answered_by_the_fastest_good_row(database: Path) -> None:
+    analysis = hr.analyze(MODEL, "h200", "bf16", db=database)
+    assert [answer.prediction.source for answer in analysis.answers] == ["measured"] * 3
+    expected = [sweep(Chain.of([layer])).timings[0].median_us for layer in (CONV, NORM, RELU)]
+    assert [answer.prediction.time_us for answer in analysis.answers] == pytest.approx(expected)
+    assert analysis.bounds.fused_us == pytest.approx(sweep(Chain.of([CONV, NORM, RELU])).timings[0].median_us)
+    assert analysis.bounds.fused_measured_share == 1.0
+    assert analysis.system == SYSTEM.title
+    assert analysis.measured_us == 840.0
+
+
+def test_cold_rows_answer_cold_questions_and_no_other(database: Path) -> None:
+    warm, cold = (hr.analyze(MODEL, "h200", "bf16", l2=l2, db=database) for l2 in ("warm", "cold"))
+    assert cold.bounds.sequential_us == pytest.approx(1.4 * warm.bounds.sequential_us)
+
+
+def test_another_data_type_or_gpu_is_not_answered_by_these_rows(database: Path) -> None:
+    for gpu, dtype in (("h200", "fp16"), ("h100-sxm", "bf16")):
+        analysis = hr.analyze(MODEL, gpu, dtype, db=database)
+        assert analysis.measured_layers == 0
+        assert analysis.bounds == hr.analyze(MODEL, gpu, dtype, source="predicted").bounds
+        with pytest.raises(hr.StoreError, match=f"run `headroom measure MODEL --batch 1 --dtype {dtype}`"):
+            hr.analyze(MODEL, gpu, dtype, db=database, source="measured")
+
+
+def test_a_sheet_with_another_figure_is_another_gpu(database: Path) -> None:
+    faster = replace(load_gpu("h200"), clock_mhz=2500.0)
+    assert hr.analyze(MODEL, faster, "bf16", db=database).measured_layers == 0
+
+
+def test_predicted_answers_ask_no_database(database: Path) -> None:
+    assert hr.analyze(MODEL, "h200", "bf16", source="predicted").measured_layers == 0
+    with pytest.raises(hr.UsageError, match="asks no database: leave out db and system"):
+        hr.analyze(MODEL, "h200", "bf16", source="predicted", db=database)
+
+
+@pytest.fixture
+def two_systems(tmp_path: Path) -> Path:
+    file = record(tmp_path / "rows.sqlite", MODEL)
+    with Store.open(file) as store:
+        store.record(sweep(Chain.of([CONV]), OLDER, factor=3.0))
+    return file
+
+
+def test_the_system_that_knows_most_layers_answers_and_the_others_are_named(two_systems: Path) -> None:
+    analysis = hr.analyze(MODEL, "h200", "bf16", db=two_systems)
+    assert analysis.system == SYSTEM.title
+    assert any(f"--system names another ({OLDER.id})" in note for note in analysis.notes)
+
+
+def test_the_user_names_another_system(two_systems: Path) -> None:
+    analysis = hr.analyze(MODEL, "h200", "bf16", db=two_systems, system=OLDER.id)
+    assert analysis.system == OLDER.title
+    assert [answer.prediction.source for answer in analysis.answers] == ["measured", "predicted", "predicted"]
+    assert analysis.answers[0].prediction.time_us == pytest.approx(
+        sweep(Chain.of([CONV]), factor=3.0).timings[0].median_us
+    )
+
+
+def test_a_system_of_another_gpu_is_refused(two_systems: Path) -> None:
+    with pytest.raises(hr.UsageError, match=f"system {OLDER.id} is of 'NVIDIA H200', not of"):
+        hr.analyze(MODEL, "l4", "bf16", db=two_systems, system=OLDER.id)
+
+
+def test_an_unknown_system_is_refused_with_the_known_ones(two_systems: Path) -> None:
+    with pytest.raises(hr.StoreError, match=f"system 'zz' is unknown .* name one of .*{SYSTEM.id}"):
+        hr.analyze(MODEL, "h200", "bf16", db=two_systems, system="zz")
+
+
+def _sql(statement: str) -> Callable[[Path], None]:
+    def spoil(file: Path) -> None:
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(statement)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _sql("UPDATE timings SET median_us = 9e999"),
+        _sql("UPDATE timings SET median_us = -1.0"),
+        _sql("UPDATE timings SET median_us = 0.0, iqr_us = NULL"),
+        _sql("UPDATE timings SET status = 'unstable'"),
+        _sql("DELETE FROM timings"),
+        _sql("UPDATE chains SET digest = 'x' || key"),
+    ],
+    ids=["infinite", "negative", "zero", "unstable", "no rows", "no chain"],
+)
+def test_a_database_without_a_good_row_leaves_the_answer_to_theory(
+    two_systems: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(two_systems)
+    analysis = hr.analyze(MODEL, "h200", "bf16", db=two_systems)
+    theory = hr.analyze(MODEL, "h200", "bf16", source="predicted")
+    assert (analysis.bounds, analysis.findings) == (theory.bounds, theory.findings)
+    with pytest.raises(hr.StoreError, match="nothing has been measured on"):
+        hr.analyze(MODEL, "h200", "bf16", db=two_systems, source="measured")
+
+
+#: Ways to spoil a database that no version of Headroom knows.
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "status": _sql("UPDATE timings SET status = 'splendid'"),
+    "text": _sql("UPDATE timings SET median_us = 'soon'"),
+    "samples": _sql("UPDATE timings SET samples = 1e300"),
+    "blob": _sql("UPDATE implementations SET backend = x'00ff'"),
+    "network text": _sql("UPDATE networks SET dtype = 'fp3', median_us = 'never'"),
+    "network status": _sql("UPDATE networks SET status = 'splendid'"),
+    "network energy": _sql("UPDATE networks SET energy_mj = 'much', peak_bytes = x'00ff'"),
+    "table": _sql("DROP TABLE launches"),
+    "garbage": lambda file: file.write_bytes(b"SQLite format 3\0" + b"\xff" * 4000),
+    "no database": lambda file: file.write_text("not a database"),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_a_hostile_database_is_an_answer_or_a_store_error(two_systems: Path, how: str) -> None:
+    HOSTILE[how](two_systems)
+    try:
+        analysis = hr.analyze(MODEL, "h200", "bf16", db=two_systems)
+    except hr.StoreError as error:
+        assert str(two_systems) in str(error)  # noqa: PT017 - either outcome is right, a crash is not
+    else:
+        assert sum(answer.count for answer in analysis.answers) == 3
+        analysis.to_dict()
+
+
+def test_the_same_database_gives_the_same_bytes(database: Path) -> None:
+    from headroom.report.answer import to_json
+
+    first, second = (to_json([hr.analyze(MODEL, "h200", "bf16", db=database)]) for _ in range(2))
+    assert first == second
+
+
+def test_reading_answers_changes_nothing_and_leaves_nothing(database: Path) -> None:
+    before = database.read_bytes()
+    hr.analyze(MODEL, "h200", "bf16", db=database)
+    assert database.read_bytes() == before
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
+
+
+def test_the_users_own_database_answers_where_none_is_named(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADROOM_DB", str(database))
+    assert hr.analyze(MODEL, "h200", DataType.BF16).measured_layers == 3
+
+
+def test_a_broken_database_that_nobody_named_says_how_to_do_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.sqlite"
+    broken.write_text("no database")
+    monkeypatch.setenv("HEADROOM_DB", str(broken))
+    with pytest.raises(hr.StoreError, match="or answer from theory with --source predicted"):
+        hr.analyze(MODEL, "h200", "bf16")
+    assert hr.analyze(MODEL, "h200", "bf16", source="predicted").measured_layers == 0
