@@ -15,6 +15,7 @@ from headroom._version import __version__
 from headroom.cli.analyze import analyze
 from headroom.cli.compare import compare
 from headroom.cli.complain import complain
+from headroom.cli.db import db
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
 from headroom.cli.predict import predict
@@ -40,6 +41,7 @@ app.command()(predict)
 app.command()(compare)
 app.command()(measure)
 app.command()(selftest)
+app.add_typer(db)
 app.add_typer(gpus)
 
 

@@ -48,6 +48,9 @@ _POSTGRES_ARGUMENTS = {
 #: Execution option: how a transaction begins in SQLite, empty for none.
 _BEGIN = "headroom_begin"
 
+#: How SQLite opens a file to write it, and one that nobody writes.
+_WRITING, _FROZEN = "rwc", "ro&immutable=1"
+
 _T = TypeVar("_T")
 
 
@@ -58,7 +61,7 @@ class Database:
         self.place = place
         self.name = place.name
         self.read_only = read_only
-        self._engine = _sqlite(place.file, read_only) if place.file is not None else _postgres(place)
+        self._engine = _postgres(place) if place.file is None else _sqlite(place.file, _mode(place, read_only))
 
     @property
     def is_sqlite(self) -> bool:
@@ -139,8 +142,8 @@ def _postgres(place: Place) -> Engine:
     return create_engine(place.url, connect_args={**_POSTGRES_ARGUMENTS, "options": options}, pool_pre_ping=True)
 
 
-def _sqlite(file: Path, read_only: bool) -> Engine:
-    target = f"file:{quote(file.absolute().as_posix())}?mode={_reading_mode(file) if read_only else 'rwc'}"
+def _sqlite(file: Path, mode: str) -> Engine:
+    target = f"file:{quote(file.absolute().as_posix())}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -148,7 +151,7 @@ def _sqlite(file: Path, read_only: bool) -> Engine:
         )
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+        connection.execute(f"PRAGMA query_only = {'OFF' if mode == _WRITING else 'ON'}")
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=1)
@@ -172,15 +175,18 @@ def _begin_sqlite(connection: Connection) -> None:
         driver.cursor().execute(f"PRAGMA busy_timeout = {round(1000 * LOCK_WAIT_S)}")
 
 
-def _reading_mode(file: Path) -> str:
-    """How to open ``file`` so that reading leaves nothing behind.
+def _mode(place: Place, read_only: bool) -> str:
+    """How to open a file; for reading, so that nothing is left behind.
 
     SQLite cannot read a database in write-ahead mode without the log's files beside it. Where they are there, someone
     else looks after them; where they are not, ``rw`` makes them and removes them again on closing; and in a folder
     that takes no files, nobody can be writing and the file is read as it is.
     """
-    if Path(f"{file}-wal").exists():
+    assert place.file is not None
+    if place.frozen:
+        return _FROZEN
+    if not read_only:
+        return _WRITING
+    if Path(f"{place.file}-wal").exists():
         return "ro"
-    if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
-        return "rw"
-    return "ro&immutable=1"
+    return "rw" if os.access(place.file, os.W_OK) and os.access(place.file.parent, os.W_OK) else _FROZEN

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headroom.store.faults import explained
-from headroom.store.place import find_place
+from headroom.store.place import Place, find_place
 
 if TYPE_CHECKING:
     from headroom.store.several import Stores
@@ -53,11 +53,10 @@ def open_for_reading(where: str | os.PathLike[str] | None = None) -> Stores:
     from headroom.store.several import Stores
 
     if where is not None:
-        return Stores.open([where])
-    own = os.environ.get(VARIABLE) or default_file()
-    place = find_place(own)
-    present = place.file is None or place.file.exists()
-    return Stores.open([*([own] if present else []), *shipped_files()])
+        return Stores.open([find_place(where)])
+    own = find_place(os.environ.get(VARIABLE) or default_file())
+    mine = [own] if own.file is None or own.file.exists() else []
+    return Stores.open([*mine, *(Place(file, frozen=True) for file in shipped_files())])
 
 
 def seeded_file(*, make: bool) -> Path:

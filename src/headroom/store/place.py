@@ -16,10 +16,11 @@ _POSTGRES = ("postgresql", "postgresql+psycopg", "postgres")
 
 @dataclass(frozen=True)
 class Place:
-    """``file`` is set for SQLite, ``url`` for PostgreSQL."""
+    """``file`` is set for SQLite, ``url`` for PostgreSQL. A ``frozen`` file is one that nobody writes any more."""
 
     file: Path | None = None
     url: URL | None = None
+    frozen: bool = False
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,20 @@ class SystemSummary:
     last_measured: str
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What is known of a system in one data type and state of the L2 cache; ``statuses`` counts rows by status."""
+
+    dtype: DataType
+    l2: str
+    layers: int
+    statuses: Mapping[Status, int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.statuses.values())
+
+
 def timings_query() -> Select[Any]:
     """Timings joined with what they refer to; :func:`to_timings` makes records of its rows."""
     reason, uuid = notes.alias("reason"), notes.alias("uuid")
@@ -54,6 +68,12 @@ def timings_query() -> Select[Any]:
         .join(reason, reason.c.key == timings.c.reason_key)
         .join(uuid, uuid.c.key == timings.c.gpu_uuid_key)
     )
+
+
+def counters_query() -> Select[Any]:
+    """Counters joined with their implementations."""
+    names = ("backend", "name", "layout", "math")
+    return select(counters, *(implementations.c[name] for name in names)).join(implementations)
 
 
 def to_timings(connection: Connection, rows: Sequence[RowMapping]) -> list[Timing]:
@@ -142,6 +162,25 @@ def select_systems(connection: Connection) -> tuple[SystemSummary, ...]:
     return tuple(sorted(summaries, key=lambda summary: (summary.last_measured, summary.layers), reverse=True))
 
 
+def select_holdings(connection: Connection, system: System) -> tuple[Holding, ...]:
+    """How much is known of ``system``, by data type and state of the L2 cache."""
+    table = timings.c
+    query = (
+        select(table.dtype, table.l2, table.status, func.count(), func.count(table.chains_key.distinct()))
+        .join(systems)
+        .where(systems.c.id == system.id, table.method == METHOD)
+        .group_by(table.dtype, table.l2, table.status)
+    )
+    counts: dict[tuple[DataType, str], dict[Status, tuple[int, int]]] = {}
+    for dtype, l2, status, rows, layers in connection.execute(query):
+        counts.setdefault((DataType(dtype), l2), {})[Status(status)] = (rows, layers)
+    order = list(DataType)
+    return tuple(
+        Holding(dtype, l2, found.get(Status.OK, (0, 0))[1], {status: rows for status, (rows, _) in found.items()})
+        for (dtype, l2), found in sorted(counts.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
+    )
+
+
 def select_networks(connection: Connection, system: System, graph: str | None) -> tuple[NetworkTiming, ...]:
     query = select(networks).join(systems).where(systems.c.id == system.id, networks.c.method == METHOD)
     if graph is not None:
@@ -152,8 +191,7 @@ def select_networks(connection: Connection, system: System, graph: str | None) -
 
 def select_counters(connection: Connection, system: System, digest: str, dtype: DataType) -> tuple[Counters, ...]:
     query = (
-        select(counters, *(implementations.c[name] for name in ("backend", "name", "layout", "math")))
-        .join(implementations)
+        counters_query()
         .join(chains)
         .join(systems)
         .where(chains.c.digest == digest, systems.c.id == system.id)

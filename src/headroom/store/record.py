@@ -40,3 +40,10 @@ class Tally:
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.added + other.added, self.replaced + other.replaced, self.kept + other.kept)
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.added} timings added, {self.replaced} older ones replaced, "
+            f"{self.kept} left out because those here are as new or newer"
+        )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
 from headroom.graph.tensor import DataType
 from headroom.store.choose import named, of_gpu
-from headroom.store.read import SystemSummary
+from headroom.store.place import Place
+from headroom.store.read import Holding, SystemSummary
 from headroom.store.rows import Counters, NetworkTiming, System, Timing
 from headroom.store.store import Store
 
@@ -24,14 +24,14 @@ class Stores:
         self._stores = tuple(stores)
 
     @classmethod
-    def open(cls, places: Iterable[str | os.PathLike[str]]) -> Stores:
+    def open(cls, places: Iterable[Place]) -> Stores:
         """Open every one of ``places`` for reading.
 
         Raises:
             StoreError: one of them cannot be read.
         """
         with ExitStack() as opened:
-            stores = [opened.enter_context(Store.open(place, read_only=True)) for place in places]
+            stores = [opened.enter_context(Store.at(place, read_only=True)) for place in places]
             opened.pop_all()
         return cls(stores)
 
@@ -78,6 +78,14 @@ class Stores:
         for store in self._stores:
             found |= store.best(system, dtype, l2, wanted - set(found))
         return found
+
+    def holdings(self, system: System) -> tuple[Holding, ...]:
+        """How much the database that knows most knows of ``system``, by data type and state of the L2 cache."""
+        known: dict[tuple[DataType, str], Holding] = {}
+        for holding in (holding for store in self._stores for holding in store.holdings(system)):
+            key = (holding.dtype, holding.l2)
+            known[key] = max(known.get(key, holding), holding, key=lambda each: each.layers)
+        return tuple(known.values())
 
     def networks(self, system: System, graph_digest: str | None = None) -> tuple[NetworkTiming, ...]:
         """Whole networks timed on ``system``: all of them, or the modes of one graph."""

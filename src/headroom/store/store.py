@@ -6,20 +6,24 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from headroom.errors import StoreError
+from headroom.errors import StoreError, UsageError
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store import read
 from headroom.store.choose import named, of_gpu
 from headroom.store.connect import Database
 from headroom.store.default import VARIABLE, seeded_file
-from headroom.store.place import find_place
-from headroom.store.read import SystemSummary
+from headroom.store.place import Place, find_place
+from headroom.store.read import Holding, SystemSummary
 from headroom.store.record import ChainRecord
 from headroom.store.rows import METHOD, Counters, NetworkTiming, Sweep, System, Timing
 from headroom.store.schema import prepare
 from headroom.store.write import put_network, put_record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Store:
@@ -45,7 +49,11 @@ class Store:
         """
         if where is None:
             where = os.environ.get(VARIABLE) or seeded_file(make=not read_only)
-        place = find_place(where)
+        return cls.at(find_place(where), read_only=read_only)
+
+    @classmethod
+    def at(cls, place: Place, *, read_only: bool = False) -> Store:
+        """Open the database at a place that has been found, as :meth:`open` does."""
         if place.file is not None:
             _check_file(place.file, read_only)
         database = Database(place, read_only=read_only)
@@ -119,6 +127,11 @@ class Store:
         """
         return named(self.systems(), name, self.name)
 
+    def holdings(self, system: System) -> tuple[Holding, ...]:
+        """How much is known of ``system``, by data type and state of the L2 cache."""
+        with self.database.reading() as connection:
+            return read.select_holdings(connection, system)
+
     def networks(self, system: System, graph_digest: str | None = None) -> tuple[NetworkTiming, ...]:
         """Whole networks timed on ``system``: all of them, or the modes of one graph."""
         with self.database.reading() as connection:
@@ -128,6 +141,32 @@ class Store:
         """What the hardware counted for implementations of a chain."""
         with self.database.reading() as connection:
             return read.select_counters(connection, system, digest, dtype)
+
+    def to_pandas(self, gpu: str | None = None) -> DataFrame:
+        """Every timing as a pandas frame with the columns of :data:`headroom.store.flat.COLUMNS`.
+
+        Args:
+            gpu: only systems with this GPU, as in :meth:`systems`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError("to_pandas needs pandas: pip install pandas, or use headroom db export") from error
+        from headroom.store.flat import COLUMNS, flat_row
+        from headroom.store.walk import walk_records
+
+        systems = [summary.system for summary in self.systems(gpu)]
+        with self.database.reading() as connection:
+            rows = [
+                flat_row(record, timing)
+                for system in systems
+                for record in walk_records(connection, system)
+                for timing in record.timings
+            ]
+        return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _check_file(file: Path, read_only: bool) -> None:

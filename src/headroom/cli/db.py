@@ -1,0 +1,153 @@
+"""``headroom db``: what the performance database holds, and how it travels."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headroom.cli.options import complete_gpu
+from headroom.errors import StoreError
+from headroom.files import STDOUT
+from headroom.graph.tensor import DataType
+
+db = typer.Typer(name="db", help="List, show, export, import, merge, check or vacuum the performance database.")
+
+Database = Annotated[str | None, typer.Option("--db", help="A file or a PostgreSQL URL; default: your own.")]
+Gpu = Annotated[str | None, typer.Option(help="Only this GPU's systems.", autocompletion=complete_gpu)]
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+@db.command("list")
+def list_systems(gpu: Gpu = None, database: Database = None) -> None:
+    """One line per system: its id, its versions, and how much is known of it.
+
+    Example: `headroom db list`
+    """
+    from headroom.cli.screen import Screen
+    from headroom.report.store_tables import render_systems
+    from headroom.store.default import open_for_reading
+
+    with open_for_reading(database) as stores:
+        render_systems(stores.systems(gpu), stores.name, Screen())
+
+
+@db.command("show")
+def show(
+    system: Annotated[str, typer.Argument(help="A system's id, or the beginning of one.")],
+    chain: Annotated[str | None, typer.Option(help="A chain's digest: show its rows.")] = None,
+    dtype: Annotated[DataType | None, typer.Option(help="Only this data type.")] = None,
+    database: Database = None,
+) -> None:
+    """What is known of one system, per data type; or every row of one of its chains.
+
+    Example: `headroom db show 1a2b3c4d --dtype bf16`
+    """
+    from headroom.cli.screen import Screen
+    from headroom.report.store_tables import render_chain, render_system
+    from headroom.store.default import open_for_reading
+
+    dtypes = [dtype] if dtype else list(DataType)
+    with open_for_reading(database) as stores:
+        found = stores.find_system(system)
+        if chain is None:
+            render_system(found, stores.holdings(found), stores.networks(found), Screen())
+        else:
+            render_chain(found, {each: stores.timings(chain, found, each) for each in dtypes}, Screen())
+
+
+@db.command("export")
+def export(
+    form: Annotated[Format, typer.Option("--format", help="JSON can be imported again.")] = Format.JSON,
+    out: Annotated[Path, typer.Option(help="Where to write; - is stdout.")] = STDOUT,
+    gpu: Gpu = None,
+    system: Annotated[str | None, typer.Option(help="Only the system with this id.")] = None,
+    best: Annotated[int | None, typer.Option(min=1, help="Only the N fastest ways to run each layer.")] = None,
+    database: Database = None,
+) -> None:
+    """Write the database, or a part of it, as JSON or CSV.
+
+    `--best N` keeps, per layer, data type and state of the L2 cache, the N fastest timings and PyTorch's own choices.
+
+    Example: `headroom db export --gpu h200 --best 3 --out h200.json`
+    """
+    from headroom.files import write_to
+    from headroom.store import export
+    from headroom.store.store import Store
+
+    with Store.open(database, read_only=True) as store:
+        chosen = export.select(store, gpu, system, best)
+        write_to(out, export.to_json(store, chosen) if form is Format.JSON else export.to_csv(store, chosen))
+
+
+@db.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="What headroom db export wrote as JSON.")], database: Database = None
+) -> None:
+    """Take in the measurements of an export; of two equal keys the newer row stays.
+
+    Example: `headroom db import h200.json`
+    """
+    from headroom.store.imported import JsonSource
+    from headroom.store.merge import merge
+    from headroom.store.store import Store
+
+    source = JsonSource(file)
+    with Store.open(database) as store:
+        typer.echo(merge(store, source).sentence)
+
+
+@db.command("merge")
+def merge_database(
+    other: Annotated[str, typer.Argument(help="Another database: a file or a PostgreSQL URL.")],
+    database: Database = None,
+) -> None:
+    """Take in the measurements of another database; of two equal keys the newer row stays.
+
+    Example: `headroom db merge colleague.sqlite`
+    """
+    from headroom.store.merge import StoreSource, merge
+    from headroom.store.store import Store
+
+    with Store.open(other, read_only=True) as theirs, Store.open(database) as store:
+        typer.echo(merge(store, StoreSource(theirs)).sentence)
+
+
+@db.command("check")
+def check(database: Database = None) -> None:
+    """See that the file is whole and every row satisfies what it must; exit with 5 where not.
+
+    Example: `headroom db check`
+    """
+    from headroom.store.check import problems
+    from headroom.store.store import Store
+
+    with Store.open(database, read_only=True) as store:
+        found = problems(store)
+        for problem in found:
+            typer.echo(problem)
+        if found:
+            raise StoreError(
+                f"the database {store.name} is damaged ({len(found)} problems, the first: {found[0]}): "
+                "restore it from a copy or an export"
+            )
+        typer.echo(f"{store.name} is sound")
+
+
+@db.command("vacuum")
+def vacuum_database(database: Database = None) -> None:
+    """Drop rows that no answer uses any more and give the space back.
+
+    Example: `headroom db vacuum`
+    """
+    from headroom.store.store import Store
+    from headroom.store.vacuum import vacuum
+
+    with Store.open(database) as store:
+        typer.echo(f"{vacuum(store)} superseded rows dropped from {store.name}")
