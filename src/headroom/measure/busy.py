@@ -51,8 +51,10 @@ class Guard:
         return users or self._before
 
     def _users(self, own: int) -> str:
-        """Who is there, given time to leave."""
+        """Who is there, given time to leave where they may not stay."""
         found = _users(self._driver, own)
+        if self._shared:
+            return found
         for _ in range(round(SETTLING_S / _PAUSE_S)):
             if not found:
                 break
