@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from headroom.measure.bench import Failure
 from headroom.measure.networks.device import Device, Gpu, Host, Run
-from headroom.measure.networks.gauge import NoGauge, gauge_of_gpu
-from headroom.measure.networks.measuring import blank_row, failed_row, prepare, timed_row
+from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
+from headroom.measure.networks.measuring import blank_row, failed_row, meaning_of, prepare, timed_row
 from headroom.measure.networks.modes import Mode, in_running_order
 from headroom.measure.networks.network import Network, load_network
 from headroom.measure.networks.precision import products_in
@@ -31,57 +31,57 @@ def main() -> None:
     import torch
 
     request, rehearsal = Request.from_json(json.loads(sys.argv[1])), "--dry-run" in sys.argv
-    device, gauge = (Host(), NoGauge()) if rehearsal else (Gpu(0), gauge_of_gpu(0))
+    device, gauge = (Host(), no_gauge()) if rehearsal else (Gpu(0), gauge_of_gpu(0))
     network = load_network(request, device)
     with torch.inference_mode(), products_in(request.dtype):
         # Compiling comes last: it may convert the weights' order once more.
         modes = sorted(in_running_order(request.modes), key=lambda mode: bool(mode.compile))
-        runs = {mode: attempt(lambda mode=mode: prepared(mode, network, device)) for mode in modes}
+        runs = {mode: prepared(mode, network, device) for mode in modes}
         print("ready", flush=True)
         sys.stdin.readline()
         for mode, run in runs.items():
             row, kernels = blank_row(mode, network, request, gauge), []
-            row = attempt(lambda run=run, row=row: timed_row(row, raised(run), device, gauge), row)
-            if row.median_us is not None and mode.compile and not rehearsal:
-                kernels = attempt(lambda run=run: kernels_of(run))
-            told = (
-                {"kernels": [], "kernels_error": str(kernels)}
-                if isinstance(kernels, Exception)
-                else {"kernels": kernels}
-            )
-            print(json.dumps({**asdict(row), **told}), flush=True)
+            if isinstance(run, Failure):
+                row = failed_row(row, run)
+            else:
+                row = timed(row, run, device, gauge)
+                kernels = kernels_of(run) if mode.compile and row.median_us and not rehearsal else []
+            print(json.dumps({**asdict(row), "kernels": kernels}), flush=True)
 
 
-def prepared(mode: Mode, network: Network, device: Device) -> Run:
+def prepared(mode: Mode, network: Network, device: Device) -> Run | Failure:
     """Captured or compiled, and run a few times: torch.compile records its CUDA graphs in the second or third."""
-    run = prepare(mode, network, device)
-    device.wall_us(run, 3)
+    try:
+        run = prepare(mode, network, device)
+        device.wall_us(run, 3)
+    except Exception as error:  # noqa: BLE001 - whatever a framework raises is this mode's answer
+        return meaning_of(error, device)
     return run
 
 
-def attempt(act: Callable[[], Any], row: NetworkTiming | None = None) -> Any:
-    """What ``act`` returns; else the error, or ``row`` telling it."""
+def timed(row: NetworkTiming, run: Run, device: Device, gauge: Gauge) -> NetworkTiming:
     try:
-        return act()
+        return timed_row(row, run, device, gauge)
     except Exception as error:  # noqa: BLE001 - whatever a framework raises is this mode's answer
-        return error if row is None else failed_row(row, error)
-
-
-def raised(outcome: Any) -> Any:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+        return failed_row(row, meaning_of(error, device))
 
 
 def kernels_of(run: Any) -> list[dict[str, Any]]:
-    """What one inference launches: kernels with their total time in microseconds, the longest first."""
+    """What one inference launches: kernels with their total time in microseconds, the longest first.
+
+    None where the driver keeps its tracing to itself: that costs an explanation, not a time.
+    """
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiled:
-        for _ in range(_PROFILED_RUNS):
-            run()
-        torch.cuda.synchronize()
+    try:
+        with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiled:
+            for _ in range(_PROFILED_RUNS):
+                run()
+            torch.cuda.synchronize()
+    except RuntimeError as error:
+        print(f"no kernels: {error}", file=sys.stderr)
+        return []
     found = [
         {
             "name": event.key,

@@ -18,12 +18,16 @@ class Stage:
 
     times_us: Iterator[float] = field(default_factory=lambda: repeat(1000.0))
     runs: int = 0
+    alive: bool = True
     torch: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def wall_us(self, run: Run, repeats: int) -> float:
         run()
         self.runs += repeats
         return next(self.times_us)
+
+    def is_alive(self) -> bool:
+        return self.alive
 
     def captured(self, run: Run) -> Run:
         return run
@@ -53,7 +57,7 @@ class Dial:
     def max_sm_clock_mhz(self) -> float | None:
         return 1980.0
 
-    def throttle_mask(self) -> int | None:
+    def clock_events(self) -> int | None:
         return self.mask
 
     def energy_mj(self) -> float | None:

@@ -92,7 +92,8 @@ def test_out_of_memory_and_unsupported_are_told_apart() -> None:
 
 
 def test_a_lost_context_is_the_end_of_all_that_follows() -> None:
-    first, *rest = rows(network(RuntimeError("CUDA error: an illegal memory access was encountered")))
+    lost = network(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    first, *rest = rows(lost, stage=Stage(alive=False))
     assert first.status is Status.FAILED
     assert {(row.status, row.reason) for row in rest} == {(Status.FAILED, "the GPU's context was lost in mode eager")}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headroom.measure.bench import UnsupportedError
@@ -33,6 +32,9 @@ class Device(Protocol):
         Raises:
             UnsupportedError: there are no CUDA graphs here.
         """
+
+    def is_alive(self) -> bool:
+        """Whether it still answers: after some errors nothing runs in this process any more."""
 
     def forget_peaks(self) -> None:
         """Free cached memory and start counting the peak anew."""
@@ -79,11 +81,18 @@ class Gpu:
 
         return replay
 
+    def is_alive(self) -> bool:
+        import torch
+
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError:
+            return False
+        return True
+
     def forget_peaks(self) -> None:
         import torch
 
-        with suppress(RuntimeError):  # an earlier mode's failure may still be reported here
-            torch.cuda.synchronize()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
@@ -109,6 +118,9 @@ class Host:
 
     def captured(self, run: Run) -> Run:
         raise UnsupportedError("a CUDA graph needs a GPU")
+
+    def is_alive(self) -> bool:
+        return True
 
     def forget_peaks(self) -> None:
         pass

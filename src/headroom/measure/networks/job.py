@@ -9,7 +9,7 @@ from headroom.errors import GpuError, UsageError
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.jobs import Json, Say
 from headroom.measure.networks.device import Device, Gpu, Host
-from headroom.measure.networks.gauge import Gauge, NoGauge, gauge_of_gpu
+from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
 from headroom.measure.networks.measuring import measure_modes
 from headroom.measure.networks.network import load_network
 from headroom.measure.networks.request import Request
@@ -33,7 +33,7 @@ def run(arguments: Json, say: Say) -> Json:
 
 def rehearse(arguments: Json, say: Say) -> Json:
     """The same on the CPU, which proves the way through and measures nothing worth keeping."""
-    return measured(Request.from_json(arguments["request"]), Host(), NoGauge(), say)
+    return measured(Request.from_json(arguments["request"]), Host(), no_gauge(), say)
 
 
 def measured(request: Request, device: Device, gauge: Gauge, say: Say) -> Json:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from headroom.errors import HeadroomError
-from headroom.measure.bench import UnsupportedError
+from headroom.measure.bench import Failure
+from headroom.measure.cuda.failures import failure_of
 from headroom.measure.networks.device import Device, Run
 from headroom.measure.networks.gauge import Gauge
 from headroom.measure.networks.modes import Mode, in_running_order
@@ -23,9 +23,6 @@ from headroom.store.rows import NetworkTiming, Status
 from headroom.text import plain_line
 
 _REASON_CHARACTERS = 300
-
-#: What a CUDA error's text holds when nothing can run in this process any more.
-_POISONED = ("illegal memory access", "unspecified launch failure", "device-side assert", "misaligned address")
 
 
 def prepare(mode: Mode, network: Network, device: Device) -> Run:
@@ -66,8 +63,9 @@ def measure_modes(network: Network, request: Request, device: Device, gauge: Gau
                 row = timed_row(row, run, device, gauge, request.energy_seconds)
                 row = replace(row, peak_bytes=_peak_bytes(mode, device))
         except Exception as error:  # noqa: BLE001 - whatever a framework raises is this mode's answer
-            row = failed_row(row, error)
-            lost = mode.name if any(text in row.reason for text in _POISONED) else ""
+            failure = meaning_of(error, device)
+            row = failed_row(row, failure)
+            lost = mode.name if failure.poisoned else ""
         yield row
 
 
@@ -117,17 +115,11 @@ def _forget_compiled() -> None:
     gc.collect()
 
 
-def failed_row(row: NetworkTiming, error: Exception) -> NetworkTiming:
-    """The row of a mode that raised ``error``."""
-    import torch
-
-    if isinstance(error, UnsupportedError):
-        return replace(row, status=Status.UNSUPPORTED, reason=_sentence(str(error)))
-    if isinstance(error, torch.OutOfMemoryError):
-        return replace(row, status=Status.OOM, reason=_sentence(str(error)))
-    told = str(error) if isinstance(error, HeadroomError) else f"{type(error).__name__}: {error}"
-    return replace(row, status=Status.FAILED, reason=_sentence(told))
+def failed_row(row: NetworkTiming, failure: Failure) -> NetworkTiming:
+    """The row of a mode that failed."""
+    return replace(row, status=failure.status, reason=plain_line(failure.reason, _REASON_CHARACTERS))
 
 
-def _sentence(text: str) -> str:
-    return plain_line(" ".join(text.split()), _REASON_CHARACTERS)
+def meaning_of(error: BaseException, device: Device) -> Failure:
+    """What an exception means for its mode, and for those that follow."""
+    return failure_of(error, alive=device.is_alive, free_bytes=lambda: None)

@@ -31,7 +31,7 @@ def read(run: Run, device: Device, gauge: Gauge) -> Reading:
     once_us = warmed_up(run, device)
     repeats = max(1, math.ceil(SAMPLE_US / once_us))
     samples = max(MIN_SAMPLES, min(MAX_SAMPLES, int(BUDGET_US / (repeats * once_us))))
-    mask_before = gauge.throttle_mask()
+    mask_before = gauge.clock_events()
     times, clocks = [], []
     for _ in range(samples):
         times.append(device.wall_us(run, repeats))
@@ -42,7 +42,7 @@ def read(run: Run, device: Device, gauge: Gauge) -> Reading:
         sm_clocks_mhz=tuple(clock for clock in clocks if clock is not None),
         memory_clock_mhz=gauge.memory_clock_mhz(),
         mask_before=mask_before,
-        mask_after=gauge.throttle_mask(),
+        mask_after=gauge.clock_events(),
     )
 
 
