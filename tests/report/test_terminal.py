@@ -52,7 +52,10 @@ def test_memory_says_whether_the_model_fits() -> None:
 
 def test_findings_are_ranked_and_say_what_to_do() -> None:
     text = " ".join(_printed([make_analysis()]).split())
-    assert "1. Fuse activations into the layers before them saves 94 µs ± 35 % (predicted), 1.27× for the whole model" in text
+    assert (
+        "1. Fuse activations into the layers before them saves 94 µs ± 35 % (predicted), 1.27× for the whole model"
+        in text
+    )
     assert text.index("1. Fuse") < text.index("2. Run the branches") < text.index("3. The last wave")
 
 

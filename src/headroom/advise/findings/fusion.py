@@ -15,28 +15,27 @@ from headroom.predict.prediction import Source
 
 
 def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
-    """One finding per pattern (``convolution + batch + relu``), over all its occurrences.
+    """One finding per pattern (``convolution + batch + relu``) over all its occurrences.
 
-    Its saving is measured where every chain's is; one predicted chain makes the sum a prediction.
+    Chains whose saving was measured and chains whose saving is predicted are a finding each.
     """
-    patterns: dict[tuple[str, ...], list[FusedGroup]] = {}
+    patterns: dict[tuple[tuple[str, ...], Source], list[FusedGroup]] = {}
     for group in fused_groups(timed):
-        patterns.setdefault(group.steps, []).append(group)
-    for groups in patterns.values():
+        patterns.setdefault((group.steps, group.source), []).append(group)
+    for (_, source), groups in patterns.items():
         pattern = groups[0].pattern
         before_us = sum(group.unfused_us for group in groups)
         after_us = sum(group.fused_us for group in groups)
         layers = [index for group in groups for index in group.layers]
-        error_pct = timed.error_pct(layers)
-        source = Source.MEASURED if all(group.source is Source.MEASURED for group in groups) else Source.PREDICTED
+        before = figures.time(before_us, timed.error_pct(layers))
+        after = figures.time(after_us, sum(group.fused_us * group.error_pct for group in groups) / after_us)
         yield make_finding(
             timed,
             kind="fusion",
             title=f"{pattern}: {counted(len(groups), 'chain')} in separate kernels",
             action=(
                 f"Fuse {pattern} ({_how(timed, groups[0])}): {counted(len(groups), 'chain')}, "
-                f"{figures.time(before_us, error_pct)} apart and a {source} {figures.time(after_us, error_pct)} fused."
-                f"{_measured_fused(groups)}"
+                f"{before} apart and a {source} {after} fused.{_measured_fused(groups)}"
             ),
             layers=layers,
             saves_us=before_us - after_us,
