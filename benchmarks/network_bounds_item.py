@@ -18,7 +18,7 @@ from headroom.measure.networks.device import Device, Gpu, Host, Run
 from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
 from headroom.measure.networks.measuring import blank_row, failed_row, meaning_of, prepare, timed_row
 from headroom.measure.networks.modes import Mode, in_running_order
-from headroom.measure.networks.network import Network, load_network
+from headroom.measure.networks.network import Network, find_network
 from headroom.measure.networks.precision import products_in
 from headroom.measure.networks.request import Request
 from headroom.store.rows import NetworkTiming
@@ -32,7 +32,7 @@ def main() -> None:
 
     request, rehearsal = Request.from_json(json.loads(sys.argv[1])), "--dry-run" in sys.argv
     device, gauge = (Host(), no_gauge()) if rehearsal else (Gpu(0), gauge_of_gpu(0))
-    network = load_network(request, device)
+    network = find_network(request).make(device)
     with torch.inference_mode(), products_in(request.dtype):
         # Compiling comes last: it may convert the weights' order once more.
         modes = sorted(in_running_order(request.modes), key=lambda mode: bool(mode.compile))

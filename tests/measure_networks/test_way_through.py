@@ -15,7 +15,7 @@ from headroom.graph.chain import graph_digest
 from headroom.graph.onnx.client import read_onnx
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.reader import read_module
-from headroom.measure.networks import client, sampling
+from headroom.measure.networks import client, network, sampling
 from headroom.measure.networks.client import measure_network
 from headroom.measure.networks.job import rehearse
 from headroom.measure.networks.request import Request
@@ -67,6 +67,16 @@ def test_an_onnx_file_runs_rebuilt_under_the_digest_of_its_analysis(export: Expo
     assert eager.graph == graph_digest(read_onnx(path, batch=3))
     assert eager.median_us is not None
     assert eager.batch == 3
+
+
+def test_a_network_that_does_not_even_load_is_a_row_per_mode(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+
+    monkeypatch.setattr(network, "like_examples", full)
+    rows = rehearsed(Request(address, DataType.BF16, ("eager", "cuda-graph")))
+    assert [(row.mode, row.status) for row in rows] == [("eager", Status.OOM), ("cuda-graph", Status.OOM)]
+    assert {len(row.graph) for row in rows} == {32}
 
 
 def test_fp8_is_refused_before_anything_runs(address: str) -> None:

@@ -46,8 +46,7 @@ def _like(example: Any, fake: Any, dtype: torch.dtype, device: torch.device) -> 
         return example
     shape = tuple(fake.shape)
     if example.is_floating_point() or example.is_complex():
-        wanted = example.dtype if example.is_complex() else dtype
-        return torch.randn(shape, dtype=torch.float32 if wanted.is_floating_point else wanted).to(device, wanted)
+        return torch.randn(shape, dtype=example.dtype if example.is_complex() else dtype, device=device)
     if example.numel() == 0:
         return torch.zeros(shape, dtype=example.dtype, device=device)
     values = example.detach().cpu().flatten()
@@ -60,7 +59,7 @@ def for_graph(graph: Graph, dtype: torch.dtype, device: torch.device) -> tuple[A
 
     def values(spec: TensorSpec) -> torch.Tensor:
         if spec.element not in FIXED_WIDTH_BYTES:
-            return torch.randn(spec.shape).to(device, dtype)
+            return torch.randn(spec.shape, dtype=dtype, device=device)
         element = getattr(torch, spec.element)
         if spec.element == "bool":
             return torch.ones(spec.shape, dtype=element, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -10,9 +11,10 @@ from headroom.measure.bench import UnsupportedError
 from headroom.measure.jobs import Json, Say
 from headroom.measure.networks.device import Device, Gpu, Host
 from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
-from headroom.measure.networks.measuring import measure_modes
-from headroom.measure.networks.network import load_network
+from headroom.measure.networks.measuring import meaning_of, measure_modes, rows_without
+from headroom.measure.networks.network import Source, find_network
 from headroom.measure.networks.request import Request
+from headroom.store.rows import NetworkTiming
 
 
 def run(arguments: Json, say: Say) -> Json:
@@ -37,14 +39,24 @@ def rehearse(arguments: Json, say: Say) -> Json:
 
 
 def measured(request: Request, device: Device, gauge: Gauge, say: Say) -> Json:
-    """Load the network, then a row per mode."""
+    """Read the network, make it, then a row per mode."""
     say({"step": f"loading {request.model}"})
     try:
-        network = load_network(request, device)
+        source = find_network(request)
     except UnsupportedError as error:
         raise UsageError(str(error)) from error
     rows: list[dict[str, Any]] = []
-    for timing in measure_modes(network, request, device, gauge):
+    for timing in _rows(source, request, device, gauge):
         rows.append(asdict(timing))
         say({"timing": rows[-1]})
     return {"timings": rows}
+
+
+def _rows(source: Source, request: Request, device: Device, gauge: Gauge) -> Iterator[NetworkTiming]:
+    import torch
+
+    try:
+        network = source.make(device)
+    except torch.OutOfMemoryError as error:
+        return rows_without(source, request, gauge, meaning_of(error, device))
+    return measure_modes(network, request, device, gauge)

@@ -13,7 +13,7 @@ from headroom.measure.cuda.failures import failure_of
 from headroom.measure.networks.device import Device, Run
 from headroom.measure.networks.gauge import Gauge
 from headroom.measure.networks.modes import Mode, in_running_order
-from headroom.measure.networks.network import Network
+from headroom.measure.networks.network import Network, Source
 from headroom.measure.networks.precision import products_in
 from headroom.measure.networks.request import Request
 from headroom.measure.networks.runtimes import RUNTIMES
@@ -69,7 +69,13 @@ def measure_modes(network: Network, request: Request, device: Device, gauge: Gau
         yield row
 
 
-def blank_row(mode: Mode, network: Network, request: Request, gauge: Gauge) -> NetworkTiming:
+def rows_without(source: Source, request: Request, gauge: Gauge, failure: Failure) -> Iterator[NetworkTiming]:
+    """The rows of a network that could not even be made."""
+    for mode in in_running_order(request.modes):
+        yield failed_row(blank_row(mode, source, request, gauge), failure)
+
+
+def blank_row(mode: Mode, network: Network | Source, request: Request, gauge: Gauge) -> NetworkTiming:
     """The row of a mode before anything has run."""
     return NetworkTiming(
         network.digest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from headroom.graph.torch.callable import is_callable_address, load_callable
 from headroom.measure.networks.device import Device, Run
 from headroom.measure.networks.inputs import for_graph, like_examples
 from headroom.measure.networks.precision import torch_dtype
+from headroom.measure.networks.rebuild import rebuild
 from headroom.measure.networks.request import Request
 
 if TYPE_CHECKING:
@@ -60,32 +62,46 @@ class Network:
         self.kwargs = pytree.tree_map(converted, self.kwargs)
 
 
-def load_network(request: Request, device: Device) -> Network:
-    """Make the network of ``request`` on ``device``, with random inputs; an ONNX file's weights are random as well.
+@dataclass(frozen=True)
+class Source:
+    """A network that has been read and not been made yet: it may be too large for the device."""
+
+    digest: str
+    batch: int
+    make: Callable[[Device], Network]
+
+
+def find_network(request: Request) -> Source:
+    """Read the model of ``request``. It is made with random inputs, and an ONNX file with random weights as well.
 
     Raises:
-        ModelError: it cannot be read, or the file holds an operator that cannot be run.
-        UnsupportedError: there is no such data type for whole networks.
+        ModelError: it cannot be read.
+        UnsupportedError: no framework runs whole networks in the data type.
     """
     dtype = torch_dtype(request.dtype)
-    if is_callable_address(request.model):
-        return _from_callable(request, dtype, device)
-    return _from_onnx(request, dtype, device)
+    return (_callable if is_callable_address(request.model) else _file)(request, dtype)
 
 
-def _from_callable(request: Request, dtype: torch.dtype, device: Device) -> Network:
+def _callable(request: Request, dtype: torch.dtype) -> Source:
     from headroom.graph.torch.reader import read_module
 
     module, examples = load_callable(request.model)
     graph = read_module(module, examples, batch=request.batch, name=request.model)
-    args, kwargs = like_examples(examples, request.batch, dtype, device.torch)
-    module.eval().to(device.torch, dtype)
-    return Network(module, args, kwargs, graph_digest(graph), graph.batch)
+    digest = graph_digest(graph)
+
+    def make(device: Device) -> Network:
+        args, kwargs = like_examples(examples, request.batch, dtype, device.torch)
+        return Network(module.eval().to(device.torch, dtype), args, kwargs, digest, graph.batch)
+
+    return Source(digest, graph.batch, make)
 
 
-def _from_onnx(request: Request, dtype: torch.dtype, device: Device) -> Network:
-    from headroom.measure.networks.rebuild import rebuild
-
+def _file(request: Request, dtype: torch.dtype) -> Source:
     graph = read_onnx(request.model, batch=request.batch, dims=request.dims)
-    module = rebuild(graph, dtype, device.torch)
-    return Network(module, for_graph(graph, dtype, device.torch), {}, graph_digest(graph), graph.batch)
+    digest = graph_digest(graph)
+
+    def make(device: Device) -> Network:
+        module = rebuild(graph, dtype, device.torch)
+        return Network(module, for_graph(graph, dtype, device.torch), {}, digest, graph.batch)
+
+    return Source(digest, graph.batch, make)

@@ -17,7 +17,7 @@ from headroom.graph.chain import Chain
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
-from headroom.graph.tensor import TensorSpec
+from headroom.graph.tensor import FIXED_WIDTH_BYTES, TensorSpec
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.networks.straighten import straightened
 from headroom.measure.networks.weights import Key, key_of, random_weights
@@ -54,13 +54,17 @@ def rebuild(
             step(values)
         return tuple(_found(values, spec) for spec in graph.outputs)
 
-    return straightened(forward, list(constants.values()), _examples(graph, dtype, device))
+    return straightened(forward, list(constants.values()), _described(graph.inputs, dtype, device))
 
 
-def _examples(graph: Graph, dtype: torch.dtype, device: torch.device) -> list[torch.Tensor]:
-    from headroom.measure.networks.inputs import for_graph
+def _described(specs: Sequence[TensorSpec], dtype: torch.dtype, device: torch.device) -> list[torch.Tensor]:
+    """Tensors of these shapes and types that take no memory."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
 
-    return list(for_graph(graph, dtype, device))
+    types = [getattr(torch, spec.element) if spec.element in FIXED_WIDTH_BYTES else dtype for spec in specs]
+    with FakeTensorMode():
+        return [torch.empty(spec.shape, dtype=type_, device=device) for spec, type_ in zip(specs, types, strict=True)]
 
 
 def _found(values: Values, spec: TensorSpec) -> Any:

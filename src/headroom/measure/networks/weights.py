@@ -27,24 +27,24 @@ def random_weights(graph: Graph, dtype: torch.dtype, device: torch.device) -> di
     for layer in graph.layers:
         for spec in layer.weights:
             if key_of(spec) not in weights:
-                weights[key_of(spec)] = _random(layer, spec, dtype).to(device)
+                weights[key_of(spec)] = _random(layer, spec, dtype, device)
     return weights
 
 
-def _random(layer: Layer, spec: TensorSpec, dtype: torch.dtype) -> torch.Tensor:
+def _random(layer: Layer, spec: TensorSpec, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Factors of products keep the variance of what they multiply; everything else is positive and about one,
     which suits scales, shifts, means and variances alike.
     """
     import torch
 
     if spec.element == "bool":
-        return torch.ones(spec.shape, dtype=torch.bool)
+        return torch.ones(spec.shape, dtype=torch.bool, device=device)
     if spec.element in FIXED_WIDTH_BYTES:
         # An index: every dimension that is indexed holds two values.
-        return torch.randint(2, spec.shape).to(getattr(torch, spec.element))
+        return torch.randint(2, spec.shape, device=device).to(getattr(torch, spec.element))
     gemm = layer.gemm
     if gemm is not None and len(spec.shape) > 1:
-        return (torch.randn(spec.shape) / math.sqrt(gemm.k)).to(dtype)
+        return (torch.randn(spec.shape, device=device) / math.sqrt(gemm.k)).to(dtype)
     if layer.kind.computes_gemm or layer.kind is LayerKind.EMBEDDING:
-        return torch.randn(spec.shape).to(dtype)
-    return (0.5 + torch.rand(spec.shape)).to(dtype)
+        return torch.randn(spec.shape, dtype=dtype, device=device)
+    return (0.5 + torch.rand(spec.shape, device=device)).to(dtype)
