@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
+from typing import Any
 
 import torch
 
@@ -27,9 +29,12 @@ _LIBRARY_CALLS = frozenset(
 
 
 class InductorBackend:
-    """Chains as PyTorch's compiler runs them, with graphs left to the stopwatch."""
+    """Chains as PyTorch's compiler runs them in its default mode, which leaves CUDA graphs to the stopwatch."""
 
     name = "inductor"
+
+    def __init__(self, compiler: str = "inductor") -> None:
+        self._compiler = compiler
 
     def candidates(self, task: Task, operands: Operands) -> Iterator[Candidate]:
         """One per layout. Compiling takes seconds, so a run that asks for heuristics only does without."""
@@ -39,16 +44,28 @@ class InductorBackend:
         if task.plans != "all" or alone or recurrent or task.dtype is DataType.FP8:
             return
         math = math_name(task.dtype, products=chain.anchor.kind.computes_gemm)
-        for layout in layouts_of(task):
+        layouts = layouts_of(task)
+        if chain.anchor.kind in _LIBRARY_CALLS:
+            # The library's part decides the layout, and the compiler's part is an epilogue: one is enough to know it.
+            layouts = layouts[:1]
+        for layout in layouts:
             implementation = Implementation(self.name, "default", layout, math)
-            yield TorchCandidate(implementation, partial(_program, task, operands, layout))
+            yield TorchCandidate(implementation, partial(_program, task, operands, layout, self._compiler))
 
 
 def backend() -> Backend:
+    """
+    Raises:
+        ImportError: the compiler that inductor writes kernels for is missing.
+    """
+    import_module("triton")
+    # Compiling in this process leaves no pool of compilers behind when the worker is ended.
+    config: Any = import_module("torch._inductor.config")
+    config.compile_threads = 1
     return InductorBackend()
 
 
-def _program(task: Task, operands: Operands, layout: str) -> TorchProgram:
+def _program(task: Task, operands: Operands, layout: str, compiler: str) -> TorchProgram:
     chain = task.chain
     names = [tensor.name for tensor in (*chain.inputs, *chain.weights)]
     tensors = [operands.tensor(name, layout) for name in names]
@@ -59,5 +76,5 @@ def _program(task: Task, operands: Operands, layout: str) -> TorchProgram:
 
     # Compiled code of earlier chains would be tried, guard by guard, before this one is compiled.
     torch._dynamo.reset()
-    compiled = torch.compile(function, dynamic=False, options={"triton.cudagraphs": False})
+    compiled = torch.compile(function, dynamic=False, fullgraph=True, backend=compiler)
     return TorchProgram(lambda: compiled(*tensors), task.dtype)

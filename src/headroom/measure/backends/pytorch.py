@@ -31,6 +31,9 @@ _ATTENTION = {
     "math": SDPBackend.MATH,
 }
 
+#: What PyTorch says where none of the kernels that it may use takes the operands.
+_NO_KERNEL = ("No available kernel", "No viable backend")
+
 _PRODUCTS = frozenset({LayerKind.MATMUL, LayerKind.MATVEC})
 
 
@@ -119,7 +122,7 @@ def _declining(program: TorchProgram) -> TorchProgram:
                 warnings.simplefilter("ignore")
                 return run()
         except RuntimeError as error:
-            if "No available kernel" in str(error):
+            if any(sentence in str(error) for sentence in _NO_KERNEL):
                 raise UnsupportedError("this attention kernel does not take these operands") from error
             raise
 

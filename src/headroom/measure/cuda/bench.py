@@ -26,6 +26,10 @@ from headroom.store.rows import Kernel
 FLUSHED_L2_SIZES = 2.5
 
 
+#: Share of the GPU's memory that PyTorch may keep from one task to the next without using it.
+_MOST_CACHED = 0.25
+
+
 class CudaBench:
     """GPU ``gpu_index`` as CUDA counts it.
 
@@ -48,6 +52,7 @@ class CudaBench:
         self._state = NvmlState(self._uuid)
         self._player = CudaPlayer()
         self._player.renew()
+        self._memory_bytes = properties.total_memory
         elements = int(FLUSHED_L2_SIZES * properties.L2_cache_size) // 4
         self._flushed, self._sink = torch.ones(elements, device="cuda"), torch.zeros((), device="cuda")
         self._watch = Stopwatch(self._player, self._state, self._flush)
@@ -72,6 +77,8 @@ class CudaBench:
         """New operands; what was kept for the last task is let go."""
         self._ready = self._kernels = self._reference = None
         self._player.renew()
+        if torch.cuda.memory_reserved() - torch.cuda.memory_allocated() > _MOST_CACHED * self._memory_bytes:
+            torch.cuda.empty_cache()  # libraries that allocate for themselves cannot use it
         return TorchOperands(task, "cuda")
 
     def check(self, program: Program, task: Task, operands: Operands) -> Check:
@@ -94,12 +101,20 @@ class CudaBench:
             program.launch()  # libraries load their kernels in the first run
             self._ready = program
         if self._kernels is None or self._kernels[0] is not program:
-            self._kernels = program, kernels_of(self._player.capture(program.launch))
+            self._kernels = program, self._listed(program)
         reading = self._watch.read(program.launch, l2, precise=precise, nothing=self._nothing)
         return replace(reading, kernels=self._kernels[1])
 
     def failure(self, error: BaseException) -> Failure:
         return failure_of(error, alive=_alive, free_bytes=_free_bytes)
+
+    def _listed(self, program: Program) -> tuple[Kernel, ...]:
+        """The kernels of one launch; none where the driver does not show them, which costs no time its row."""
+        graph = self._player.capture(program.launch)
+        try:
+            return kernels_of(graph)
+        except (ImportError, GpuError):
+            return ()
 
     def _flush(self) -> None:
         torch.sum(self._flushed, dim=0, out=self._sink)

@@ -26,7 +26,7 @@ _PATTERNS = tuple(
         rf"_{_M}x{_N}_ldg\w*?_stages_{_K}x\d+{_END}",
         # FlashAttention: head width, queries and keys of a block, in its mangled name and as written.
         rf"Flash_\w+?_kernel_traitsILi{_K}ELi{_M}ELi{_N}E",
-        rf"Flash_\w+?_kernel_traits<(?:\(int\))?{_K}, (?:\(int\))?{_M}, (?:\(int\))?{_N}{_END}",
+        rf"Flash_\w+?_kernel_traits<(?:\(int\))?{_K}, ?(?:\(int\))?{_M}, ?(?:\(int\))?{_N}{_END}",
         # Older kernels do not tell their depth: ``ampere_sgemm_128x64_nn``, ``volta_scudnn_128x32_relu_medium_nn_v1``.
         rf"(?:gemm|scudnn|hcudnn|winograd|icudnn)\w*?_{_M}x{_N}{_END}",
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from headroom.errors import UsageError
 from headroom.measure.bench import Reading
 from headroom.measure.cuda.gpu_state import GpuState
-from headroom.measure.cuda.pace import COLD_FACTOR, PRECISE, QUICK, Effort, Pace, pace_of
+from headroom.measure.cuda.pace import PRECISE, QUICK, Effort, Pace, pace_of
 from headroom.measure.cuda.replay import Event, Player, Replayable
 
 #: A first replay this long needs no second one to be believed, in microseconds.
@@ -83,7 +83,6 @@ class Stopwatch:
 
     def _cold(self, launch: Launch, effort: Effort) -> list[Sample]:
         """Flushes with launches and flushes alone, by turns; what a pair differs by is the launches' time."""
-        effort = Effort(effort.sample_us * COLD_FACTOR, effort.samples)
         both, pace = self._paced(effort, self._flush, launch)
         alone = self._player.capture(self._flush, repeats=pace.launches)
         alone.replay()

@@ -73,14 +73,14 @@ def bind_chain(chain: Chain, constants: Tensors) -> Callable[[Tensors], tuple[Te
     Raises:
         UnsupportedError: a layer has no implementation here.
     """
-    steps = [(layer, bind_layer(layer, constants)) for layer in chain.layers]
+    steps = [(bind_layer(layer, constants), tuple(out.name for out in layer.outputs)) for layer in chain.layers]
+    wanted = tuple(out.name for out in chain.outputs)
 
     def run(tensors: Tensors) -> tuple[Tensor, ...]:
         values = dict(tensors)
-        for layer, step in steps:
+        for step, names in steps:
             results = step(values)
-            several = results if isinstance(results, tuple) else (results,)
-            values.update((spec.name, value) for spec, value in zip(layer.outputs, several, strict=False))
-        return tuple(values[spec.name] for spec in chain.outputs)
+            values.update(zip(names, results if isinstance(results, tuple) else (results,), strict=False))
+        return tuple(values[name] for name in wanted)
 
     return run
