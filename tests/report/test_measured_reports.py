@@ -143,8 +143,8 @@ def test_the_trace_carries_each_times_source(mixed: hr.Analysis) -> None:
 
 def test_the_page_shows_sources_samples_noise_and_runs(mixed: hr.Analysis) -> None:
     page = render_html([mixed])
-    assert "measured, noisy (15 samples, spread 20 %)" in page
-    assert "measured (15 samples, spread 1.0 %)" in page
+    assert "<td>measured, noisy<small>15 samples, spread 20 %</small></td>" in page
+    assert "<td>measured<small>15 samples, spread 1.0 %</small></td>" in page
     assert "<td>predicted</td>" in page
     assert "As frameworks run the whole model, measured" in page
     assert "<td>TensorRT is not installed</td>" in page

@@ -33,6 +33,7 @@ class LayerRow:
     bottleneck: str
     bottleneck_css: str
     source: str
+    source_detail: str
     implementation: str
     notes: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -108,15 +109,13 @@ def layer_rows(analysis: Analysis) -> list[LayerRow]:
     return [_row(answer, analysis) for answer in ordered]
 
 
-def _source(answer: LayerAnswer) -> str:
-    """``predicted``, or ``measured (12 samples, spread 1.2 %)``; a spread above 10 % is called noisy."""
-    timing, source = answer.timing, answer.prediction.source.value
+def _samples(answer: LayerAnswer) -> str:
+    """``12 samples, spread 1.2 %`` of a measured time; nothing of another."""
+    timing = answer.timing
     if not answer.is_measured or timing is None:
-        return source
-    facts = [f"{timing.samples} samples"]
-    if timing.noise is not None:
-        facts.append(f"spread {figures.significant(100 * timing.noise, 2)} %")
-    return f"{source}{', noisy' if answer.is_noisy else ''} ({', '.join(facts)})"
+        return ""
+    spread = "" if timing.noise is None else f", spread {figures.significant(100 * timing.noise, 2)} %"
+    return f"{timing.samples} samples{spread}"
 
 
 def _beside(answer: LayerAnswer) -> tuple[str, ...]:
@@ -139,7 +138,8 @@ def _row(answer: LayerAnswer, analysis: Analysis) -> LayerRow:
         kind_css=css_name(layer.kind.value),
         bottleneck=prediction.bottleneck.value,
         bottleneck_css=css_name(prediction.bottleneck.value),
-        source=_source(answer),
+        source=prediction.source.value + (", noisy" if answer.is_noisy else ""),
+        source_detail=_samples(answer),
         implementation=view(prediction.algorithm, 80),
         notes=(*((f"also {others}",) if others else ()), *notes),
         cells=tuple(make(answer, analysis) for _, _, make in COLUMNS),
