@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -30,10 +31,15 @@ def measure(
     Example: `headroom measure resnet50.onnx --dtype bf16,tf32 --batch 1,32 --budget 5m`
     """
     import headroom as hr
-    from headroom.cli.measuring import Watch, summary
+    from headroom.cli.measuring import Watch, counted, networks, outlook, summary
     from headroom.cli.screen import Screen
+    from headroom.measure.extras import Extras
     from headroom.measure.run import Wishes, measure_graphs, usual_dtype
     from headroom.store.store import Store
+
+    def show(lines: Iterable[str]) -> None:
+        for line in () if quiet else lines:
+            screen.print(line, markup=False, soft_wrap=True)
 
     screen = Screen()
     batches, dims = parse_batches(batch), parse_dims(dim or [])
@@ -44,9 +50,15 @@ def measure(
         try:
             report = measure_graphs(graphs, dtypes, store, gpu=gpu, wishes=wishes, on_progress=watch)
         except KeyboardInterrupt:
-            if not quiet and watch.last is not None:
-                screen.print(f"{watch.last.done} of {watch.last.total} layers are kept; run the same again to go on")
+            show(watch.how_far())
             raise
-    if not quiet:
-        for line in summary(report):
-            screen.print(line, markup=False, soft_wrap=True)
+        watch.end()
+        show(summary(report))
+        extras = Extras(store, report.system, gpu, shared)
+        for samples, graph in zip(batches, graphs, strict=True):
+            for data_type in dtypes:
+                if network:
+                    show(networks(extras.networks(model, graph, data_type, batch=samples, dims=dims)))
+                if counters:
+                    show(counted(*extras.counters(graph, data_type)))
+                show(outlook(graph, data_type, report.system, db))

@@ -6,12 +6,19 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from headroom.figures import time
+from headroom.store.rows import Status
 from headroom.text import view
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.progress import Progress as Bar
 
+    from headroom.graph.graph import Graph
+    from headroom.graph.tensor import DataType
     from headroom.measure.sweep import Progress, SweepReport
+    from headroom.store.rows import NetworkTiming, System
 
 
 class Watch:
@@ -28,8 +35,19 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None
+
+    def how_far(self) -> list[str]:
+        """What an interrupted run leaves."""
+        if self.last is None:
+            return []
+        return [f"{self.last.done} of {self.last.total} layers are kept; run the same again to go on"]
 
     def __call__(self, progress: Progress) -> None:
         self.last = progress
@@ -67,6 +85,39 @@ def summary(report: SweepReport) -> list[str]:
     return lines
 
 
+def networks(rows: Sequence[NetworkTiming]) -> list[str]:
+    """Whole networks as frameworks ran them, fastest first; what did not run, with its reason."""
+    ran = sorted((row for row in rows if row.median_us is not None), key=lambda row: row.median_us or 0.0)
+    lines = [f"{row.model} as a whole, batch {row.batch}, {row.dtype}, {_run(row)}" for row in ran]
+    failed = (row for row in rows if row.median_us is None)
+    return [*lines, *(f"{row.model} as a whole, {row.mode}: {row.status}, {view(row.reason)}" for row in failed)]
+
+
+def counted(number: int, reason: str) -> list[str]:
+    """What came of the hardware counters."""
+    lines = [f"{_many(number, 'layer')} counted by ncu"] if number else []
+    return [*lines, f"not counted: {view(reason)}"] if reason else lines
+
+
+def outlook(graph: Graph, dtype: DataType, system: System, db: str | None) -> list[str]:
+    """What ``headroom analyze`` says from now on; nothing where the GPU has no sheet, without which it cannot."""
+    from headroom.api import analyze
+    from headroom.gpu.sheets import gpu_of_driver
+
+    sheet = gpu_of_driver(system.gpu)
+    if sheet is None:
+        return []
+    answer = analyze(graph, sheet, dtype, db=db, system=system.id)
+    layers = answer.to_dict()["layers"]
+    known = sum(row["source"] == "measured" for row in layers)
+    fused = f", {time(answer.bounds.fused_us)} fused" if answer.bounds.fused_us is not None else ""
+    bound = f"lower bound {time(answer.bounds.sequential_us)}{fused}"
+    return [
+        f"headroom analyze --gpu {sheet.id} --dtype {dtype} now says for batch {graph.batch}: {bound}, "
+        f"{known} of {len(layers)} distinct layers measured"
+    ]
+
+
 def duration(seconds: float) -> str:
     """``45 s``, ``3 min``, ``1.5 h``: as much as an estimate deserves.
 
@@ -91,3 +142,9 @@ def _layers(report: SweepReport) -> str:
 
 def _many(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _run(row: NetworkTiming) -> str:
+    noise = 100.0 * row.iqr_us / row.median_us if row.iqr_us and row.median_us else 0.0
+    note = "" if row.status is Status.OK else f" ({row.status})"
+    return f"{row.mode}: {time(row.median_us, noise)}{note}"
