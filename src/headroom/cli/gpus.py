@@ -75,4 +75,5 @@ def probe(
     if out is not None:
         write_to(out, sheet_toml(found, shipped))
     if found.failures:
-        complain(f"{len(found.failures)} experiments of the probe failed: {', '.join(found.failures)}")
+        count = len(found.failures)
+        complain(f"{count} experiment{'s' * (count > 1)} of the probe failed: {', '.join(found.failures)}")

@@ -101,7 +101,7 @@ def l2_and_dram(bench: ProbeBench) -> Findings:
     """All SMs go round one ring together, past L1: bandwidth against its size shows L2, then DRAM."""
     largest = min(_GIB, bench.free_bytes() // 4)
     data = bench.random_words(largest // 4)
-    sizes = footprints(2 * _MIB, largest, bench.per_octave)
+    sizes = footprints(_MIB // 4, largest, bench.per_octave)
     curve = Curve(
         "read past L1", "bytes", "GB/s", tuple((size, _read_past_l1(bench, data, size)) for size in sizes)
     )  # fmt: skip

@@ -56,7 +56,6 @@ def lay_cycle(bench: ProbeBench, buffer: Any, footprint: int) -> Cycle:
     buffer[order * _LINE_WORDS] = buffer.data_ptr() + order.roll(-1) * LINE_BYTES
     # What was written in part may sit in L2 with gaps; a read of everything fills them.
     buffer[: lines * _LINE_WORDS].sum()
-    torch.cuda.synchronize()
     return Cycle(order, buffer.data_ptr())
 
 

@@ -13,9 +13,13 @@ from headroom.gpu.schema import Entry
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.measure.probe.result import TOLD_BY_DRIVER, Figure, Probe
+from headroom.text import plain_line
 
 #: Ways to the tensor cores; a data type's rate is that of the fastest.
 _TENSOR_WAYS = ("wgmma_tflops", "mma_tflops", "library_tflops")
+
+#: Characters of a source or note; a sheet's texts may have two thousand.
+_LONGEST_TEXT = 500
 
 #: Registers per thread, which no driver tells: the same on every compute capability since 3.5.
 _REGISTERS_PER_THREAD = Entry(255, "CUDA C++ Programming Guide, technical specifications: since compute capability 3.5")
@@ -91,12 +95,14 @@ def sheet_toml(probe: Probe, shipped: GpuSpec | None) -> str:
     found = entries(probe, shipped)
     _check_relations(found)
     lines = [
-        f"# {probe.gpu}, measured by headroom gpus probe on {probe.date}" + (" (quick)" if probe.quick else ""),
+        f"# {plain_line(probe.gpu)}, measured by headroom gpus probe on {probe.date}"
+        + (" (quick)" if probe.quick else ""),
         f"name = {_text(probe.gpu)}",
         f"compute_capability = {_text(probe.compute_capability)}",
     ]
     if probe.failures:
-        lines.append(f"notes = [{', '.join(_text(f'{name}: {why}') for name, why in probe.failures.items())}]")
+        notes = (f"    {_text(f'not measured: {name}: {why}')}," for name, why in probe.failures.items())
+        lines += ["notes = [", *notes, "]"]
     return "\n".join([*lines, "", *_assignments(found)]) + "\n"
 
 
@@ -134,5 +140,5 @@ def _source(figure: Figure, by: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A TOML string: JSON's escapes are all TOML's too, once everything beyond ASCII is left as it is."""
-    return json.dumps("".join(character for character in text if character.isprintable())[:1500], ensure_ascii=False)
+    """A TOML string: one printable line, for which JSON's escapes are TOML's too."""
+    return json.dumps(plain_line(text, _LONGEST_TEXT), ensure_ascii=False)
