@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ AUTOTUNE = "channels-last compile max-autotune"
 
 FILE = "network_bounds.jsonl"
 
+#: What each process runs.
+ITEM = Path(__file__).with_name("network_bounds_item.py")
+
 #: Compiling one network beside others takes a minute or two; one that has not come by then is left out.
 READY_S = 300.0
 
@@ -45,7 +49,8 @@ def measure(arguments: argparse.Namespace) -> None:
     """Rounds of as many networks as there are processes, until nothing is left or the time is."""
     begin = time.monotonic()
     path = Path(arguments.out) / FILE
-    done = {key_of(row) for row in read(path)} if path.exists() else set()
+    path.touch()
+    done = {key_of(row) for row in read(path)}
     rounds = list(rounds_of(requests(arguments), arguments.processes, done))
     longest = 0.0 if arguments.dry_run else ROUND_S
     for number, group in enumerate(rounds, start=1):
@@ -117,7 +122,7 @@ class Item:
 
     def __init__(self, request: Request, dry_run: bool, *, alone: bool) -> None:
         self.request = request
-        command = [sys.executable, str(Path(__file__).with_name("network_bounds_item.py"))]
+        command = [sys.executable, str(ITEM)]
         command += [json.dumps(request.to_json()), *(["--dry-run"] if dry_run else [])]
         here, known = str(Path(__file__).parent), os.environ.get("PYTHONPATH")
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join([here, known] if known else [here]))
@@ -127,30 +132,33 @@ class Item:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        self._ready = threading.Event()
+        self._is_ready = False
+        self._said = threading.Event()
         threading.Thread(target=self._wait_for_ready, daemon=True).start()
 
     def _wait_for_ready(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.strip() == "ready":
+                self._is_ready = True
                 break
-        self._ready.set()
+        self._said.set()
 
     def is_ready(self, deadline: float) -> bool:
         """Wait until it is; ``False`` if it died or is too late."""
-        came = self._ready.wait(max(0.0, deadline - time.monotonic()))
-        if came and self._process.poll() is None:
-            return True
-        print(f"{self.request.model} {self.request.batch} {self.request.dtype}: not ready, exit {self._process.poll()}")
-        return False
+        self._said.wait(max(0.0, deadline - time.monotonic()))
+        if not self._is_ready:
+            why = "died" if self._said.is_set() else "is too late"
+            print(f"{self.request.model} {self.request.batch} {self.request.dtype}: {why}", flush=True)
+        return self._is_ready
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Let it time, and hand on its rows."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it died while it waited: its output ends at once
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith("{"):
                 yield json.loads(line)
@@ -161,14 +169,13 @@ class Item:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Whole lines; a run that was killed may have left half of one."""
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            print(f"{path}: dropping a line that is not whole")
-    return rows
+    """Whole lines; half of one, which a run that was killed may have left, is taken out of the file."""
+    lines = path.read_text().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        print(f"{path}: dropping a line that is not whole")
+        path.write_text("".join(lines[:-1]))
+        lines = lines[:-1]
+    return [json.loads(line) for line in lines]
 
 
 def key_of(row: dict[str, Any]) -> tuple[Any, ...]:

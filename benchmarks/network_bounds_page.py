@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import headroom as hr
 from bound_networks import BOUNDS
+from network_bounds import FILE, read
 from record import DATA, RESULTS, ROOT, write_result
 
 #: A run this much below its bound says that the bound is none.
@@ -52,8 +52,7 @@ class Case:
 
 def write(folder: Path | None) -> None:
     """Write ``docs/bounds.md`` and ``benchmarks/results/network_bounds.json``."""
-    rows = [json.loads(line) for line in (RESULTS / "network_bounds.jsonl").read_text().splitlines()]
-    cases = list(cases_of(rows, (folder or DATA) / "models"))
+    cases = list(cases_of(read(RESULTS / FILE), (folder or DATA) / "models"))
     figures = [
         {
             "network": case.network, "batch": case.batch, "dtype": case.dtype, "fused_us": case.fused_us,
