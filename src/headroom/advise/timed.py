@@ -9,7 +9,7 @@ from functools import cached_property
 from headroom.advise.measurements import Measurements, measured, unmeasured, usable
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
-from headroom.graph.chains import fusible_chains, segments
+from headroom.graph.chains import LONGEST_KERNEL, fusible_chains, segments
 from headroom.graph.graph import Configuration, Coverage, Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
@@ -17,9 +17,6 @@ from headroom.graph.work import Unknown
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction, Source
 from headroom.store.rows import Timing
-
-#: Most layers in one kernel: what torch.compile fuses at most (``torch._inductor.config.max_fusion_size``).
-LONGEST_KERNEL = 64
 
 
 @dataclass(frozen=True)

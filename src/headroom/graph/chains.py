@@ -21,6 +21,10 @@ GEMMS = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC})
 _POINTWISE = frozenset({LayerKind.ELEMENTWISE, LayerKind.ACTIVATION})
 _ANCHORS = GEMMS | _POINTWISE | {LayerKind.NORMALIZATION}
 
+#: Most layers in one kernel: what torch.compile fuses at most (``torch._inductor.config.max_fusion_size``). Whoever
+#: measures chains and whoever answers from them have to cut long ones at the same places.
+LONGEST_KERNEL = 64
+
 
 def fusible_chains(graph: Graph, longest: int | None = None) -> list[list[int]]:
     """Chains that could be one kernel, as indices into ``graph.layers``, of at most ``longest`` layers each."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
-from headroom.graph.chains import fusible_chains, segments
+from headroom.graph.chains import LONGEST_KERNEL, fusible_chains, segments
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
@@ -16,9 +16,6 @@ from headroom.graph.tensor import DataType
 from headroom.measure.gradients import DIRECTIONS, gradient
 from headroom.measure.task import Task
 from headroom.predict.model import predict_layers
-
-#: Most layers in one kernel: the same as where answers are put together from these measurements.
-LONGEST_KERNEL = 64
 
 #: Whose theory ranks the layers of a GPU that has no sheet; only the order depends on it.
 STAND_IN = "h200"
