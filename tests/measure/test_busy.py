@@ -9,7 +9,8 @@ import pytest
 from headroom.errors import GpuError
 from headroom.measure.busy import Guard
 from headroom.measure.driver import driver_of
-from headroom.measure.fake import FakeNvml, Script
+from headroom.measure.fake_driver import FakeNvml
+from headroom.measure.fake_script import Script
 
 
 class Changing(FakeNvml):

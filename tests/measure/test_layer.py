@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from headroom.measure.fake import FakeBench, Fault, Script
+from headroom.measure.fake import FakeBench
+from headroom.measure.fake_script import Fault, Script
 from headroom.measure.layer import OPERANDS, REST, PoisonedError, measure_layer
 from headroom.store.rows import Implementation, Status, Timing
 from measure.chains import CONV, FUSED, RELU, task
+
+MISSING = Implementation("cudnn", "candidates")
 
 
 class Notes:
@@ -21,7 +24,7 @@ class Notes:
         self.tried.append((implementation, l2))
 
     def timing(self, timing: Timing) -> None:
-        assert (timing.implementation, timing.l2) in self.tried or timing.implementation in (REST, OPERANDS)
+        assert (timing.implementation, timing.l2) in self.tried or timing.implementation in (REST, OPERANDS, MISSING)
         self.rows[timing.implementation, timing.l2] = timing
 
     def by_plan(self, l2: str = "warm", layout: str = "") -> dict[str, Timing]:
@@ -154,3 +157,12 @@ def test_what_no_library_runs_is_said() -> None:
     measure_layer(task(), FakeBench(Script(plans=0)), notes)
     (row,) = notes.rows.values()
     assert row.status is Status.UNSUPPORTED
+
+
+def test_a_library_that_is_missing_is_said_in_every_layer() -> None:
+    notes = Notes()
+    measure_layer(task(), FakeBench(Script(missing={"cudnn": "ImportError: No module named 'cudnn'"})), notes)
+    row = notes.rows[MISSING, "warm"]
+    assert row.status is Status.UNSUPPORTED
+    assert row.reason == "this library is left out: ImportError: No module named 'cudnn'"
+    assert notes.by_plan()["plan1"].status is Status.OK

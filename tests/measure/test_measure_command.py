@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from headroom.graph.tensor import DataType
-from headroom.measure.fake import Script, fake_facts
+from headroom.measure.fake_script import Script, fake_facts
 from headroom.store.rows import Status
 from headroom.store.store import Store
 from measure.chains import script

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headroom.measure.bench import Check, Facts, Reading
-from headroom.measure.fake import FakeProgram, Script, fake_facts
+from headroom.measure.fake import FakeProgram
+from headroom.measure.fake_script import Script, fake_facts
 from headroom.measure.verdict import judge, timing_of, together
 from headroom.store.rows import Implementation, Status, Timing
 

@@ -6,7 +6,7 @@ The loop (:mod:`headroom.measure.layer`) knows no GPU. A :class:`Bench` is one: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,6 +117,10 @@ class Bench(Protocol):
 
     @property
     def backends(self) -> Sequence[Backend]: ...
+
+    @property
+    def missing_backends(self) -> Mapping[str, str]:
+        """Libraries that this machine lacks, each with the reason, which every layer's rows repeat."""
 
     def facts(self) -> Facts: ...
 

@@ -94,7 +94,8 @@ def _handle(nvml: Any, gpu: int) -> Any:
 
 
 def _nvml() -> Any:
-    from headroom.measure.fake import FakeNvml, script_in_use
+    from headroom.measure.fake_driver import FakeNvml
+    from headroom.measure.fake_script import script_in_use
 
     if (script := script_in_use()) is not None:
         return FakeNvml(script)

@@ -1,105 +1,28 @@
-"""A GPU that is not there: times from the theory, and failures on command. For tests only.
-
-It is used where ``HEADROOM_BENCH`` is ``fake`` or ``fake:{…}`` with a JSON object of these fields, all optional:
-
-* ``plans``: implementations per layout (6), ``plan_s``: seconds that each takes, ``start_s``: seconds to start;
-* ``libraries``: a word for the versions of its libraries, so that it can become another system;
-* ``fail``: a list of ``{"how": …, "plan": K, "chain": TEXT}``: implementation ``K`` (without ``plan``, the operands)
-  of every chain whose title holds ``TEXT`` fails in that way: ``build``, ``run``, ``unsupported``, ``oom``,
-  ``poison``, ``abort``, ``exit``, ``hang``, ``garbage``, ``flood``, ``wrong``, ``nan``, ``throttled``, ``unstable``,
-  ``unknown-bit``;
-* ``start``: ``refuse``, ``exit`` or ``hang``: how the worker fails before it is ready;
-* ``processes``: ``[[pid, name], …]`` and ``utilization``: percent, what the driver says of the GPU's other users.
-
-Its system is called ``Fake GPU``, which no real one is.
-"""
+"""A GPU that is not there: times from the theory, and failures on command (:mod:`headroom.measure.fake_script`)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any
 
-from headroom.errors import GpuError, UsageError
+from headroom.errors import GpuError
 from headroom.gpu.sheets import load_gpu
 from headroom.measure.bench import Backend, Check, Facts, Failure, Operands, Program, Reading, UnsupportedError
+from headroom.measure.fake_script import CLOCK_MHZ, GIB, Script, fake_facts
 from headroom.measure.task import Task
 from headroom.predict.model import predict_layers
-from headroom.store.rows import Implementation, Kernel, Status, System
-
-#: Names the bench that the worker opens, where it is not the real one.
-VARIABLE = "HEADROOM_BENCH"
+from headroom.store.rows import Implementation, Kernel, Status
 
 #: The sheet that its times come from.
 SHEET = "h200"
 
-GIB = 1 << 30
-_CLOCK_MHZ = 1980.0
 _SAMPLES = 20
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One failure on command."""
-
-    how: str
-    plan: int | None = None
-    chain: str = ""
-
-
-@dataclass(frozen=True)
-class Script:
-    """What the fake is told to be; see the module's text."""
-
-    plans: int = 6
-    plan_s: float = 0.0
-    start_s: float = 0.0
-    libraries: str = "1"
-    fail: tuple[Fault, ...] = ()
-    start: str = ""
-    processes: tuple[tuple[int, str], ...] = ()
-    utilization: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Script:
-        """The script in ``fake`` or ``fake:{…}``.
-
-        Raises:
-            UsageError: it is no JSON object of the fields above.
-        """
-        try:
-            data = json.loads(text.partition(":")[2] or "{}")
-            fail = tuple(Fault(**fault) for fault in data.pop("fail", ()))
-            processes = tuple((int(pid), str(name)) for pid, name in data.pop("processes", ()))
-            return cls(**data, fail=fail, processes=processes)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"HEADROOM_BENCH is {text!r}, no script for the fake GPU: {error}") from error
-
-    def fault(self, task: Task, plan: int | None) -> str:
-        """How implementation ``plan`` of a chain fails; empty where it does not."""
-        return next((f.how for f in self.fail if f.plan == plan and f.chain in task.chain.title), "")
-
-
-def script_in_use() -> Script | None:
-    """The fake that the environment asks for, or ``None`` where the real GPU is meant.
-
-    Raises:
-        UsageError: it asks for something else.
-    """
-    text = os.environ.get(VARIABLE, "")
-    if not text:
-        return None
-    if text != "fake" and not text.startswith("fake:"):
-        raise UsageError(f"{VARIABLE} is {text!r}; expected fake, fake:{{…}}, or no such variable")
-    return Script.parse(text)
 
 
 class FakeOutOfMemoryError(Exception):
@@ -195,6 +118,10 @@ class FakeBench:
     def backends(self) -> Sequence[Backend]:
         return (FakeBackend(self.script),)
 
+    @property
+    def missing_backends(self) -> Mapping[str, str]:
+        return self.script.missing
+
     def facts(self) -> Facts:
         return fake_facts(self.script, self.gpu_index)
 
@@ -219,7 +146,7 @@ class FakeBench:
         time_us, fault = program.time_us[l2], program.fault
         spread = 0.5 if fault == "unstable" else 0.002 if precise else 0.02
         samples = tuple(time_us * (1 + spread * (2 * i / (_SAMPLES - 1) - 1)) for i in range(_SAMPLES))
-        clocks = tuple(_CLOCK_MHZ * (0.7 if fault == "throttled" and i % 4 == 0 else 1.0) for i in range(_SAMPLES))
+        clocks = tuple(CLOCK_MHZ * (0.7 if fault == "throttled" and i % 4 == 0 else 1.0) for i in range(_SAMPLES))
         mask = {"throttled": 0x20, "unknown-bit": 0x8000}.get(fault, 0)
         kernel = Kernel("fake_gemm_128x128", (132, 1, 1), (256, 1, 1), 168, 49152, (128, 128, 32))
         return Reading(samples, clocks, 3201.0, 0, mask, (kernel,))
@@ -231,54 +158,6 @@ class FakeBench:
             case FakePoisonError():
                 return Failure(Status.FAILED, str(error), poisoned=True)
         return Failure(Status.FAILED, f"{type(error).__name__}: {error}")
-
-
-def fake_facts(script: Script, gpu_index: int = 0) -> Facts:
-    """What the fake says of itself."""
-    version = f"fake {script.libraries}"
-    system = System(gpu="Fake GPU", driver=version, cuda=version, cudnn=version, cublas=version, torch="")
-    digest = hashlib.sha256(f"fake {gpu_index}".encode()).hexdigest()[:12]
-    return Facts(system, f"FAKE-{digest}", gpu_index, 141 * GIB, 130 * GIB, _CLOCK_MHZ)
-
-
-class FakeNvml:
-    """What the driver says of the GPU that is not there: the functions of ``pynvml`` that are used."""
-
-    class NVMLError(Exception):
-        pass
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-
-    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names, here and below
-        pass
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        pass
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return 8
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
-        return index
-
-    def nvmlDeviceGetName(self, handle: int) -> str:  # noqa: N802
-        return fake_facts(self._script, handle).system.gpu
-
-    def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
-        return fake_facts(self._script, handle).gpu_uuid
-
-    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
-        return fake_facts(self._script).system.driver
-
-    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:  # noqa: N802
-        return SimpleNamespace(gpu=self._script.utilization)
-
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:  # noqa: N802
-        return [SimpleNamespace(pid=pid) for pid, _ in self._script.processes]
-
-    def nvmlSystemGetProcessName(self, pid: int) -> str:  # noqa: N802
-        return dict(self._script.processes)[pid]
 
 
 def _theory_us(task: Task, l2: str) -> float:

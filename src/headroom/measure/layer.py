@@ -111,6 +111,9 @@ class _Loop:
 
     def try_all(self, operands: Operands) -> None:
         """Build, check and time, once and briefly, whatever the libraries offer."""
+        for name, reason in self._bench.missing_backends.items():
+            left_out = Failure(Status.UNSUPPORTED, f"this library is left out: {reason}")
+            self._keep(self._row(Implementation(name, "candidates"), self.l2, left_out))
         for candidate in self._offered(operands):
             implementation = candidate.implementation
             if self._spent() > TRYING_SHARE * self._seconds:

@@ -13,7 +13,7 @@ from headroom.measure.busy import Guard
 from headroom.measure.client import Worker
 from headroom.measure.cuda.facts import system_of
 from headroom.measure.driver import Driver, driver_of
-from headroom.measure.fake import fake_facts, script_in_use
+from headroom.measure.fake_script import fake_facts, script_in_use
 from headroom.measure.plan import most_valuable_first, plan_tasks
 from headroom.measure.sweep import Progress, Records, SweepReport, measure_tasks
 from headroom.measure.visit import Budgets

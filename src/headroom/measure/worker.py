@@ -21,6 +21,7 @@ from typing import BinaryIO
 from headroom.errors import GpuError, HeadroomError
 from headroom.measure import protocol
 from headroom.measure.bench import Bench, Facts
+from headroom.measure.fake_script import script_in_use
 from headroom.measure.jobs import find_job
 from headroom.measure.layer import PoisonedError, measure_layer
 from headroom.measure.protocol import Message
@@ -110,9 +111,9 @@ def open_bench(gpu: int) -> Bench:
     Raises:
         GpuError: a library is missing, or there is no such GPU.
     """
-    from headroom.measure.fake import FakeBench, script_in_use
-
     if (script := script_in_use()) is not None:
+        from headroom.measure.fake import FakeBench
+
         return FakeBench(script, gpu)
     try:
         bench: Bench = import_module(_REAL_BENCH).CudaBench(gpu)
