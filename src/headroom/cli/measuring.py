@@ -90,7 +90,7 @@ def networks(rows: Sequence[NetworkTiming]) -> list[str]:
     ran = sorted((row for row in rows if row.median_us is not None), key=lambda row: row.median_us or 0.0)
     lines = [f"{row.model} as a whole, batch {row.batch}, {row.dtype}, {_run(row)}" for row in ran]
     failed = (row for row in rows if row.median_us is None)
-    return [*lines, *(f"{row.model} as a whole, {row.mode}: {row.status}, {view(row.reason)}" for row in failed)]
+    return [*lines, *(f"{row.model} as a whole, {row.mode}: {row.status}: {view(row.reason)}" for row in failed)]
 
 
 def counted(number: int, reason: str) -> list[str]:
