@@ -100,7 +100,7 @@ def page() -> None:
     rows = []
     for row in measured["rows"]:
         graph = hr.load(folder / "models" / f"{row['model']}.onnx", batch=row["batch"])
-        bounds = hr.analyze(graph, "h200", "bf16").bounds
+        bounds = hr.analyze(graph, "h200", "bf16", source="predicted").bounds
         fused = row["compiled"] and bounds.fused_us is not None
         predicted = bounds.fused_us if fused else bounds.sequential_us
         bar = bounds.fused_error_pct if fused else bounds.sequential_error_pct
