@@ -17,6 +17,7 @@ from headroom.measure.networks.rebuild import rebuild
 from headroom.measure.networks.weights import Key, key_of
 from measure_networks.conftest import Export
 from measure_networks.small import NETWORKS
+from onnx_models import export as export_model
 from onnx_models import model, node
 
 CPU = torch.device("cpu")
@@ -96,6 +97,14 @@ def test_an_operator_that_nobody_knows_is_refused_by_name(tmp_path: Path) -> Non
     nodes = [node("Mystery", "x", "h", name="odd", domain="local"), node("Relu", "h", "y")]
     onnx.save(model(nodes, {"x": [2, 4]}, declared={"h": [2, 4]}), path)
     with pytest.raises(ModelError, match=r"cannot be rebuilt.*Mystery \(odd"):
+        rebuild(read_onnx(path), torch.float32, CPU)
+
+
+def test_a_recurrent_network_is_refused_rather_than_taken_apart(tmp_path: Path) -> None:
+    path = tmp_path / "recurrent.onnx"
+    lstm = export_model(torch.nn.LSTM(8, 16, 2), torch.randn(7, 2, 8))
+    onnx.save(lstm, path)
+    with pytest.raises(ModelError, match=r"cannot be rebuilt.*recurrent.*give the PyTorch model itself"):
         rebuild(read_onnx(path), torch.float32, CPU)
 
 

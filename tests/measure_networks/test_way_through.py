@@ -17,7 +17,9 @@ from headroom.graph.tensor import DataType
 from headroom.graph.torch.reader import read_module
 from headroom.measure.networks import client, network, sampling
 from headroom.measure.networks.client import measure_network
-from headroom.measure.networks.job import rehearse
+from headroom.measure.networks.device import Host
+from headroom.measure.networks.gauge import no_gauge
+from headroom.measure.networks.job import measured
 from headroom.measure.networks.request import Request
 from headroom.store.rows import NetworkTiming, Status
 from measure_networks.conftest import Export
@@ -45,8 +47,9 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def rehearsed(request: Request) -> list[NetworkTiming]:
+    """The worker's rows, made on the CPU."""
     said: list[dict[str, Any]] = []
-    result = json.loads(json.dumps(rehearse({"request": request.to_json()}, said.append)))
+    result = json.loads(json.dumps(measured(request, Host(), no_gauge(), said.append)))
     timings = [client.timing_from_json(row) for row in result["timings"]]
     assert [client.timing_from_json(one["timing"]) for one in said if "timing" in one] == timings
     return timings

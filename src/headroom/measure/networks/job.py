@@ -9,8 +9,8 @@ from typing import Any
 from headroom.errors import GpuError, UsageError
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.jobs import Json, Say
-from headroom.measure.networks.device import Device, Gpu, Host
-from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
+from headroom.measure.networks.device import Device, Gpu
+from headroom.measure.networks.gauge import Gauge, gauge_of_gpu
 from headroom.measure.networks.measuring import meaning_of, measure_modes, rows_without
 from headroom.measure.networks.network import Source, find_network
 from headroom.measure.networks.request import Request
@@ -31,11 +31,6 @@ def run(arguments: Json, say: Say) -> Json:
         raise GpuError("PyTorch finds no GPU to run a network on; install a CUDA build of PyTorch")
     index = int(arguments.get("gpu", 0))
     return measured(Request.from_json(arguments["request"]), Gpu(index), gauge_of_gpu(index), say)
-
-
-def rehearse(arguments: Json, say: Say) -> Json:
-    """The same on the CPU, which proves the way through and measures nothing worth keeping."""
-    return measured(Request.from_json(arguments["request"]), Host(), no_gauge(), say)
 
 
 def measured(request: Request, device: Device, gauge: Gauge, say: Say) -> Json:

@@ -21,6 +21,7 @@ from headroom.graph.tensor import FIXED_WIDTH_BYTES, TensorSpec
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.networks.straighten import straightened
 from headroom.measure.networks.weights import Key, key_of, random_weights
+from headroom.text import plain_line
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,8 @@ Step = Callable[[Values], None]
 
 #: So many layers that cannot be rebuilt are named; the rest are counted.
 _NAMED = 3
+
+_REASON_CHARACTERS = 200
 
 
 def rebuild(
@@ -54,7 +57,13 @@ def rebuild(
             step(values)
         return tuple(_found(values, spec) for spec in graph.outputs)
 
-    return straightened(forward, list(constants.values()), _described(graph.inputs, dtype, device))
+    try:
+        return straightened(forward, list(constants.values()), _described(graph.inputs, dtype, device))
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        reason = plain_line(f"{type(error).__name__}: {error}", _REASON_CHARACTERS)
+        raise ModelError(
+            f"{graph.name} cannot be rebuilt to run as a whole; PyTorch does not trace it: {reason}"
+        ) from error
 
 
 def _described(specs: Sequence[TensorSpec], dtype: torch.dtype, device: torch.device) -> list[torch.Tensor]:
@@ -104,6 +113,9 @@ def _bound(layer: Layer, constants: Mapping[Key, torch.Tensor]) -> Step:
     """A layer as the stopwatch runs it alone, between the names of the model and those of a chain."""
     from headroom.measure.backends.torch_ops import bind_layer
 
+    if layer.kind is LayerKind.RECURRENT:
+        # Traced, its steps would come apart, which is not how any framework runs it.
+        raise UnsupportedError("a recurrent layer is rebuilt only alone; give the PyTorch model itself")
     (alone,) = Chain.of([layer]).layers
     reads: list[tuple[str, str | Key]] = [
         *((inner.name, outer.name) for inner, outer in zip(alone.inputs, layer.inputs, strict=True)),
