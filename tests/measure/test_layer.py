@@ -6,7 +6,8 @@ import pytest
 
 from headroom.measure.fake import FakeBench
 from headroom.measure.fake_script import Fault, Script
-from headroom.measure.layer import OPERANDS, REST, PoisonedError, measure_layer
+from headroom.measure.layer import PoisonedError, measure_layer
+from headroom.measure.reasons import OPERANDS, REST
 from headroom.store.rows import Implementation, Status, Timing
 from measure.chains import CONV, FUSED, RELU, task
 

@@ -13,7 +13,7 @@ import pytest
 from headroom.errors import GpuError, UsageError
 from headroom.measure import protocol
 from headroom.measure.client import Worker
-from headroom.measure.layer import OPERANDS, REST
+from headroom.measure.reasons import OPERANDS, REST
 from headroom.measure.visit import Budgets
 from headroom.store.rows import Status, Timing
 from measure.chains import CONV, RELU, script, task

@@ -6,18 +6,26 @@ first, so that if the process dies of it, the parent knows whose doing that is.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
-from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Reading, UnsupportedError
+from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Reading
 from headroom.measure.finalists import Built, Finalists, fastest
+from headroom.measure.reasons import (
+    OPERANDS,
+    REST,
+    WrongOutputError,
+    left_out,
+    listing_of,
+    meaning_of,
+    now,
+    row_of,
+    untried,
+)
 from headroom.measure.task import Task
 from headroom.measure.verdict import timing_of, together
 from headroom.store.rows import Implementation, Status, Timing
-from headroom.text import plain_line
 
 T = TypeVar("T")
 
@@ -26,12 +34,6 @@ TRYING_SHARE = 0.8
 
 #: Pause before those that were throttled are timed once more.
 COOLING_S = 1.0
-
-_REASON_CHARACTERS = 300
-
-#: What a row is called that stands for no implementation but for a step that all of them need, and for what is left.
-OPERANDS = Implementation("bench", "operands")
-REST = Implementation("bench", "rest")
 
 
 class Tell(Protocol):
@@ -46,17 +48,6 @@ class Tell(Protocol):
 
 class PoisonedError(Exception):
     """The GPU's context is lost: nothing else can run in this process."""
-
-
-class WrongOutputError(Exception):
-    """An implementation does not compute what the reference computes."""
-
-    def __init__(self, check: Check) -> None:
-        wrong = f"its output is wrong by {check.relative_error:.2g} of the reference"
-        if not math.isfinite(check.relative_error):
-            wrong = "its output holds values that are not numbers"
-        super().__init__(f"{wrong}; tolerated are {check.tolerance:.2g}")
-        self.check = check
 
 
 def measure_layer(task: Task, bench: Bench, tell: Tell, *, known: Sequence[Timing] = (), seconds: float = 60.0) -> None:
@@ -76,7 +67,7 @@ def measure_layer(task: Task, bench: Bench, tell: Tell, *, known: Sequence[Timin
         loop.try_all(operands)
         loop.time_finalists(operands)
     if not loop.rows:
-        tell.timing(Timing(OPERANDS, loop.l2, Status.UNSUPPORTED, "no library here runs it", measured_at=_now()))
+        tell.timing(row_of(Failure(Status.UNSUPPORTED, "no library here runs it"), OPERANDS, loop.l2))
 
 
 class _Loop:
@@ -100,11 +91,11 @@ class _Loop:
         try:
             return act()
         except Exception as error:  # noqa: BLE001 - whatever a library raises is the answer of this implementation
-            failure, check = self._meaning(error)
+            failure, check = meaning_of(error, self._bench), getattr(error, "check", None)
         if failure.status is Status.OOM and self._finalists.free():
             # What was kept for later may be what was in its way.
             return self.attempt(implementation, act, l2)
-        self._keep(self._row(implementation, l2 or self.l2, failure, check))
+        self._fail(failure, implementation, l2, check)
         if failure.poisoned:
             raise PoisonedError(failure.reason)
         return None
@@ -112,19 +103,12 @@ class _Loop:
     def try_all(self, operands: Operands) -> None:
         """Build, check and time, once and briefly, whatever the libraries offer."""
         for name, reason in self._bench.missing_backends.items():
-            left_out = Failure(Status.UNSUPPORTED, f"this library is left out: {reason}")
-            self._keep(self._row(Implementation(name, "candidates"), self.l2, left_out))
+            self._fail(left_out(reason), listing_of(name))
         for candidate in self._offered(operands):
-            implementation = candidate.implementation
             if self._spent() > TRYING_SHARE * self._seconds:
-                self._keep(self._row(REST, self.l2, _untried(implementation, self._seconds)))
+                self._fail(untried(candidate.implementation, self._seconds), REST)
                 return
-            tried = self.attempt(implementation, lambda: self._tried(candidate, operands))  # noqa: B023 - called at once
-            if tried is not None:
-                reading, built = tried
-                row = timing_of(reading, *built, self._facts, implementation, self.l2, _now())
-                self._keep(row)
-                self._finalists.offer(row, built)
+            self._try(candidate, operands)
 
     def time_finalists(self, operands: Operands) -> None:
         """Time the fastest few again, by turns, in every state of the cache that is asked for."""
@@ -151,13 +135,21 @@ class _Loop:
 
     def _listed(self, backend: Backend, operands: Operands) -> Iterator[Candidate]:
         """What one library lists; where it fails at that, it lists no more."""
-        listing = Implementation(backend.name, "candidates")
+        listing = listing_of(backend.name)
         candidates = self.attempt(listing, lambda: iter(backend.candidates(self._task, operands)))
         while candidates is not None:
             candidate = self.attempt(listing, lambda: next(candidates, None))
             if candidate is None:
                 return
             yield candidate
+
+    def _try(self, candidate: Candidate, operands: Operands) -> None:
+        tried = self.attempt(candidate.implementation, lambda: self._tried(candidate, operands))
+        if tried is not None:
+            reading, built = tried
+            row = timing_of(reading, *built, self._facts, candidate.implementation, self.l2, now())
+            self._keep(row)
+            self._finalists.offer(row, built)
 
     def _tried(self, candidate: Candidate, operands: Operands) -> tuple[Reading, Built]:
         built = self._built(candidate, operands)
@@ -193,11 +185,15 @@ class _Loop:
         for implementation, reading in readings.items():
             if implementation in self._failed:
                 continue
-            row = timing_of(reading, *programs[implementation], self._facts, implementation, l2, _now())
+            row = timing_of(reading, *programs[implementation], self._facts, implementation, l2, now())
             self._keep(row)
             if row.status is Status.THROTTLED:
                 throttled[implementation] = programs[implementation]
         return throttled
+
+    def _fail(self, failure: Failure, implementation: Implementation, l2: str = "", check: Check | None = None) -> None:
+        uuid = self._facts.gpu_uuid
+        self._keep(row_of(failure, implementation, l2 or self.l2, gpu_uuid=uuid, check=check))
 
     def _keep(self, row: Timing) -> None:
         self.rows[row.implementation, row.l2] = row
@@ -205,37 +201,5 @@ class _Loop:
             self._failed.add(row.implementation)
         self._tell.timing(row)
 
-    def _row(self, implementation: Implementation, l2: str, failure: Failure, check: Check | None = None) -> Timing:
-        """The row of an implementation that has no time."""
-        return Timing(
-            implementation,
-            l2,
-            failure.status,
-            plain_line(failure.reason, _REASON_CHARACTERS),
-            relative_error=check.relative_error if check and math.isfinite(check.relative_error) else None,
-            tolerance=check.tolerance if check else None,
-            needed_bytes=failure.needed_bytes,
-            free_bytes=failure.free_bytes,
-            gpu_uuid=self._facts.gpu_uuid,
-            measured_at=_now(),
-        )
-
-    def _meaning(self, error: Exception) -> tuple[Failure, Check | None]:
-        match error:
-            case WrongOutputError():
-                return Failure(Status.FAILED, str(error)), error.check
-            case UnsupportedError():
-                return Failure(Status.UNSUPPORTED, str(error)), None
-        return self._bench.failure(error), None
-
     def _spent(self) -> float:
         return time.monotonic() - self._start
-
-
-def _untried(implementation: Implementation, seconds: float) -> Failure:
-    at = f"{implementation.backend} {implementation.name}"
-    return Failure(Status.TIMEOUT, f"the layer's {seconds:.0f} s were over: {at} and what follows it was not tried")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from headroom.measure import protocol
-from headroom.measure.layer import OPERANDS, REST
+from headroom.measure.bench import Failure
 from headroom.measure.process import LostError, SilentError
 from headroom.measure.protocol import GarbageError, Message
+from headroom.measure.reasons import OPERANDS, REST, row_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, Timing
-from headroom.text import plain_line
 
 Key = tuple[Implementation, str]
 
@@ -114,6 +113,4 @@ class Visit:
         self._running, self._since = key, time.monotonic()
 
     def _keep(self, key: Key, status: Status, reason: str) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        reason = plain_line(reason, protocol.SENTENCE_CHARACTERS)
-        self._rows[key] = Timing(*key, status, reason, measured_at=now)
+        self._rows[key] = row_of(Failure(status, reason), *key)
