@@ -363,3 +363,18 @@ def test_every_operator_in_the_table_exists_in_pytorch() -> None:
         return any(hasattr(torch.ops.aten, candidate) for candidate in (name, f"{name}_"))
 
     assert [name for name in _BUILDERS if not exists(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: x.permute(0, 2, 3, 1).contiguous(), Movement("contiguous", 512, axes=(0, 3, 1, 2))),
+        (lambda x: x.transpose(1, 2).reshape(2, 64, 4, 1), Movement("reshape", 512, axes=(0, 2, 1, 3))),
+        (lambda x: x.transpose(1, 2).contiguous().relu().transpose(1, 2).contiguous(), Movement("contiguous", 512, axes=(0, 2, 1, 3))),
+        (lambda x: x.transpose(1, 2).half(), Movement("cast", 512)),
+    ],
+)  # fmt: skip
+def test_a_copy_of_a_transposed_view_knows_the_order_that_it_reads_in(
+    function: Callable[[Tensor], Tensor], expected: Work
+) -> None:
+    assert graph_of(function, IMAGE).working_layers[-1].work == expected

@@ -274,6 +274,20 @@ def test_movement_writes_new_memory_in_the_order_asked_for() -> None:
     close(second, x[:, 3:])
 
 
+def test_a_view_that_repeats_its_tensor_is_spread_before_it_is_copied() -> None:
+    out, (x, token) = single(Movement("cat", 1632), [(2, 16, 48)], [(2, 17, 48)], [(1, 1, 48)])
+    close(out, torch.cat([x, token.expand(2, 1, 48)], 1))
+    out, (x,) = single(Movement("reshape", 2048), [(2, 2, 1, 16, 8)], [(2, 8, 16, 8)])
+    close(out, x.repeat_interleave(4, 2).reshape(2, 8, 16, 8))
+
+
+def test_a_tensor_written_from_nothing_is_written() -> None:
+    out, _ = single(Movement("zeros", 24), [], [(4, 6)])
+    assert bool((out == 1).all())
+    out, _ = single(Movement("ones_like", 24), [(4, 6)], [(4, 6)])
+    assert bool((out == 1).all())
+
+
 def test_a_copy_of_a_transposed_view_is_timed_from_the_order_it_has_in_memory() -> None:
     out, (x,) = single(Movement("reshape", 120, axes=(0, 2, 1)), [(4, 5, 6)], [(4, 30)])
     # The operand's memory is that of a (4, 6, 5) tensor, seen with its last two dimensions exchanged.

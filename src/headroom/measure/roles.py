@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 
-from headroom.graph.chain import FLOATING
+from headroom.graph.chain import FLOATING, Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Attention, Convolution, Matmul
@@ -29,6 +29,11 @@ LEAKY_SLOPE = 0.01
 def operands_of(layer: Layer) -> tuple[TensorSpec, ...]:
     """Everything the layer reads: activations in order, then constants in order."""
     return (*layer.inputs, *layer.weights)
+
+
+def places_of(chain: Chain) -> tuple[TensorSpec, ...]:
+    """Outputs of layers that read nothing: they are written into tensors that have to be there."""
+    return tuple(out for layer in chain.layers if not operands_of(layer) for out in layer.outputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A tensor as the operator that reads or writes it sees it: its shape after all views."""
+    """A tensor as the operator that reads or writes it sees it: its shape after all views.
+
+    ``order`` lists the dimensions as they lie in memory, outermost first, where that is not their own order.
+    """
 
     shape: tuple[int, ...]
     element: str = "float32"
+    order: tuple[int, ...] = ()
 
     @property
     def elements(self) -> int:
@@ -51,6 +55,11 @@ class Call:
             if isinstance(value, tuple) and value and isinstance(value[0], Operand):
                 return value[0]
         raise LookupError(f"aten.{self.operator} has no tensor operand")
+
+    @property
+    def reordered(self) -> tuple[int, ...]:
+        """The order in memory that a copy changes: the first operand's, if the result has its own."""
+        return () if self.out.order else self.first.order
 
     def operand(self, name: str) -> Operand:
         value = self.arguments[name]

@@ -35,7 +35,20 @@ def operand_of(tensor: Any, node: Any) -> Operand:
             f"the shape ({shape}) of {node.name} in module {module_path(node) or '(the outermost)'} depends on "
             "values, not on the inputs' shapes; replace it by an operator of fixed size, such as a mask"
         )
-    return Operand(tuple(tensor.shape), element_of(tensor))
+    return Operand(tuple(tensor.shape), element_of(tensor), order_of(tensor))
+
+
+def order_of(tensor: Any) -> tuple[int, ...]:
+    """The dimensions of a transposed view as they lie in memory; empty for a tensor in its own order."""
+    strides = tensor.stride()
+    if tensor.is_contiguous() or not all(isinstance(stride, int) and stride > 0 for stride in strides):
+        return ()
+    moved = [dim for dim, size in enumerate(tensor.shape) if size != 1]
+    in_memory = sorted(moved, key=lambda dim: -strides[dim])
+    if in_memory == moved:
+        return ()
+    places = iter(in_memory)
+    return tuple(next(places) if size != 1 else dim for dim, size in enumerate(tensor.shape))
 
 
 def element_of(tensor: Any) -> str:

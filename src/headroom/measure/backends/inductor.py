@@ -19,6 +19,7 @@ from headroom.measure.backends.programs import TorchCandidate, TorchProgram
 from headroom.measure.backends.torch_ops import bind_chain
 from headroom.measure.backends.torch_ops.math_mode import math_name
 from headroom.measure.bench import Backend, Candidate, Operands
+from headroom.measure.roles import places_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation
 
@@ -41,7 +42,8 @@ class InductorBackend:
         chain = task.chain
         alone = not chain.is_fused and chain.anchor.kind in _LIBRARY_CALLS
         recurrent = any(layer.kind is LayerKind.RECURRENT for layer in chain.layers)
-        if task.plans != "all" or alone or recurrent or task.dtype is DataType.FP8:
+        writes_alone = bool(places_of(chain))
+        if task.plans != "all" or alone or recurrent or writes_alone or task.dtype is DataType.FP8:
             return
         math = math_name(task.dtype, products=chain.anchor.kind.computes_gemm)
         layouts = layouts_of(task)

@@ -20,6 +20,7 @@ from headroom.measure.backends.programs import Contexts, TorchCandidate, TorchPr
 from headroom.measure.backends.torch_ops import bind_chain
 from headroom.measure.backends.torch_ops.math_mode import math_name
 from headroom.measure.bench import Backend, Candidate, Operands, UnsupportedError
+from headroom.measure.roles import places_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation
 
@@ -107,6 +108,7 @@ def _program(task: Task, operands: Operands, layout: str, contexts: Contexts) ->
     if task.dtype is DataType.FP8 and (chain.is_fused or chain.anchor.kind not in _PRODUCTS):
         raise UnsupportedError("PyTorch computes matrix products alone in fp8")
     tensors = {tensor.name: operands.tensor(tensor.name, layout) for tensor in (*chain.inputs, *chain.weights)}
+    tensors |= {tensor.name: operands.empty(tensor.name, layout) for tensor in places_of(chain)}
     run = bind_chain(chain, tensors)
     program = TorchProgram(lambda: run(tensors), task.dtype, contexts)
     return _declining(program) if chain.anchor.kind is LayerKind.ATTENTION else program

@@ -20,7 +20,7 @@ _STICKY = re.compile(
 _MEMORY = re.compile(r"out of memory|OUT_OF_MEMORY|STATUS_ALLOC_FAILED|not enough memory", re.IGNORECASE)
 _DECLINED = re.compile(
     r"not[ _]supported|unsupported|not implemented|no available kernel|no engine|no valid (engine|plan)"
-    r"|unable to find an engine|could not find an engine",
+    r"|unable to find an engine|could not find an engine|to be divisible by",
     re.IGNORECASE,
 )
 

@@ -20,7 +20,7 @@ from headroom.graph.tensor import DataType, TensorSpec
 from headroom.graph.work import Convolution, Elementwise, Embedding, Matmul, Movement, Normalization, Recurrent
 from headroom.measure.backends.torch_ops.functions import DOMAINS
 from headroom.measure.bench import UnsupportedError
-from headroom.measure.roles import operands_of
+from headroom.measure.roles import operands_of, places_of
 from headroom.measure.task import Task
 
 #: What stores a floating-point tensor of the run's data type.
@@ -96,8 +96,10 @@ class TorchOperands:
 
     @property
     def sources(self) -> dict[str, Tensor]:
-        """Every input and weight of the chain, in its plain order."""
-        return {tensor.name: self.tensor(tensor.name) for tensor in (*self.task.chain.inputs, *self.task.chain.weights)}
+        """Every input and weight of the chain in its plain order, and a place for what is written from nothing."""
+        chain = self.task.chain
+        read = {tensor.name: self.tensor(tensor.name) for tensor in (*chain.inputs, *chain.weights)}
+        return read | {tensor.name: self.empty(tensor.name) for tensor in places_of(chain)}
 
     def _filled(self, spec: TensorSpec) -> Tensor:
         dtype, values = self.dtype_of(spec), self._values.get(spec.name, _Values())

@@ -65,12 +65,19 @@ class CudaPlayer:
                 for launch in launches:
                     launch()
         except BaseException:
-            with suppress(RuntimeError):  # a capture that broke off is invalid; the first error is what counts
-                graph.capture_end()
+            self._abandon(graph)
             raise
         graph.capture_end()
         graph.instantiate()
         return graph
+
+    def _abandon(self, graph: Any) -> None:
+        """End a capture that broke off: it is invalid, and the error that broke it off is what counts."""
+        with suppress(RuntimeError):
+            graph.capture_end()
+        # An invalid capture ends before the allocator hears of it: it would go on serving this stream from the pool.
+        with suppress(RuntimeError, AttributeError):
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
 
     def event(self) -> Event:
         event: Event = torch.cuda.Event(enable_timing=True)

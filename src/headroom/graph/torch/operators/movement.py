@@ -9,7 +9,7 @@ from headroom.graph.work import Elementwise, Embedding, Movement, Work
 
 @operators(
     "cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack", "block_diag",
-    "clone", "repeat", "repeat_interleave", "tile", "roll", "flip", "fliplr", "flipud", "rot90", "pad",
+    "repeat", "repeat_interleave", "tile", "roll", "flip", "fliplr", "flipud", "rot90", "pad",
     "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
     "replication_pad2d", "replication_pad3d", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "native_channel_shuffle", "im2col", "col2im", "unfold_copy", "one_hot", "diag", "diag_embed",
@@ -19,6 +19,12 @@ from headroom.graph.work import Elementwise, Embedding, Movement, Work
 def copied(call: Call) -> Work:
     """Every value written once. ``copy_`` into a slice writes the slice alone."""
     return Movement(call.operator, call.out.elements)
+
+
+@operators("clone")
+def cloned(call: Call) -> Work:
+    """A copy into the result's own order, from the order that the operand has in memory."""
+    return Movement("clone", call.out.elements, axes=call.reordered)
 
 
 @operators("index", "index_select", "gather", "take", "take_along_dim", "masked_select", "select_copy", "slice_copy")

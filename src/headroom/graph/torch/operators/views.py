@@ -26,7 +26,7 @@ def view_or_copy(call: Call) -> Work:
     if call.is_view:
         return Free(call.operator)
     function = "cast" if call.first.element != call.out.element else call.operator
-    return Movement(function, sum(out.elements for out in call.outputs))
+    return Movement(function, sum(out.elements for out in call.outputs), axes=call.reordered)
 
 
 @operators("lift_fresh", "lift_fresh_copy")

@@ -105,10 +105,10 @@ def _filter_gradient(work: Convolution, roles: ConvolutionRoles) -> Step:
         data, gradient, _ = _operands(work, roles, tensors)
         if any(rest):
             data = functional.pad(data, rest)
-        # Only its shape and order are read.
-        like = torch.empty(weight_shape, dtype=data.dtype, device=data.device)
-        if data.dim() == 4 and data.is_contiguous(memory_format=torch.channels_last):
-            like = like.contiguous(memory_format=torch.channels_last)
+        # Of the filter only shape and order in memory are read.
+        last = data.dim() == 4 and data.is_contiguous(memory_format=torch.channels_last)
+        order = torch.channels_last if last else torch.contiguous_format
+        like = torch.empty(weight_shape, dtype=data.dtype, device=data.device, memory_format=order)
         _, result, _ = torch.ops.aten.convolution_backward(
             gradient, data, like, None, work.stride, padding, work.dilation, False, nothing, work.groups,
             [False, True, False],

@@ -14,7 +14,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.work import Embedding, Movement
 from headroom.measure.backends.torch_ops.binding import Step, Tensors
 from headroom.measure.bench import UnsupportedError
-from headroom.measure.roles import operands_of
+from headroom.measure.roles import broadcasts_to, operands_of
 
 Shape = tuple[int, ...]
 Run = Callable[[Tensor], Tensor]
@@ -23,6 +23,8 @@ Run = Callable[[Tensor], Tensor]
 def bind(layer: Layer, constants: Tensors) -> Step:
     work = layer.work
     assert isinstance(work, Movement)
+    if work.function in _FILLS:
+        return _filled(layer)
     if work.function in _JOINS:
         return _joined(layer)
     if work.function in ("split", "chunk", "unbind", "split_with_sizes"):
@@ -41,6 +43,26 @@ _JOINS = frozenset({"cat", "concat", "concatenate", "stack", "hstack", "vstack",
 _PICKS = frozenset({"gather", "index_select", "index", "take_along_dim", "gatherelements"})
 
 
+#: Tensors written from nothing. What is written changes no time.
+_FILLS = frozenset(
+    {
+        "zeros", "ones", "full", "new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like", "fill",
+        "zero", "constantofshape", "scalar_tensor",
+    }
+)  # fmt: skip
+
+
+def _filled(layer: Layer) -> Step:
+    """Ones, written into a tensor that is there: see :func:`~headroom.measure.roles.places_of`."""
+    if operands_of(layer):
+        source = operands_of(layer)[0]
+        if source.shape != layer.outputs[0].shape:
+            raise UnsupportedError(f"a tensor like one of {source.shape} cannot have {layer.outputs[0].shape}")
+        return lambda tensors: torch.ones_like(tensors[source.name])
+    name = layer.outputs[0].name
+    return lambda tensors: tensors[name].fill_(1)
+
+
 def _joined(layer: Layer) -> Step:
     """Along the dimension that grows; one tensor may be joined with itself, which the layer lists once."""
     names = [operand.name for operand in operands_of(layer)]
@@ -52,15 +74,23 @@ def _joined(layer: Layer) -> Step:
         count = out[dim]
         chosen = [names[i % len(names)] for i in range(count)]
         return lambda tensors: torch.stack([tensors[name] for name in chosen], dim)
-    dims = [d for d in range(len(out)) if first[d] != out[d]]
-    if len(dims) != 1:
-        raise UnsupportedError(f"joining tensors of {first} and others does not give {out}")
-    dim = dims[0]
-    total = sum(shapes[name][dim] for name in names)
-    repeats, rest = divmod(out[dim], total)
-    if rest:
-        raise UnsupportedError(f"joining tensors of {total} along dimension {dim} does not give {out[dim]}")
-    return lambda tensors: torch.cat([tensors[name] for name in names] * repeats, dim)
+    dim = _growing_dimension([shapes[name] for name in names], out)
+    # One sample's token in front of every sample: the operand is spread before it is joined.
+    spread = {name: (*out[:dim], shapes[name][dim], *out[dim + 1 :]) for name in names}
+    repeats = out[dim] // sum(shapes[name][dim] for name in names)
+    return lambda tensors: torch.cat([tensors[name].expand(spread[name]) for name in names] * repeats, dim)
+
+
+def _growing_dimension(shapes: list[Shape], out: Shape) -> int:
+    """The dimension along which tensors of ``shapes``, perhaps several times over, add up to ``out``."""
+    for dim in range(len(out)):
+        others = [shape[:dim] + shape[dim + 1 :] for shape in shapes if len(shape) == len(out)]
+        rest = out[:dim] + out[dim + 1 :]
+        total = sum(shape[dim] for shape in shapes if len(shape) == len(out))
+        fits = len(others) == len(shapes) and all(broadcasts_to(other, rest) for other in others)
+        if fits and 0 < total <= out[dim] and out[dim] % total == 0 and (len(shapes) > 1 or total < out[dim]):
+            return dim
+    raise UnsupportedError(f"tensors of {shapes} joined along one dimension do not give {out}")
 
 
 def _split(layer: Layer) -> Step:
@@ -106,13 +136,24 @@ def _transposed(before: Shape, after: Shape, work: Movement) -> Run:
 def _copied(before: Shape, after: Shape, work: Movement) -> Run:
     """A copy into another shape, of a tensor whose dimensions may lie in memory in another order."""
     if math.prod(before) != math.prod(after):
-        raise UnsupportedError(f"a copy of {before} cannot have the shape {after}")
+        return _copied_spread(before, after)
     if not work.axes:
         return lambda x: x.clone(memory_format=torch.contiguous_format).reshape(after)
     # The operand comes in its logical order; what is timed is the copy from the order that it has in memory.
     back = tuple(sorted(range(len(work.axes)), key=work.axes.__getitem__))
     in_memory = tuple(before[axis] for axis in work.axes)
     return lambda x: x.reshape(in_memory).permute(back).clone(memory_format=torch.contiguous_format).reshape(after)
+
+
+def _copied_spread(before: Shape, after: Shape) -> Run:
+    """A copy of a view that repeats its tensor along a dimension of size 1, such as the heads of grouped keys."""
+    times, rest = divmod(math.prod(after), max(math.prod(before), 1))
+    ones = [dim for dim, size in enumerate(before) if size == 1]
+    if rest or not ones:
+        raise UnsupportedError(f"a copy of {before} cannot have the shape {after}")
+    inner = ones[-1]
+    spread = (*before[:inner], times, *before[inner + 1 :])
+    return lambda x: x.expand(spread).clone(memory_format=torch.contiguous_format).reshape(after)
 
 
 def _cast(before: Shape, after: Shape, work: Movement) -> Run:

@@ -16,13 +16,15 @@ def bind(layer: Layer, constants: Tensors) -> Step:
     roles = product_roles(layer)
     shape = layer.outputs[0].shape
     linear = is_linear(layer, roles)
+    fp8 = [tensor for tensor in constants.values() if tensor.dtype == torch.float8_e4m3fn]
+    one = torch.ones((), device=fp8[0].device) if fp8 else None
 
     def run(tensors: Tensors) -> Tensor:
         left = tensors[roles.left].reshape(roles.left_shape)
         right = tensors[roles.right].reshape(roles.right_shape)
         left = left.mT if roles.transpose_left else left
-        if left.dtype == torch.float8_e4m3fn:
-            result = _scaled(left, right if roles.transpose_right else right.mT, _addends(roles, tensors))
+        if one is not None:
+            result = _scaled(left, right if roles.transpose_right else right.mT, one, _addends(roles, tensors))
         elif linear:
             # F.linear takes the weight as (n, k) in any order of memory.
             weight = right if roles.transpose_right else right.mT
@@ -49,15 +51,14 @@ def _addends(roles: ProductRoles, tensors: Tensors) -> list[Tensor]:
     return [tensors[name] for name in roles.addends]
 
 
-def _scaled(left: Tensor, columns: Tensor, addends: list[Tensor]) -> Tensor:
-    """A product of fp8 operands with scales of one; ``columns`` is (n, k) in memory.
+def _scaled(left: Tensor, columns: Tensor, one: Tensor, addends: list[Tensor]) -> Tensor:
+    """A product of fp8 operands with a scale of ``one``; ``columns`` is (n, k), copied if it is not so in memory.
 
     Raises:
         NotImplementedError: the library has no batched product or no addition for fp8.
     """
     if columns.dim() != 2 or addends:
         raise NotImplementedError("PyTorch multiplies fp8 operands as plain matrices without additions only")
-    one = torch.ones((), device=left.device)
     rows = left.reshape(-1, left.shape[-1])
     result = torch._scaled_mm(rows, columns.contiguous().t(), one, one, out_dtype=torch.float8_e4m3fn)
     return result.reshape(*left.shape[:-1], columns.shape[0])
