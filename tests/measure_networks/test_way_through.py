@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from headroom.measure.networks.job import measured
 from headroom.measure.networks.request import Request
 from headroom.store.rows import NetworkTiming, Status
 from measure_networks.conftest import Export
+from onnx_models import model, node
 
 CALLABLE = """
 import torch
@@ -82,9 +84,19 @@ def test_a_network_that_does_not_even_load_is_a_row_per_mode(address: str, monke
     assert {len(row.graph) for row in rows} == {32}
 
 
-def test_fp8_is_refused_before_anything_runs(address: str) -> None:
-    with pytest.raises(UsageError, match="fp8"):
-        rehearsed(Request(address, DataType.FP8, ("eager",)))
+def test_fp8_gives_rows_that_say_why_there_is_no_time(address: str) -> None:
+    (row,) = rehearsed(Request(address, DataType.FP8, ("eager",)))
+    assert row.status is Status.UNSUPPORTED
+    assert "no whole network in fp8" in row.reason
+
+
+def test_a_file_that_cannot_be_rebuilt_gives_rows_that_name_the_operator(tmp_path: Path) -> None:
+    path = tmp_path / "strange.onnx"
+    nodes = [node("Mystery", "x", "h", name="odd", domain="local"), node("Relu", "h", "y")]
+    onnx.save(model(nodes, {"x": [2, 4]}, declared={"h": [2, 4]}), path)
+    (row,) = rehearsed(Request(str(path), DataType.BF16, ("eager",)))
+    assert row.status is Status.UNSUPPORTED
+    assert "Mystery (odd" in row.reason
 
 
 def test_without_a_gpu_the_worker_says_so(address: str) -> None:

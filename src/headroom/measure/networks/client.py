@@ -28,7 +28,7 @@ def measure_network(
     on_timing: Callable[[NetworkTiming], None] | None = None,
     limit_s: float = LIMIT_S,
 ) -> tuple[NetworkTiming, ...]:
-    """Latency, energy and memory of a whole network as frameworks run it: a row per mode.
+    """Latency, energy and memory of a whole network as frameworks run it: a row per mode, whatever becomes of it.
 
     Args:
         model: ``package.module:callable``, or the path of an ``.onnx`` file, which runs with random weights.
@@ -39,8 +39,8 @@ def measure_network(
         on_timing: called with each row as soon as it is there, so that it can be recorded at once.
 
     Raises:
-        UsageError: a mode is unknown, or no framework runs whole networks in ``dtype``.
-        ModelError: the model cannot be read, or the file holds an operator that cannot be run; names it.
+        UsageError: a mode is unknown.
+        ModelError: the model cannot be read.
         GpuError: there is no GPU, or the worker died.
     """
     request = Request(

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from headroom.errors import GpuError, UsageError
-from headroom.measure.bench import UnsupportedError
+from headroom.errors import GpuError, ModelError
+from headroom.measure.bench import Failure, UnsupportedError
 from headroom.measure.jobs import Json, Say
 from headroom.measure.networks.device import Device, Gpu
 from headroom.measure.networks.gauge import Gauge, gauge_of_gpu
 from headroom.measure.networks.measuring import meaning_of, measure_modes, rows_without
 from headroom.measure.networks.network import Source, find_network
 from headroom.measure.networks.request import Request
-from headroom.store.rows import NetworkTiming
+from headroom.store.rows import NetworkTiming, Status
 
 
 def run(arguments: Json, say: Say) -> Json:
@@ -22,8 +22,7 @@ def run(arguments: Json, say: Say) -> Json:
 
     Raises:
         GpuError: PyTorch finds no GPU.
-        ModelError: the model cannot be read or rebuilt.
-        UsageError: no framework runs whole networks in the data type.
+        ModelError: the model cannot be read.
     """
     import torch
 
@@ -36,10 +35,7 @@ def run(arguments: Json, say: Say) -> Json:
 def measured(request: Request, device: Device, gauge: Gauge, say: Say) -> Json:
     """Read the network, make it, then a row per mode."""
     say({"step": f"loading {request.model}"})
-    try:
-        source = find_network(request)
-    except UnsupportedError as error:
-        raise UsageError(str(error)) from error
+    source = find_network(request)
     rows: list[dict[str, Any]] = []
     for timing in _rows(source, request, device, gauge):
         rows.append(asdict(timing))
@@ -52,6 +48,8 @@ def _rows(source: Source, request: Request, device: Device, gauge: Gauge) -> Ite
 
     try:
         network = source.make(device)
-    except torch.OutOfMemoryError as error:
+    except ModelError as error:
+        return rows_without(source, request, gauge, Failure(Status.UNSUPPORTED, str(error)))
+    except (UnsupportedError, torch.OutOfMemoryError) as error:
         return rows_without(source, request, gauge, meaning_of(error, device))
     return measure_modes(network, request, device, gauge)

@@ -64,7 +64,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Source:
-    """A network that has been read and not been made yet: it may be too large for the device."""
+    """A network that has been read and not been made yet.
+
+    ``make`` raises ``UnsupportedError`` where no framework runs whole networks in the data type, ``ModelError`` where
+    the file holds layers that cannot be run, and PyTorch's own error where the device is too small.
+    """
 
     digest: str
     batch: int
@@ -76,13 +80,11 @@ def find_network(request: Request) -> Source:
 
     Raises:
         ModelError: it cannot be read.
-        UnsupportedError: no framework runs whole networks in the data type.
     """
-    dtype = torch_dtype(request.dtype)
-    return (_callable if is_callable_address(request.model) else _file)(request, dtype)
+    return (_callable if is_callable_address(request.model) else _file)(request)
 
 
-def _callable(request: Request, dtype: torch.dtype) -> Source:
+def _callable(request: Request) -> Source:
     from headroom.graph.torch.reader import read_module
 
     module, examples = load_callable(request.model)
@@ -90,17 +92,19 @@ def _callable(request: Request, dtype: torch.dtype) -> Source:
     digest = graph_digest(graph)
 
     def make(device: Device) -> Network:
+        dtype = torch_dtype(request.dtype)
         args, kwargs = like_examples(examples, request.batch, dtype, device.torch)
         return Network(module.eval().to(device.torch, dtype), args, kwargs, digest, graph.batch)
 
     return Source(digest, graph.batch, make)
 
 
-def _file(request: Request, dtype: torch.dtype) -> Source:
+def _file(request: Request) -> Source:
     graph = read_onnx(request.model, batch=request.batch, dims=request.dims)
     digest = graph_digest(graph)
 
     def make(device: Device) -> Network:
+        dtype = torch_dtype(request.dtype)
         module = rebuild(graph, dtype, device.torch)
         return Network(module, for_graph(graph, dtype, device.torch), {}, digest, graph.batch)
 
