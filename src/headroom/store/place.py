@@ -39,7 +39,7 @@ def find_place(where: str | os.PathLike[str]) -> Place:
         return Place(file=Path(text).expanduser())
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise StoreError("the database URL cannot be read: expected postgresql://USER@HOST/NAME or a path") from error
     if url.drivername in ("sqlite", "sqlite+pysqlite") and url.database:
         return Place(file=Path(url.database))
