@@ -8,7 +8,7 @@ from headroom.measure.bench import Check, Program
 from headroom.store.rows import Implementation, Status, Timing
 
 #: At most this many are timed again.
-FINALISTS = 5
+FINALISTS = 4
 
 #: … and only those whose first, brief time is within this factor of the best: noise is smaller than that.
 WITHIN = 1.15

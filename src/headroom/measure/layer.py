@@ -171,9 +171,14 @@ class _Loop:
         return self.attempt(implementation, lambda: self._built(candidate, operands))
 
     def _time_by_turns(self, programs: dict[Implementation, Built], l2: str) -> dict[Implementation, Built]:
-        """Time each twice, there and back again, so that a drift of the clock meets all alike; who was throttled."""
+        """Time each by turns, and give back who was throttled.
+
+        In the state that decides, twice, there and back again, so that a drift of the clock meets all alike. The other
+        state is timed once: with its flushes that takes as long, and its samples are differences of neighbours anyway.
+        """
         readings: dict[Implementation, Reading] = {}
-        for implementation in (*programs, *reversed(programs)):
+        back = reversed(programs) if l2 == self.l2 else ()
+        for implementation in (*programs, *back):
             if self._spent() > self._seconds:
                 break
             program = programs[implementation][0]
