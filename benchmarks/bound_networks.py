@@ -57,8 +57,18 @@ def _bert() -> tuple[Any, Any]:
     import torch
     import transformers
 
-    config = transformers.BertConfig()
-    return transformers.BertModel(config).eval(), torch.randint(config.vocab_size, (1, _BERT_TOKENS))
+    class LastHidden(torch.nn.Module):
+        """The encoder alone, as the shared file has it: no pooled output behind it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert = transformers.BertModel(transformers.BertConfig(), add_pooling_layer=False)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.bert(tokens, return_dict=False)[0]
+
+    module = LastHidden().eval()
+    return module, torch.randint(module.bert.config.vocab_size, (1, _BERT_TOKENS))
 
 
 def _tiny() -> tuple[Any, Any]:

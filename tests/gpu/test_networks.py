@@ -74,7 +74,7 @@ def test_a_network_measured_twice_takes_the_same(rows: dict[str, NetworkTiming])
 
 
 def test_a_network_that_does_not_fit_is_a_row() -> None:
-    (row,) = measure_network(str(EXAMPLE), DataType.FP32, batch=20_000, modes=["eager"], energy_seconds=0)
+    (row,) = measure_network(str(EXAMPLE), DataType.FP32, batch=60_000, modes=["eager"], energy_seconds=0)
     assert row.status is Status.OOM
 
 
