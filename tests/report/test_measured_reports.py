@@ -117,6 +117,19 @@ def test_the_json_lists_the_runs_and_keeps_every_key_of_the_schema(partly: hr.An
     }  # fmt: skip
 
 
+def test_the_json_names_the_kernels_of_every_fused_chain(partly: hr.Analysis) -> None:
+    answer = to_dict(partly)
+    chains = answer["fused_chains"]
+    assert set(chains[0]) == set(schema()["$defs"]["chain"]["properties"])
+    saved_us = sum(chain["unfused_us"] - chain["time_us"] for chain in chains)
+    assert answer["bounds"]["fused_us"] == pytest.approx(answer["bounds"]["sequential_us"] - saved_us, rel=1e-4)
+    measured = [chain for chain in chains if chain["source"] == "measured"]
+    assert measured
+    assert {chain["kernels"] for chain in measured} == {1}
+    assert {name for chain in measured for name in chain["implementations"]} == {"cudnn eng22_k2=5_k13=1, nhwc"}
+    assert {chain["source"] for chain in chains} == {"measured", "predicted"}
+
+
 def test_a_saving_says_in_every_output_whether_it_is_measured(partly: hr.Analysis) -> None:
     sources = {finding["source"] for finding in to_dict(partly)["findings"]}
     assert sources == {"measured", "predicted"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from headroom.advise.fusion import FusedGroup
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Coverage
 from headroom.graph.kinds import LayerKind
@@ -131,7 +132,8 @@ class Analysis:
     ``answers`` are configurations in order of first appearance; ``time_by_kind`` and ``time_by_module`` sum
     the sequential bound; ``time_by_bottleneck`` says what limits it; ``schedule`` is the parallel bound's
     timeline. ``system`` is where measured times come from, ``networks`` is how long frameworks took there for the
-    whole model, each way it was run; ``measured_us`` is the fastest of them.
+    whole model, each way it was run; ``measured_us`` is the fastest of them. ``fused`` are the chains that the fused
+    bound runs in fewer kernels, indices into ``Graph.layers``.
     """
 
     model: str
@@ -155,6 +157,7 @@ class Analysis:
     measured_us: float | None = None
     measured_error_pct: float = 0.0
     networks: tuple[NetworkTiming, ...] = ()
+    fused: tuple[FusedGroup, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

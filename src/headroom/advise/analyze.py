@@ -9,6 +9,7 @@ from headroom.advise.analysis import Analysis, LayerAnswer, Memory
 from headroom.advise.bounds import lower_bounds, parallel_schedule
 from headroom.advise.findings import find_all
 from headroom.advise.findings.common import counted
+from headroom.advise.fusion import fused_groups
 from headroom.advise.measured_notes import measured_notes, nothing_measured
 from headroom.advise.measurements import Measurements
 from headroom.advise.networks import fastest_run, network_notes, network_runs, run_error_pct
@@ -81,6 +82,7 @@ def analyze_graph(
         measured_us=None if fastest is None else fastest.median_us,
         measured_error_pct=0.0 if fastest is None else run_error_pct(fastest),
         networks=networks,
+        fused=fused_groups(timed),
         notes=(
             *graph.notes,
             *measured_notes(timed, measurements),

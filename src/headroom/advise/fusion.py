@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from headroom.advise.measurements import error_pct, implementation_text
 from headroom.advise.parts import Part, cheapest
 from headroom.advise.timed import TimedGraph
-from headroom.graph.chain import Chain
 from headroom.graph.chains import GEMMS, fusible_chains, segments
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
@@ -135,11 +134,11 @@ def _fused_parts(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[lis
 
 
 def _measured_parts(timed: TimedGraph, chain: Sequence[int]) -> Iterator[Part]:
-    if not timed.rows:
+    if not timed.fused:
         return
     layers = [timed.graph.layers[index] for index in chain]
     for start, stop in segments(layers):
-        timing = timed.rows.get(Chain.of(layers[start:stop]).digest)
+        timing = timed.fused.get(tuple(chain[start:stop]))
         if timing is not None and timing.median_us is not None:
             error = error_pct(timing.median_us, timing.iqr_us)
             name = implementation_text(timing.implementation)

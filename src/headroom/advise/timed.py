@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from headroom.advise.measurements import Measurements, measured, unmeasured, usable
@@ -23,8 +23,9 @@ from headroom.store.rows import Timing
 class TimedGraph:
     """A graph on a GPU. ``predictions``, ``theory`` and ``timings`` have one entry per ``graph.configurations``.
 
-    ``predictions`` are what bounds are made of: measured where there is a row, else the ``theory``'s. ``rows`` are
-    the measured parts of fusible chains, by digest. Where ``theory_fills`` is false, nothing but rows counts.
+    ``predictions`` are what bounds are made of: measured where there is a row, else the ``theory``'s. ``fused`` holds
+    the rows of fusible chains and their parts, by the layers (indices) that run as one kernel. Where ``theory_fills``
+    is false, nothing but rows counts.
     """
 
     graph: Graph
@@ -34,7 +35,7 @@ class TimedGraph:
     predictions: tuple[Prediction, ...]
     theory: tuple[Prediction, ...] = ()
     timings: tuple[Timing | None, ...] = ()
-    rows: Mapping[str, Timing] = field(default_factory=dict)
+    fused: Mapping[tuple[int, ...], Timing] = field(default_factory=dict)
     theory_fills: bool = True
 
     @classmethod
@@ -46,29 +47,30 @@ class TimedGraph:
 
     def measured_by(self, measurements: Measurements, *, theory_fills: bool = True) -> TimedGraph:
         """The same graph with every time that ``measurements`` have; one question to the database answers it all."""
-        layers = [
+        singles = [
             None if configuration.layer.kind is LayerKind.UNKNOWN else Chain.of([configuration.layer])
             for configuration in self.graph.configurations
         ]
-        asked = {chain.digest: chain for chain in (*self._chain_parts(), *filter(None, layers))}
+        parts = {part: Chain.of([self.graph.layers[index] for index in part]) for part in self._chain_parts()}
+        asked = {chain.digest: chain for chain in (*parts.values(), *filter(None, singles))}
         answers = measurements.best(asked.values(), self.dtype, self.l2_state)
-        rows = {digest: timing for digest, timing in answers.items() if digest in asked and usable(timing)}
-        timings = tuple(None if chain is None else rows.get(chain.digest) for chain in layers)
+        rows = {digest: timing for digest, timing in answers.items() if usable(timing)}
+        timings = tuple(None if chain is None else rows.get(chain.digest) for chain in singles)
         theory = self.theory or self.predictions
-        without = (lambda prediction: prediction) if theory_fills else unmeasured
+        otherwise = theory if theory_fills else [unmeasured(prediction) for prediction in theory]
         predictions = tuple(
-            without(prediction) if timing is None else measured(prediction, timing)
-            for prediction, timing in zip(theory, timings, strict=True)
+            measured(prediction, timing) if timing else other
+            for prediction, timing, other in zip(theory, timings, otherwise, strict=True)
         )
-        return TimedGraph(
-            self.graph, self.gpu, self.dtype, self.l2_state, predictions, theory, timings, rows, theory_fills
+        fused = {part: rows[chain.digest] for part, chain in parts.items() if chain.digest in rows}
+        return replace(
+            self, predictions=predictions, theory=theory, timings=timings, fused=fused, theory_fills=theory_fills
         )
 
-    def _chain_parts(self) -> Iterable[Chain]:
+    def _chain_parts(self) -> Iterator[tuple[int, ...]]:
         for chain in self.chains:
-            layers = [self.graph.layers[index] for index in chain]
-            for start, stop in segments(layers):
-                yield Chain.of(layers[start:stop])
+            for start, stop in segments([self.graph.layers[index] for index in chain]):
+                yield tuple(chain[start:stop])
 
     @cached_property
     def chains(self) -> list[list[int]]:

@@ -65,6 +65,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "time_by_module": _times(analysis.time_by_module),
         "time_by_bottleneck": _times(analysis.time_by_bottleneck),
         "layers": [_layer(answer, analysis.dtype) for answer in analysis.answers],
+        "fused_chains": _chains(analysis),
         "notes": clean_all(analysis.notes),
     }
 
@@ -153,6 +154,25 @@ def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
         "tail_utilization": rounded(prediction.tail_utilization),
         "notes": clean_all(prediction.notes),
     }
+
+
+def _chains(analysis: Analysis) -> list[dict[str, Any]]:
+    """The chains that the fused bound runs in fewer kernels, in the order of the model."""
+    names = {
+        index: name for answer in analysis.answers for index, name in zip(answer.indices, answer.names, strict=True)
+    }
+    return [
+        {
+            "layers": clean_all([names[index] for index in group.layers]),
+            "time_us": rounded(group.fused_us),
+            "error_pct": rounded(group.error_pct),
+            "source": group.source.value,
+            "unfused_us": rounded(group.unfused_us),
+            "kernels": len(group.parts),
+            "implementations": clean_all(group.implementations),
+        }
+        for group in analysis.fused
+    ]
 
 
 def _network(run: NetworkTiming) -> dict[str, Any]:

@@ -94,11 +94,13 @@ def source_text(analysis: Analysis) -> str:
         return ""
     if not analysis.measured_layers:
         return f"All {overall_source(analysis).value}."
+    fused = analysis.bounds.fused_measured_share
+    of_fused = "" if fused is None else f" Of the fused bound, {figures.percent(fused)} is measured."
     if analysis.measured_layers == layers:
-        return f"All {layers} layers measured."
+        return f"All {layers} layers measured.{of_fused}"
     share = figures.percent(analysis.measured_time_share)
     rest = "" if analysis.measured_time_share == 1 else "; the rest is predicted"
-    return f"{analysis.measured_layers} of {layers} layers measured, {share} of the time{rest}."
+    return f"{analysis.measured_layers} of {layers} layers measured, {share} of the time{rest}.{of_fused}"
 
 
 def source_word(answer: LayerAnswer) -> str:
