@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,13 @@ def test_a_file_that_cannot_be_rebuilt_gives_rows_that_name_the_operator(tmp_pat
     (row,) = rehearsed(Request(str(path), DataType.BF16, ("eager",)))
     assert row.status is Status.UNSUPPORTED
     assert "Mystery (odd" in row.reason
+
+
+def test_asking_loads_neither_pytorch_nor_cuda() -> None:
+    asking = "headroom.measure.networks.client", "headroom.measure.counters.client", "headroom.measure.counters.choose"
+    code = f"import sys, {', '.join(asking)}; print(sorted({{'torch', 'cuda', 'pynvml', 'onnx'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_without_a_gpu_the_worker_says_so(address: str) -> None:
