@@ -135,6 +135,8 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "text": _sql("UPDATE timings SET median_us = 'soon'"),
     "samples": _sql("UPDATE timings SET samples = 1e300"),
     "blob": _sql("UPDATE implementations SET backend = x'00ff'"),
+    "system": _sql("UPDATE systems SET gpu = x'00ff'"),
+    "moment": _sql("UPDATE timings SET measured_at = x'00ff'"),
     "network text": _sql("UPDATE networks SET dtype = 'fp3', median_us = 'never'"),
     "network status": _sql("UPDATE networks SET status = 'splendid'"),
     "network energy": _sql("UPDATE networks SET energy_mj = 'much', peak_bytes = x'00ff'"),

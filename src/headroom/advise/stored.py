@@ -65,7 +65,7 @@ def _readable(store: Stores) -> Iterator[None]:
     """A value that no version of Headroom writes (an unknown status, text for a number) is the database's fault."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = plain_line(f"{type(error).__name__}: {error}")
         raise StoreError(
             f"a row of the database {store.name} cannot be read ({reason}): it was not written by Headroom, or is "
@@ -84,15 +84,17 @@ def measurements_of(store: Stores, gpu: GpuSpec, system_id: str | None = None) -
         UsageError: the system named is of another GPU.
     """
     if system_id is not None:
-        system = store.find_system(system_id)
+        with _readable(store):
+            system = store.find_system(system_id)
         if gpu_of_driver(system.gpu) != gpu:
             theirs = plain_line(system.gpu, 60)
             raise UsageError(f"system {system.id} is of '{theirs}', not of {gpu.name}: leave out --system or --gpu")
         return StoredMeasurements(store, system)
     from headroom.store.choose import fullest
 
-    known = [summary for summary in store.systems() if gpu_of_driver(summary.system.gpu) == gpu]
-    chosen = fullest(known)
+    with _readable(store):
+        known = [summary for summary in store.systems() if gpu_of_driver(summary.system.gpu) == gpu]
+        chosen = fullest(known)
     if chosen is None:
         return None
     return StoredMeasurements(store, chosen.system, tuple(s.system for s in known if s is not chosen))
