@@ -21,9 +21,8 @@ def bind(layer: Layer, constants: Tensors) -> Step:
     assert isinstance(work, Recurrent)
     if not layer.weights:
         raise UnsupportedError("the recurrent layer's weights are computed at run time")
-    data, batch_first = _data(layer, work)
-    module = _module(work, batch_first, constants[layer.weights[0].name])
-    _fill(module, work, layer.weights, constants)
+    data, batch_first = sequence_of(layer, work)
+    module = filled_stack(layer, work, batch_first, constants)
     outputs = layer.outputs
 
     def run(tensors: Tensors) -> tuple[Tensor, ...]:
@@ -33,12 +32,19 @@ def bind(layer: Layer, constants: Tensors) -> Step:
         with torch.no_grad():
             sequence, state = module(source)
         states = state if isinstance(state, tuple) else (state,)
-        return tuple(_shaped(value, spec, work) for value, spec in zip((sequence, *states), outputs, strict=False))
+        return tuple(shaped(value, spec, work) for value, spec in zip((sequence, *states), outputs, strict=False))
 
     return run
 
 
-def _data(layer: Layer, work: Recurrent) -> tuple[TensorSpec, bool]:
+def filled_stack(layer: Layer, work: Recurrent, batch_first: bool, constants: Tensors) -> torch.nn.RNNBase:
+    """PyTorch's module of the layer, holding its constants."""
+    module = _module(work, batch_first, constants[layer.weights[0].name])
+    _fill(module, work, layer.weights, constants)
+    return module
+
+
+def sequence_of(layer: Layer, work: Recurrent) -> tuple[TensorSpec, bool]:
     """The sequence, and whether its batch comes first."""
     for operand in layer.inputs:
         if operand.element != FLOATING:
@@ -102,7 +108,7 @@ def _parts(weight: Tensor, work: Recurrent) -> list[Tensor]:
     return [weight]
 
 
-def _shaped(value: Tensor, spec: TensorSpec, work: Recurrent) -> Tensor:
+def shaped(value: Tensor, spec: TensorSpec, work: Recurrent) -> Tensor:
     """ONNX keeps the directions apart: (length, directions, batch, state)."""
     if tuple(value.shape) == spec.shape:
         return value
