@@ -8,6 +8,7 @@ output; the descriptor itself leads to standard error, where whatever libraries 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import queue
 import signal
@@ -88,6 +89,7 @@ class _Server:
                 known = [protocol.timing_from_json(row) for row in request["known"]]
                 measure_layer(task, self._opened(), self._channel, known=known, seconds=request["seconds"])
                 self._channel.send({"event": "measured"})
+                gc.collect()  # tensors caught in cycles would be missing from the next layer's memory
             case "job":
                 run = find_job(request["job"])
                 result = run({**request["arguments"], "gpu": self._gpu}, self._progress)
@@ -99,6 +101,8 @@ class _Server:
     def _opened(self) -> Bench:
         if self._bench is None:
             self._bench = open_bench(self._gpu)
+            gc.collect()
+            gc.freeze()  # what the libraries brought stays, and need not be looked through after every layer
         return self._bench
 
     def _progress(self, progress: Message) -> None:
