@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from headroom.errors import StoreError
 from headroom.text import plain_line
@@ -57,9 +57,11 @@ def sentence(where: str, error: BaseException) -> str:
     known = next((text for name, text in _SQLITE_SENTENCES.items() if code.startswith(name)), None)
     known = known or _POSTGRES_SENTENCES.get(state[:2])
     said = plain_line(str(cause), 160)
-    if known is None and isinstance(cause, sqlite3.Error | SQLAlchemyError):
-        known = "failed"
-    return f"the database {where} {known or _POSTGRES_SENTENCES['08']} ({said})"
+    if known is None:
+        # A connection that was never made has no code of its own.
+        is_cut = not code and not state and isinstance(error, OperationalError)
+        known = _POSTGRES_SENTENCES["08"] if is_cut else "failed: run headroom db check on it"
+    return f"the database {where} {known} ({said})"
 
 
 def is_busy(error: SQLAlchemyError) -> bool:
