@@ -138,30 +138,34 @@ def _with_code(sentence: str) -> tuple[str, ...]:
 
 
 def comparison_chart(analyses: Sequence[Analysis]) -> BarChart:
-    """Sequential bound per sample of each answer beside the others."""
+    """Time per sample of each answer beside the others: the measured latency where there is one, else the bound."""
     times = [side_by_side.latency_us(analysis) / analysis.batch for analysis in analyses]
     full = max(times) or 1.0
     bars, rows = [], []
     for analysis, per_sample in zip(analyses, times, strict=True):
         bounds = analysis.bounds
-        error_pct = bounds.sequential_error_pct
+        error_pct = side_by_side.latency_error_pct(analysis)
+        is_measured = analysis.measured_us is not None
         label = f"{view(analysis.gpu.name, 60)} · {analysis.dtype.value} · batch {analysis.batch}"
         text = figures.time(per_sample, error_pct)
         rate = figures.significant(side_by_side.samples_per_second(analysis), figures.justified_digits(error_pct))
-        segment = Segment(0.0, 100 * per_sample / full, "rung-sequential", tip(label, f"{text} per sample"))
+        css = "rung-measured" if is_measured else "rung-sequential"
+        segment = Segment(0.0, 100 * per_sample / full, css, tip(label, f"{text} per sample"))
         bars.append(Bar(label, f"{text} per sample", (segment,), note=f"{rate} samples/s"))
         rows.append(
             (
                 label,
                 figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
                 figures.time(bounds.parallel_us, bounds.parallel_error_pct),
-                figures.time_with_error(bounds.sequential_us, error_pct),
+                figures.time_with_error(bounds.sequential_us, bounds.sequential_error_pct),
+                figures.time(analysis.measured_us, analysis.measured_error_pct),
                 f"{rate}",
                 "fits" if analysis.memory.fits else "does not fit",
             )
         )
-    headers = ("Answer", "Speed of light", "Parallel", "Sequential", "Samples/s", "Memory")
+    headers = ("Answer", "Speed of light", "Parallel", "Sequential", "Measured", "Samples/s", "Memory")
     return BarChart(
-        "comparison", "Side by side", "Time per sample, one layer after another.", tuple(bars),
+        "comparison", "Side by side", "Time per sample: measured where the whole model was, else one layer after another.",
+        tuple(bars),
         DataTable(headers, tuple(rows)),
     )  # fmt: skip
