@@ -165,7 +165,9 @@ def comparison_chart(analyses: Sequence[Analysis]) -> BarChart:
         )
     headers = ("Answer", "Speed of light", "Parallel", "Sequential", "Measured", "Samples/s", "Memory")
     return BarChart(
-        "comparison", "Side by side", "Time per sample: measured where the whole model was, else one layer after another.",
+        "comparison",
+        "Side by side",
+        "Time per sample: measured where the whole model was, else one layer after another.",
         tuple(bars),
         DataTable(headers, tuple(rows)),
-    )  # fmt: skip
+    )
