@@ -9,6 +9,8 @@ from typing import Any
 
 import headroom as hr
 from bound_networks import BOUNDS
+from headroom.api import Analysis
+from headroom.graph.graph import Graph
 from network_bounds import FILE, read
 from record import DATA, RESULTS, ROOT, write_result
 
@@ -21,19 +23,23 @@ _COLUMNS = {
     "channels-last compile reduce-overhead": "compile, reduce-overhead",
     "channels-last compile max-autotune": "compile, max-autotune",
 }
-_SHOWN_KERNELS = 8
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
 class Case:
-    """One network at one batch in one data type. ``runs`` holds its rows by mode; times in microseconds."""
+    """One network at one batch in one data type. ``runs`` holds its rows by mode; times in microseconds.
+
+    ``parts`` are what the fused bound is made of: a title and a time for every kernel or layer of it.
+    """
 
     network: str
     batch: int
     dtype: str
     fused_us: float
-    source: str
+    measured_share: float
     runs: dict[str, dict[str, Any]]
+    parts: tuple[tuple[str, float], ...] = ()
 
     @property
     def fastest(self) -> dict[str, Any] | None:
@@ -56,7 +62,7 @@ def write(folder: Path | None) -> None:
     figures = [
         {
             "network": case.network, "batch": case.batch, "dtype": case.dtype, "fused_us": case.fused_us,
-            "source": case.source, "fastest": case.fastest and case.fastest["mode"], "ratio": case.ratio,
+            "measured_share": case.measured_share, "fastest": case.fastest and case.fastest["mode"], "ratio": case.ratio,
         }
         for case in cases
     ]  # fmt: skip
@@ -75,15 +81,21 @@ def cases_of(rows: Iterable[dict[str, Any]], models: Path) -> Iterable[Case]:
         answer = hr.analyze(graph, "h200", dtype)
         bounds = answer.bounds
         fused = bounds.fused_us if bounds.fused_us is not None else bounds.sequential_us
-        yield Case(name, batch, dtype, fused, share_measured(answer), runs)
+        yield Case(name, batch, dtype, fused, bounds.fused_measured_share or 0.0, runs, parts_of(graph, answer))
 
 
-def share_measured(answer: Any) -> str:
-    """How much of the sequential bound comes from measured layers."""
-    layers = answer.to_dict()["layers"]
-    total = sum(layer["time_us"] * layer["count"] for layer in layers if layer["time_us"])
-    measured = sum(layer["time_us"] * layer["count"] for layer in layers if layer["source"] == "measured")
-    return f"{100 * measured / total:.0f} % measured" if total else "nothing known"
+def parts_of(graph: Graph, answer: Analysis) -> tuple[tuple[str, float], ...]:
+    """What the fused bound adds up: its chains, and the layers that are in none of them; equal ones together."""
+    chained = {index for group in answer.fused for index in group.layers}
+    found = [(" + ".join(group.steps), group.layers[-1], group.fused_us) for group in answer.fused]
+    for one in answer.answers:
+        found += [(one.layer.step, i, one.prediction.time_us or 0.0) for i in one.indices if i not in chained]
+    times: dict[str, list[float]] = {}
+    for steps, last, time_us in found:
+        shape = "x".join(str(size) for size in graph.layers[last].outputs[0].shape)
+        times.setdefault(f"{steps} to {shape}", []).append(time_us)
+    parts = [(f"{len(each)} of {title}", sum(each)) for title, each in times.items()]
+    return tuple(sorted(parts, key=lambda part: -part[1]))
 
 
 def text(cases: list[Case]) -> str:
@@ -94,15 +106,15 @@ def text(cases: list[Case]) -> str:
         "",
         f"{networks} networks as PyTorch runs them on an H200, beside the fused lower bound that the database gives",
         "for the same layers. Times are microseconds per inference, channels-last, inferences in a row with host time",
-        "included; a bound's source says how much of it rests on measured layers. *Below* marks a run that is faster",
+        "included; *measured* is the share of the bound that rests on measurements. *Below* marks a run that is faster",
         f"than its bound by more than {100 * MOST_BELOW:.0f} %. Written by `benchmarks/network_bounds.py`.",
         "",
         f"Runs below their bound: {len(broken)} of {len(cases)} cases.",
         "",
-        "| network | batch | data type | fused bound | source | "
+        "| network | batch | data type | fused bound | measured | "
         + " | ".join(_COLUMNS.values())
         + " | fastest / bound |",
-        "|---|---:|---|---:|---|" + "---:|" * (len(_COLUMNS) + 1),
+        "|---|---:|---|---:|---:|" + "---:|" * (len(_COLUMNS) + 1),
     ]
     lines += [line_of(case) for case in cases]
     for case in broken:
@@ -113,7 +125,15 @@ def text(cases: list[Case]) -> str:
 def line_of(case: Case) -> str:
     times = [shown(case.runs.get(mode)) for mode in _COLUMNS]
     ratio = "" if case.ratio is None else f"{case.ratio:.2f}{' below' if case.is_broken else ''}"
-    cells = [case.network, str(case.batch), case.dtype, f"{case.fused_us:.0f}", case.source, *times, ratio]
+    cells = [
+        case.network,
+        str(case.batch),
+        case.dtype,
+        f"{case.fused_us:.0f}",
+        f"{case.measured_share:.0%}",
+        *times,
+        ratio,
+    ]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -124,9 +144,13 @@ def shown(row: dict[str, Any] | None) -> str:
 
 
 def explained(case: Case) -> list[str]:
-    """The kernels of the fastest run, the longest first."""
+    """The fastest run and the bound side by side, kernel by kernel."""
     assert case.fastest is not None
     head = f"`{case.fastest['mode']}` takes {case.fastest['median_us']:.1f} us where the bound is {case.fused_us:.1f}."
-    kernels = case.fastest["kernels"][:_SHOWN_KERNELS]
-    table = [f"| `{k['name'][:100].replace('|', ' ')}` | {k['count']:.0f} | {k['total_us']:.1f} |" for k in kernels]
-    return [head, "", "| kernel | launches | us |", "|---|---:|---:|", *table] if table else [head]
+    kernels = case.fastest["kernels"][:_SHOWN]
+    ran = [f"| `{k['name'][:100].replace('|', ' ')}` | {k['count']:.0f} | {k['total_us']:.1f} |" for k in kernels]
+    bound = [f"| {title} | {time_us:.1f} |" for title, time_us in case.parts[:_SHOWN]]
+    return [
+        head, "", "What ran longest:", "", "| kernel | launches | us |", "|---|---:|---:|", *ran,
+        "", "What the bound holds longest:", "", "| kernel or layer | us |", "|---|---:|", *bound,
+    ]  # fmt: skip

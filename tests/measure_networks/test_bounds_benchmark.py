@@ -110,8 +110,9 @@ def run(mode: str, median_us: float, status: str = "ok", **more: Any) -> dict[st
     return {**row, "median_us": median_us, "kernels": [], **more}
 
 
-def case(*runs: dict[str, Any], fused_us: float = 100.0) -> Case:
-    return Case("resnet18", 1, "bf16", fused_us, "100 % measured", {one["mode"]: one for one in runs})
+def case(*runs: dict[str, Any]) -> Case:
+    parts = (("3 of convolution + relu to 1x64", 80.0), ("1 of matvec to 1x10", 20.0))
+    return Case("resnet18", 1, "bf16", 100.0, 1.0, {one["mode"]: one for one in runs}, parts)
 
 
 def test_a_run_below_its_bound_is_named_with_its_kernels() -> None:
@@ -120,6 +121,7 @@ def test_a_run_below_its_bound_is_named_with_its_kernels() -> None:
     assert "below their bound: 1 of 1" in page
     assert "0.95 below" in page
     assert "| `triton_poi_fused relu` | 3 | 61.0 |" in page
+    assert "| 3 of convolution + relu to 1x64 | 80.0 |" in page
 
 
 @pytest.mark.parametrize(("median_us", "broken"), [(97.9, True), (98.1, False), (200.0, False)])
@@ -137,5 +139,6 @@ def test_a_bound_is_that_of_the_same_layers(shared_models: Path) -> None:
     (found,) = cases_of([run(MODES[0], 900.0)], shared_models)
     assert found.network == "resnet18"
     assert 10.0 < found.fused_us < 900.0
-    assert "% measured" in found.source
+    assert 0.0 <= found.measured_share <= 1.0
+    assert sum(time_us for _, time_us in found.parts) == pytest.approx(found.fused_us, rel=1e-6)
     assert network_bounds_page.shown(found.runs[MODES[0]]) == "900"
