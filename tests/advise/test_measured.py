@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from headroom.graph.chain import Chain
 from headroom.graph.chains import fusible_chains, segments
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.measure.plan import plan_tasks
 from headroom.predict.prediction import Source
 from headroom.store.rows import Status, Timing
 from measured_rows import Rows, row, run, timings
@@ -62,6 +63,20 @@ def test_one_question_to_the_database_answers_for_the_whole_model() -> None:
     rows = Rows()
     analyzed(CHAIN, rows)
     assert rows.asked == 1
+
+
+def test_answers_ask_for_exactly_what_the_stopwatch_plans_to_measure() -> None:
+    class Asked(Rows):
+        digests: frozenset[str] = frozenset()
+
+        def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
+            self.digests = frozenset(chain.digest for chain in chains)
+            return {}
+
+    tail = [add("a", "r", "x"), relu("s", "a"), unknown("u", "s"), conv("d", "u"), relu("e", "d")]
+    model, asked = graph(CONV, NORM, RELU, *tail), Asked()
+    analyzed(model, asked)
+    assert asked.digests == {planned.task.chain.digest for planned in plan_tasks(model, DataType.BF16)}
 
 
 @pytest.mark.parametrize(
