@@ -36,6 +36,7 @@ CONV = layer(
     [IMAGE], [SMALL], [(4, 8, 3, 3), (4,)], "x w b a",
 )  # fmt: skip
 RELU = layer(Elementwise("relu", 504, 1, True), [SMALL], [SMALL], names="a y")
+SWISH = layer(Elementwise("swish", 504, 11, True), [SMALL], [SMALL], names="a y")
 LINEAR = layer(Matmul(10, 3, 4), [(2, 5, 4)], [(2, 5, 3)], [(3, 4), (3,)])
 POOL = layer(Pooling("max", 240, (3, 3), (2, 2)), [IMAGE], [(2, 8, 5, 4)])
 ATTENTION = layer(Attention(2, 4, 8, 8, 16, 16, 4), [(2, 4, 8, 16)] * 3, [(2, 4, 8, 16)])
@@ -81,7 +82,7 @@ def test_layouts_are_tried_where_tensors_have_channels_and_space() -> None:
     assert tried(layer(Elementwise("relu", 24), [(4, 6)], [(4, 6)])) == ("",)
 
 
-@pytest.mark.parametrize("layers", [(CONV,), (CONV, RELU), (LINEAR,), (POOL,), (ATTENTION,)], ids=len)
+@pytest.mark.parametrize("layers", [(CONV,), (CONV, RELU), (CONV, SWISH), (LINEAR,), (POOL,), (ATTENTION,)], ids=len)
 @pytest.mark.parametrize("dtype", [DataType.FP32, DataType.TF32, DataType.BF16])
 def test_every_implementation_computes_the_reference(layers, dtype: DataType) -> None:
     operands = operands_for(*layers, dtype=dtype)
@@ -124,7 +125,9 @@ def test_the_compiler_is_left_out_of_library_calls_and_of_quick_runs() -> None:
     assert named(InductorBackend(), POOL, plans="heuristic") == []
     assert [i.layout for i in named(InductorBackend(), POOL)] == ["nhwc", "nchw"]
     # What a compiler adds to a convolution is an epilogue: one layout tells it.
-    assert [i.layout for i in named(InductorBackend(), CONV, RELU)] == ["nhwc"]
+    assert [i.layout for i in named(InductorBackend(), CONV, SWISH)] == ["nhwc"]
+    # A kernel of the libraries does all of it.
+    assert named(InductorBackend(), CONV, RELU) == []
 
 
 def test_what_a_product_in_fp8_cannot_do_is_declined() -> None:

@@ -1,6 +1,6 @@
 """torch.compile: the chain as one compiled function, for work that a compiler fuses well.
 
-Products alone are left to the libraries that inductor itself would call.
+Products are left to the libraries that inductor itself would call, with what those fuse into them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from headroom.graph.chain import Chain
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.measure.backends.layouts import layouts_of
@@ -29,6 +30,10 @@ _LIBRARY_CALLS = frozenset(
 )
 
 
+#: What both cuDNN and cuBLASLt compute in the kernel of the product before it.
+_EPILOGUES = frozenset({"add", "batch", "relu", "sum"})
+
+
 class InductorBackend:
     """Chains as PyTorch's compiler runs them in its default mode, which leaves CUDA graphs to the stopwatch."""
 
@@ -40,10 +45,7 @@ class InductorBackend:
     def candidates(self, task: Task, operands: Operands) -> Iterator[Candidate]:
         """One per layout. Compiling takes seconds, so a run that asks for heuristics only does without."""
         chain = task.chain
-        alone = not chain.is_fused and chain.anchor.kind in _LIBRARY_CALLS
-        recurrent = any(layer.kind is LayerKind.RECURRENT for layer in chain.layers)
-        writes_alone = bool(places_of(chain))
-        if task.plans != "all" or alone or recurrent or writes_alone or task.dtype is DataType.FP8:
+        if task.plans != "all" or task.dtype is DataType.FP8 or not _gains(chain):
             return
         math = math_name(task.dtype, products=chain.anchor.kind.computes_gemm)
         layouts = layouts_of(task)
@@ -53,6 +55,21 @@ class InductorBackend:
         for layout in layouts:
             implementation = Implementation(self.name, "default", layout, math)
             yield TorchCandidate(implementation, partial(_program, task, operands, layout, self._compiler))
+
+
+def _gains(chain: Chain) -> bool:
+    """Whether compiled code can beat the libraries: not where they run the whole chain as one kernel.
+
+    A compiled chain of a plain product and what libraries fuse into it is their unfused product and a kernel more,
+    and takes seconds to compile; their fused plans are measured instead.
+    """
+    anchor = chain.anchor
+    if any(layer.kind is LayerKind.RECURRENT for layer in chain.layers) or places_of(chain):
+        return False
+    if anchor.kind not in _LIBRARY_CALLS:
+        return True
+    plain = getattr(anchor.work, "groups", 1) == 1
+    return not (plain and all(getattr(layer.work, "function", "") in _EPILOGUES for layer in chain.layers[1:]))
 
 
 def backend() -> Backend:
