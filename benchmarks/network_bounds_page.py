@@ -62,7 +62,8 @@ def write(folder: Path | None) -> None:
     figures = [
         {
             "network": case.network, "batch": case.batch, "dtype": case.dtype, "fused_us": case.fused_us,
-            "measured_share": case.measured_share, "fastest": case.fastest and case.fastest["mode"], "ratio": case.ratio,
+            "measured_share": case.measured_share, "fastest": case.fastest and case.fastest["mode"],
+            "ratio": case.ratio,
         }
         for case in cases
     ]  # fmt: skip
