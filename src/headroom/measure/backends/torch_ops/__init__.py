@@ -29,6 +29,7 @@ from headroom.graph.work import (
 from headroom.measure.backends.torch_ops import (
     attention,
     convolution,
+    looking_up,
     movement,
     normalization,
     pointwise,
@@ -44,7 +45,7 @@ OPERATORS: dict[type[Any], Bind] = {
     Attention: attention.bind,
     Convolution: convolution.bind,
     Elementwise: pointwise.bind,
-    Embedding: movement.bind_embedding,
+    Embedding: looking_up.bind_embedding,
     Matmul: product.bind,
     Movement: movement.bind,
     Normalization: normalization.bind,

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from headroom.graph.chain import FLOATING
 from headroom.graph.layer import Layer
-from headroom.graph.work import Embedding, Movement
+from headroom.graph.work import Movement
 from headroom.measure.backends.torch_ops.binding import Step, Tensors
+from headroom.measure.backends.torch_ops.joining import joined, split
+from headroom.measure.backends.torch_ops.looking_up import picked
 from headroom.measure.bench import UnsupportedError
-from headroom.measure.roles import broadcasts_to, operands_of
+from headroom.measure.roles import operands_of
 
 Shape = tuple[int, ...]
 Run = Callable[[Tensor], Tensor]
@@ -26,11 +27,11 @@ def bind(layer: Layer, constants: Tensors) -> Step:
     if work.function in _FILLS:
         return _filled(layer)
     if work.function in _JOINS:
-        return _joined(layer)
+        return joined(layer)
     if work.function in ("split", "chunk", "unbind", "split_with_sizes"):
-        return _split(layer)
+        return split(layer)
     if work.function in _PICKS:
-        return _picked(layer)
+        return picked(layer)
     make = _OF_ONE_TENSOR.get(work.function)
     floating = [operand for operand in operands_of(layer) if operand.elements > 0]
     if make is None or len(floating) != 1 or len(layer.outputs) != 1:
@@ -61,69 +62,6 @@ def _filled(layer: Layer) -> Step:
         return lambda tensors: torch.ones_like(tensors[source.name])
     name = layer.outputs[0].name
     return lambda tensors: tensors[name].fill_(1)
-
-
-def _joined(layer: Layer) -> Step:
-    """Along the dimension that grows; one tensor may be joined with itself, which the layer lists once."""
-    names = [operand.name for operand in operands_of(layer)]
-    shapes = {operand.name: operand.shape for operand in operands_of(layer)}
-    out = layer.outputs[0].shape
-    first = shapes[names[0]]
-    if len(out) == len(first) + 1:
-        dim = next((d for d in range(len(out)) if out[:d] + out[d + 1 :] == first), 0)
-        count = out[dim]
-        chosen = [names[i % len(names)] for i in range(count)]
-        return lambda tensors: torch.stack([tensors[name] for name in chosen], dim)
-    dim = _growing_dimension([shapes[name] for name in names], out)
-    # One sample's token in front of every sample: the operand is spread before it is joined.
-    spread = {name: (*out[:dim], shapes[name][dim], *out[dim + 1 :]) for name in names}
-    repeats = out[dim] // sum(shapes[name][dim] for name in names)
-    return lambda tensors: torch.cat([tensors[name].expand(spread[name]) for name in names] * repeats, dim)
-
-
-def _growing_dimension(shapes: list[Shape], out: Shape) -> int:
-    """The dimension along which tensors of ``shapes``, perhaps several times over, add up to ``out``."""
-    for dim in range(len(out)):
-        others = [shape[:dim] + shape[dim + 1 :] for shape in shapes if len(shape) == len(out)]
-        rest = out[:dim] + out[dim + 1 :]
-        total = sum(shape[dim] for shape in shapes if len(shape) == len(out))
-        fits = len(others) == len(shapes) and all(broadcasts_to(other, rest) for other in others)
-        if fits and 0 < total <= out[dim] and out[dim] % total == 0 and (len(shapes) > 1 or total < out[dim]):
-            return dim
-    raise UnsupportedError(f"tensors of {shapes} joined along one dimension do not give {out}")
-
-
-def _split(layer: Layer) -> Step:
-    """Each part is copied, as runtimes without views do it."""
-    source = layer.inputs[0]
-    shapes = [out.shape for out in layer.outputs]
-    dims = [
-        d for d in range(len(source.shape)) if len(shapes[0]) == len(source.shape) and shapes[0][d] != source.shape[d]
-    ]
-    if len(dims) != 1:
-        raise UnsupportedError(f"no dimension of {source.shape} is split into {shapes}")
-    sizes = [shape[dims[0]] for shape in shapes]
-    if sum(sizes) != source.shape[dims[0]]:
-        raise UnsupportedError(f"parts of {sizes} do not add up to {source.shape[dims[0]]}")
-    return lambda tensors: tuple(part.clone() for part in tensors[source.name].split(sizes, dims[0]))
-
-
-def _picked(layer: Layer) -> Step:
-    """Slices of a table along the dimension that the indices replace, or single elements."""
-    floating = [t for t in operands_of(layer) if t.element == FLOATING]
-    indices = [t for t in operands_of(layer) if t.element in ("int64", "int32")]
-    if len(floating) != 1 or len(indices) != 1:
-        raise UnsupportedError(f"a pick with {len(indices)} index operands; one is known")
-    table, index, out = floating[0], indices[0], layer.outputs[0].shape
-    for dim in range(len(table.shape)):
-        if table.shape[:dim] + index.shape + table.shape[dim + 1 :] == out:
-            return lambda tensors: torch.index_select(
-                tensors[table.name], dim, tensors[index.name].reshape(-1)
-            ).reshape(out)
-    if index.shape == out and len(out) == len(table.shape):
-        along = next((d for d in range(len(out)) if out[d] != table.shape[d]), len(out) - 1)
-        return lambda tensors: torch.gather(tensors[table.name], along, tensors[index.name])
-    raise UnsupportedError(f"no dimension of {table.shape} is picked from by indices of {index.shape} to give {out}")
 
 
 def _transposed(before: Shape, after: Shape, work: Movement) -> Run:
@@ -234,15 +172,3 @@ _OF_ONE_TENSOR: dict[str, Callable[[Shape, Shape, Movement], Run]] = {
     "flip": _flipped,
     "roll": _rolled,
 }  # fmt: skip
-
-
-def bind_embedding(layer: Layer, constants: Tensors) -> Step:
-    work = layer.work
-    assert isinstance(work, Embedding)
-    tables = [t for t in operands_of(layer) if t.element == FLOATING and len(t.shape) > 1]
-    indices = [t for t in operands_of(layer) if t.element in ("int64", "int32")]
-    if len(tables) != 1 or len(indices) != 1 or indices[0].elements != work.rows:
-        raise UnsupportedError("a look-up in several tables at once has no implementation in PyTorch")
-    table, index, out = tables[0].name, indices[0].name, layer.outputs[0].shape
-    rows = tables[0].shape[0]
-    return lambda tensors: functional.embedding(tensors[index], tensors[table].reshape(rows, -1)).reshape(out)
