@@ -16,6 +16,7 @@ from headroom.measure.networks.measuring import measure_modes
 from headroom.measure.networks.network import Network
 from headroom.measure.networks.precision import products_in, torch_dtype
 from headroom.measure.networks.request import Request
+from headroom.measure.networks.runtimes import onnxruntime as onnxruntime_mode
 from headroom.store.rows import NetworkTiming, Status
 from measure_networks.stand_ins import Dial, Stage
 
@@ -129,6 +130,14 @@ def test_an_onnx_runtime_without_cuda_says_so(monkeypatch: pytest.MonkeyPatch) -
     (row,) = rows(network(), ("onnxruntime",))
     assert row.status is Status.UNSUPPORTED
     assert "CPUExecutionProvider and not on a GPU" in row.reason
+
+
+def test_an_onnx_runtime_runs_what_pytorch_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
+    monkeypatch.setattr(onnxruntime_mode, "_PROVIDER", "CPUExecutionProvider")
+    (row,) = rows(network(), ("onnxruntime",))
+    assert row.status is Status.OK, row.reason
+    assert row.peak_bytes is None
 
 
 def test_the_host_has_no_cuda_graphs() -> None:

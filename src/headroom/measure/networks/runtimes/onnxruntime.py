@@ -21,6 +21,8 @@ def onnxruntime_run(network: Network, device: Device) -> Run:
     Raises:
         UnsupportedError: ONNX Runtime is missing, was built without CUDA, or declines the network.
     """
+    import torch
+
     try:
         import onnxruntime
     except ImportError as error:
@@ -31,19 +33,21 @@ def onnxruntime_run(network: Network, device: Device) -> Run:
             f"this ONNX Runtime {onnxruntime.__version__} runs on {', '.join(providers)} and not on a GPU; "
             "install onnxruntime-gpu"
         )
-    index = device.torch.index or 0
+    kind, index = device.torch.type, device.torch.index or 0
+    # Unless told otherwise it rounds fp32 products to tf32.
+    options = {"device_id": index, "use_tf32": int(torch.backends.cudnn.allow_tf32)}
     with exported(network) as path:
-        session = onnxruntime.InferenceSession(str(path), providers=[(_PROVIDER, {"device_id": index})])
+        session = onnxruntime.InferenceSession(str(path), providers=[(_PROVIDER, options)])
     if session.get_providers()[0] != _PROVIDER:
         raise UnsupportedError("ONNX Runtime could not load its CUDA libraries and would run on the CPU")
     binding = session.io_binding()
     inputs = input_tensors(network)
     for described, tensor in zip(session.get_inputs(), inputs, strict=True):
         binding.bind_input(
-            described.name, "cuda", index, _element_type(tensor.dtype), tuple(tensor.shape), tensor.data_ptr()
+            described.name, kind, index, _element_type(tensor.dtype), tuple(tensor.shape), tensor.data_ptr()
         )
     for described in session.get_outputs():
-        binding.bind_output(described.name, "cuda", index)
+        binding.bind_output(described.name, kind, index)
 
     def run(_kept: Any = inputs) -> None:  # the binding holds addresses, not tensors
         session.run_with_iobinding(binding)
