@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import chain, cycle
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from headroom.graph.tensor import DataType
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.networks import measuring
-from headroom.measure.networks.device import Host
+from headroom.measure.networks.device import Host, Run
 from headroom.measure.networks.measuring import measure_modes
 from headroom.measure.networks.network import Network
 from headroom.measure.networks.precision import products_in, torch_dtype
@@ -56,6 +57,23 @@ def test_every_mode_has_a_row_with_its_noise() -> None:
 
 def test_a_graphs_memory_is_its_pool_and_an_eager_runs_what_it_allocates() -> None:
     assert [row.peak_bytes for row in rows(network())] == [1024, 2048, 1024, 2048]
+
+
+def test_what_a_mode_ran_is_gone_before_the_next_ones_memory_counts() -> None:
+    held: list[Any] = []
+
+    class Counting(Stage):
+        def captured(self, run: Run) -> Run:
+            replay = lambda: run()  # noqa: E731 - something of its own to watch
+            held.append(weakref.ref(replay))
+            return replay
+
+        def forget_peaks(self) -> None:
+            assert not any(reference() for reference in held)
+
+    found = rows(network(), ("cuda-graph", "channels-last cuda-graph"), stage=Counting())
+    assert [row.status for row in found] == [Status.OK, Status.OK]
+    assert len(held) == 2
 
 
 def test_energy_is_told_per_inference() -> None:

@@ -47,8 +47,6 @@ def measure_modes(network: Network, request: Request, device: Device, gauge: Gau
 
     A mode that fails costs itself alone, unless the GPU's context is lost with it: then the rest are rows that say so.
     """
-    import torch
-
     lost = ""
     for mode in in_running_order(request.modes):
         row = blank_row(mode, network, request, gauge)
@@ -56,17 +54,26 @@ def measure_modes(network: Network, request: Request, device: Device, gauge: Gau
             yield replace(row, reason=f"the GPU's context was lost in mode {lost}")
             continue
         try:
-            with torch.inference_mode(), products_in(request.dtype):
-                _forget_compiled()
-                device.forget_peaks()
-                run = prepare(mode, network, device)
-                row = timed_row(row, run, device, gauge, request.energy_seconds)
-                row = replace(row, peak_bytes=_peak_bytes(mode, device))
+            row = _measured(row, mode, network, request, device, gauge)
         except Exception as error:  # noqa: BLE001 - whatever a framework raises is this mode's answer
             failure = meaning_of(error, device)
             row = failed_row(row, failure)
             lost = mode.name if failure.poisoned else ""
         yield row
+
+
+def _measured(
+    row: NetworkTiming, mode: Mode, network: Network, request: Request, device: Device, gauge: Gauge
+) -> NetworkTiming:
+    """The row of one mode. What it ran goes with this call, or its memory would count as the next mode's."""
+    import torch
+
+    with torch.inference_mode(), products_in(request.dtype):
+        _forget_compiled()
+        device.forget_peaks()
+        run = prepare(mode, network, device)
+        row = timed_row(row, run, device, gauge, request.energy_seconds)
+        return replace(row, peak_bytes=_peak_bytes(mode, device))
 
 
 def rows_without(source: Source, request: Request, gauge: Gauge, failure: Failure) -> Iterator[NetworkTiming]:
