@@ -288,6 +288,15 @@ def test_a_tensor_written_from_nothing_is_written() -> None:
     assert bool((out == 1).all())
 
 
+def test_a_cast_goes_to_the_type_of_its_result() -> None:
+    out, (x,) = single(Movement("cast", 24), [((4, 6), "int64")], [(4, 6)])
+    assert torch.equal(out, x.float())
+    out, (x,) = single(Movement("cast", 24), [(4, 6)], [((4, 6), "bool")])
+    assert torch.equal(out, x.bool())
+    with pytest.raises(UnsupportedError, match="one data type runs throughout"):
+        run(layer(Movement("cast", 24), [(4, 6)], [(4, 6)]))
+
+
 def test_a_copy_of_a_transposed_view_is_timed_from_the_order_it_has_in_memory() -> None:
     out, (x,) = single(Movement("reshape", 120, axes=(0, 2, 1)), [(4, 5, 6)], [(4, 30)])
     # The operand's memory is that of a (4, 6, 5) tensor, seen with its last two dimensions exchanged.

@@ -32,8 +32,16 @@ def operands_of(layer: Layer) -> tuple[TensorSpec, ...]:
 
 
 def places_of(chain: Chain) -> tuple[TensorSpec, ...]:
-    """Outputs of layers that read nothing: they are written into tensors that have to be there."""
-    return tuple(out for layer in chain.layers if not operands_of(layer) for out in layer.outputs)
+    """Outputs of which a tensor has to be there beforehand: of layers that read nothing, and of casts.
+
+    The first are written into it, the second take their data type from it.
+    """
+    return tuple(
+        out
+        for layer in chain.layers
+        if not operands_of(layer) or getattr(layer.work, "function", "") == "cast"
+        for out in layer.outputs
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def bind(layer: Layer, constants: Tensors) -> Step:
     assert isinstance(work, Movement)
     if work.function in _FILLS:
         return _filled(layer)
+    if work.function == "cast":
+        return _cast(layer)
     if work.function in _JOINS:
         return joined(layer)
     if work.function in ("split", "chunk", "unbind", "split_with_sizes"):
@@ -64,6 +66,14 @@ def _filled(layer: Layer) -> Step:
     return lambda tensors: tensors[name].fill_(1)
 
 
+def _cast(layer: Layer) -> Step:
+    """To the data type of the tensor that stands for the result."""
+    source, out = operands_of(layer)[0], layer.outputs[0]
+    if source.element == out.element:
+        raise UnsupportedError("a cast between floating-point types is no work where one data type runs throughout")
+    return lambda tensors: tensors[source.name].to(tensors[out.name].dtype)
+
+
 def _transposed(before: Shape, after: Shape, work: Movement) -> Run:
     axes = work.axes
     if len(axes) != len(before) or tuple(before[axis] for axis in axes) != after:
@@ -92,10 +102,6 @@ def _copied_spread(before: Shape, after: Shape) -> Run:
     inner = ones[-1]
     spread = (*before[:inner], times, *before[inner + 1 :])
     return lambda x: x.expand(spread).clone(memory_format=torch.contiguous_format).reshape(after)
-
-
-def _cast(before: Shape, after: Shape, work: Movement) -> Run:
-    raise UnsupportedError("a cast between floating-point types is no work where one data type runs throughout")
 
 
 def _expanded(before: Shape, after: Shape, work: Movement) -> Run:
@@ -162,7 +168,6 @@ _OF_ONE_TENSOR: dict[str, Callable[[Shape, Shape, Movement], Run]] = {
          "ravel", "reshape_as", "unflatten"),
         _copied,
     ),
-    "cast": _cast,
     **dict.fromkeys(("expand", "expand_copy"), _expanded),
     **dict.fromkeys(("repeat", "tile"), _repeated),
     **dict.fromkeys(("pad", "constant_pad_nd"), _padded),
