@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headroom.measure.backends.cudnn.knobs import SETTINGS, SETTINGS_PER_ENGINE, replayed
+from headroom.measure.backends.cudnn.knobs import AT_LEAST, LISTED, TILES_PER_ENGINE, replayed
 from headroom.measure.backends.cudnn.plans import QUICK_PLANS, Plans, reason_of
 from headroom.measure.bench import UnsupportedError
 
@@ -98,9 +98,14 @@ def test_engines_that_no_heuristic_named_are_tried_within_a_bound():
     stand_in = StandIn({MODES.A: ["eng0_k2=1"]}, engines=80)
     names = list(plans_of(stand_in).names("all"))
     extra = [name for name in names if name != "eng0_k2=1"]
-    assert len(extra) == SETTINGS
+    assert len(names) == LISTED
     assert not any(name.startswith("eng0") for name in extra)
-    assert sum(name.startswith("eng2_") or name == "eng2" for name in extra) <= SETTINGS_PER_ENGINE + 1
+    assert sum(name.startswith("eng2_") or name == "eng2" for name in extra) <= TILES_PER_ENGINE + 1
+
+
+def test_many_proposals_leave_little_room_for_other_engines():
+    proposals = {MODES.A: [f"eng0_k2={i}" for i in range(60)]}
+    assert len(list(plans_of(StandIn(proposals, engines=80)).names("all"))) == 60 + AT_LEAST
 
 
 def test_strict_fp32_leaves_out_engines_on_tensor_cores():

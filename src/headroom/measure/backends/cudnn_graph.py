@@ -34,15 +34,20 @@ class CudnnGraph:
     name = "cudnn"
 
     def candidates(self, task: Task, operands: Operands) -> Iterator[CudnnCandidate]:
-        """Plans layout by layout, each layout's in the order of the library's preference."""
-        for layout in layouts_of(task):
+        """Plans layout by layout, each layout's in the order of the library's preference.
+
+        In a layout that is not the first one wished for, plans are those of the first around transposes (or cores
+        that are slower than any of them): there the library's own first choices are enough.
+        """
+        for index, layout in enumerate(layouts_of(task)):
+            plans = "heuristic" if index else task.plans
             seen: set[str] = set()
-            for form in forms_of(task.chain):
+            for form in forms_of(task.chain, layout):
                 try:
                     graph = _Graph(task, operands, layout, form)
                 except UnsupportedError:
                     continue
-                for name in graph.plans.names(task.plans):
+                for name in graph.plans.names(plans):
                     # Engines that compile at run time see the same work in both forms.
                     if name not in seen:
                         seen.add(name)
@@ -55,7 +60,7 @@ class CudnnGraph:
             UnsupportedError: this version of the library proposes no such plan.
         """
         plan = implementation.name.removesuffix(_WRITTEN)
-        form = forms_of(task.chain)[0 if plan == implementation.name else -1]
+        form = forms_of(task.chain, implementation.layout)[0 if plan == implementation.name else -1]
         graph = _Graph(task, operands, implementation.layout, form)
         if not graph.plans.find(plan):
             raise UnsupportedError(f"cuDNN has no plan {implementation.name} for {task.chain.title}")

@@ -32,11 +32,14 @@ class Description:
     result: Result
 
 
-def forms_of(chain: Chain) -> tuple[str, ...]:
-    """Ways to describe ``chain`` that compute the same and that the library treats differently."""
-    if isinstance(chain.anchor.work, Convolution) and convolution.has_forms(chain.layers):
-        return ("pattern", "written")
-    return ("",)
+def forms_of(chain: Chain, layout: str) -> tuple[str, ...]:
+    """Ways to describe ``chain`` that compute the same and that the library treats differently.
+
+    Engines that fuse freely take channels last only, so that other layouts have the recognised pattern alone.
+    """
+    if not isinstance(chain.anchor.work, Convolution) or not convolution.has_forms(chain.layers):
+        return ("",)
+    return ("pattern", "written") if layout == "nhwc" else ("pattern",)
 
 
 def describe(chain: Chain, dtype: DataType, layout: str, form: str = "", **options: Any) -> Description:

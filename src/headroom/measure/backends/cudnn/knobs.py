@@ -1,8 +1,9 @@
 """Engines that no heuristic named, each with its default and a few settings of its tile.
 
 A layer has 60 to 80 engines, most of which decline at once (0.2 ms each). Of those that accept, the tile decides
-most, so only it is varied: at most :data:`SETTINGS_PER_ENGINE` values of it, and :data:`SETTINGS` plans in all, which
-keeps a layer's list under about a hundred plans, a second of measuring.
+most, so only it is varied. They fill a graph's list up to :data:`LISTED` plans and are at least :data:`AT_LEAST`: where
+heuristics propose many (tensor cores) they add little time, where they propose few (strict fp32) they make up for it.
+A layer's one to four graphs then take about a second.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from typing import Any
 from headroom.measure.backends.cudnn.library import frontend
 
 #: Values of the tile knob tried per engine, evenly spread over its range.
-SETTINGS_PER_ENGINE = 6
+TILES_PER_ENGINE = 6
 
-#: Plans proposed here in all.
-SETTINGS = 32
+#: Plans of one graph that are aimed at, those of the heuristics included.
+LISTED = 40
+
+#: Plans proposed here whatever the heuristics found, as long as there are engines.
+AT_LEAST = 8
 
 
-def settings(graph: Any, named: Collection[str]) -> Iterator[tuple[int, dict[Any, int]]]:
-    """(engine, knobs) of every engine outside ``named``, its default first, until :data:`SETTINGS` are out."""
-    left = SETTINGS
+def settings(graph: Any, named: Collection[str], listed: int) -> Iterator[tuple[int, dict[Any, int]]]:
+    """(engine, knobs) of engines outside ``named``, each one's default first; ``listed`` plans are there already."""
+    left = max(AT_LEAST, LISTED - listed)
     for engine in range(graph.get_engine_count()):
         if f"eng{engine}" in named:
             continue
@@ -42,7 +46,7 @@ def _tiles(knobs: list[Any]) -> Iterator[dict[Any, int]]:
     if tile is None:
         return
     values = range(tile.min_value, tile.max_value + 1, max(tile.stride, 1))
-    for value in values[:: max(1, -(-len(values) // SETTINGS_PER_ENGINE))]:
+    for value in values[:: max(1, -(-len(values) // TILES_PER_ENGINE))]:
         yield {tile.type: value}
 
 

@@ -33,7 +33,7 @@ class Plans:
         try:
             description.graph.validate()
             description.graph.build_operation_graph()
-        except (RuntimeError, frontend().cudnnGraphNotSupportedError) as error:
+        except (RuntimeError, ValueError, frontend().cudnnGraphNotSupportedError) as error:
             raise UnsupportedError(reason_of(error)) from error
         self._graph = description.graph._lowered_graph
         self._strict = strict
@@ -52,7 +52,7 @@ class Plans:
             return
         for mode in (modes.A, modes.B, modes.FALLBACK):
             yield from self._proposed(mode)
-        for engine, knobs in settings(self._graph, set(self._allowed)):
+        for engine, knobs in settings(self._graph, set(self._allowed), len(self._index)):
             name = self._append(engine, knobs)
             if name is not None:
                 yield name
