@@ -7,6 +7,7 @@ The loop (:mod:`headroom.measure.layer`) knows no GPU. A :class:`Bench` is one: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +17,10 @@ from headroom.store.rows import Implementation, Kernel, Status, System
 
 class UnsupportedError(Exception):
     """An implementation does not do what is asked of it; the text says why. It costs this implementation alone."""
+
+
+class HopelessError(Exception):
+    """An implementation is so much slower than another that its samples are not worth their time."""
 
 
 class Program(Protocol):
@@ -124,13 +129,20 @@ class Bench(Protocol):
 
     def facts(self) -> Facts: ...
 
+    def turn(self) -> AbstractContextManager[object]:
+        """The GPU to this process alone, for as long as it runs something; others compile meanwhile."""
+
     def operands(self, task: Task) -> Operands: ...
 
     def check(self, program: Program, task: Task, operands: Operands) -> Check:
         """Run once and compare with a reference in fp64 or strict fp32."""
 
-    def time(self, program: Program, l2: str, *, precise: bool) -> Reading:
-        """At least ten samples. ``precise`` spends more time on each, for the few implementations that count."""
+    def time(self, program: Program, l2: str, *, precise: bool, hopeless_us: float = float("inf")) -> Reading:
+        """At least ten samples. ``precise`` spends more time on each, for the few implementations that count.
+
+        Raises:
+            HopelessError: the first launches took longer than ``hopeless_us`` each, and ten samples would take long.
+        """
 
     def failure(self, error: BaseException) -> Failure:
         """What an exception means."""

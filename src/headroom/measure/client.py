@@ -43,6 +43,7 @@ class Worker:
         self._admit = admit
         self._process: WorkerProcess | None = None
         self._is_ready = False
+        self._is_retired = False
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +59,11 @@ class Worker:
             self._process.kill()
             self._process = None
             self._is_ready = False
+
+    def retire(self) -> None:
+        """End the worker for good, whichever thread is waiting for it."""
+        self._is_retired = True
+        self.close()
 
     def facts(self) -> Facts:
         """The GPU and its libraries, as the worker finds them.
@@ -143,6 +149,8 @@ class Worker:
             raise GpuError(f"the process that measures on GPU {self.gpu} cannot start: {error}") from error
 
     def _ask(self, request: Message) -> None:
+        if self._is_retired:
+            raise GpuError(f"measuring on GPU {self.gpu} has ended")
         self._process = self._process or WorkerProcess(self.gpu)
         self._process.send(request)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -125,6 +126,9 @@ class FakeBench:
     def facts(self) -> Facts:
         return fake_facts(self.script, self.gpu_index)
 
+    def turn(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def operands(self, task: Task) -> Operands:
         fault = self.script.fault(task, None)
         _die(fault)
@@ -140,7 +144,7 @@ class FakeBench:
         error = {"wrong": 0.5, "nan": float("nan")}.get(program.fault, 1e-4)
         return Check(error, tolerance=1e-2)
 
-    def time(self, program: Program, l2: str, *, precise: bool) -> Reading:
+    def time(self, program: Program, l2: str, *, precise: bool, hopeless_us: float = math.inf) -> Reading:
         assert isinstance(program, FakeProgram)
         time.sleep(self.script.plan_s)
         time_us, fault = program.time_us[l2], program.fault

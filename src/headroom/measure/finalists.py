@@ -22,6 +22,11 @@ class Finalists:
     def __init__(self) -> None:
         self._kept: dict[Implementation, tuple[float, Built]] = {}
 
+    @property
+    def best_us(self) -> float:
+        """The shortest time so far; infinite where there is none."""
+        return min((median_us for median_us, _ in self._kept.values()), default=float("inf"))
+
     def offer(self, row: Timing, built: Built) -> None:
         """Keep what was just timed, if it is among the fastest."""
         if row.median_us is None:

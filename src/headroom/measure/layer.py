@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Reading
+from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Program, Reading
 from headroom.measure.finalists import Built, Finalists, fastest
 from headroom.measure.reasons import (
     OPERANDS,
@@ -24,13 +24,21 @@ from headroom.measure.reasons import (
     untried,
 )
 from headroom.measure.task import Task
-from headroom.measure.verdict import timing_of, together
+from headroom.measure.verdict import spread_of, timing_of, together
 from headroom.store.rows import Implementation, Status, Timing
 
 T = TypeVar("T")
 
 #: Share of a layer's seconds for trying implementations; the rest is for timing the fastest again.
 TRYING_SHARE = 0.8
+
+#: How many times slower than the fastest so far an implementation is not worth ten samples.
+HOPELESS = 8.0
+
+#: A precise reading whose interquartile range is a larger share of its median was disturbed: other processes compile
+#: meanwhile, and now and then load what they compiled.
+CALM_SPREAD = 0.02
+CALM_ATTEMPTS = 3
 
 #: Pause before those that were throttled are timed once more.
 COOLING_S = 1.0
@@ -62,7 +70,7 @@ def measure_layer(task: Task, bench: Bench, tell: Tell, *, known: Sequence[Timin
         PoisonedError: after the row of the implementation that did it.
     """
     loop = _Loop(task, bench, tell, known, seconds)
-    operands = loop.attempt(OPERANDS, lambda: bench.operands(task))
+    operands = loop.attempt(OPERANDS, loop.operands)
     if operands is not None:
         loop.try_all(operands)
         loop.time_finalists(operands)
@@ -82,6 +90,10 @@ class _Loop:
         self._start, self._seconds = time.monotonic(), seconds
         self._candidates: dict[Implementation, Candidate] = {}
         self._finalists = Finalists()
+
+    def operands(self) -> Operands:
+        with self._bench.turn():
+            return self._bench.operands(self._task)
 
     def attempt(self, implementation: Implementation, act: Callable[[], T], l2: str = "") -> T | None:
         """What ``act`` returns, or ``None`` and a row that says why not."""
@@ -152,12 +164,19 @@ class _Loop:
             self._finalists.offer(row, built)
 
     def _tried(self, candidate: Candidate, operands: Operands) -> tuple[Reading, Built]:
-        built = self._built(candidate, operands)
-        return self._bench.time(built[0], self.l2, precise=False), built
+        program = candidate.build()
+        with self._bench.turn():
+            built = self._checked(program, operands)
+            hopeless_us = HOPELESS * self._finalists.best_us
+            return self._bench.time(program, self.l2, precise=False, hopeless_us=hopeless_us), built
 
     def _built(self, candidate: Candidate, operands: Operands) -> Built:
-        """The program, checked: no time counts before that."""
         program = candidate.build()
+        with self._bench.turn():
+            return self._checked(program, operands)
+
+    def _checked(self, program: Program, operands: Operands) -> Built:
+        """The program once its output is right: no time counts before that."""
         check = self._bench.check(program, self._task, operands)
         if not check.passed:
             raise WrongOutputError(check)
@@ -182,7 +201,7 @@ class _Loop:
             if self._spent() > self._seconds:
                 break
             program = programs[implementation][0]
-            reading = self.attempt(implementation, lambda: self._bench.time(program, l2, precise=True), l2)  # noqa: B023
+            reading = self.attempt(implementation, lambda: self._calm_reading(program, l2), l2)  # noqa: B023
             if reading is not None:
                 earlier = readings.get(implementation)
                 readings[implementation] = together(earlier, reading) if earlier else reading
@@ -195,6 +214,16 @@ class _Loop:
             if row.status is Status.THROTTLED:
                 throttled[implementation] = programs[implementation]
         return throttled
+
+    def _calm_reading(self, program: Program, l2: str) -> Reading:
+        """A precise reading; one that something disturbed is taken again, and the calmest counts."""
+        readings = []
+        for _ in range(CALM_ATTEMPTS):
+            with self._bench.turn():
+                readings.append(self._bench.time(program, l2, precise=True))
+            if spread_of(readings[-1]) <= CALM_SPREAD:
+                break
+        return min(readings, key=spread_of)
 
     def _fail(self, failure: Failure, implementation: Implementation, l2: str = "", check: Check | None = None) -> None:
         uuid = self._facts.gpu_uuid

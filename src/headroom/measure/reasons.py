@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from headroom.measure.bench import Bench, Check, Failure, UnsupportedError
+from headroom.measure.bench import Bench, Check, Failure, HopelessError, UnsupportedError
 from headroom.store.rows import Implementation, Status, Timing
 from headroom.text import plain_line
 
@@ -40,6 +40,8 @@ def meaning_of(error: Exception, bench: Bench) -> Failure:
             return Failure(Status.FAILED, str(error))
         case UnsupportedError():
             return Failure(Status.UNSUPPORTED, str(error))
+        case HopelessError():
+            return Failure(Status.TIMEOUT, str(error))
     return bench.failure(error)
 
 

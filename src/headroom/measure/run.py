@@ -10,7 +10,7 @@ from headroom.gpu.sheets import gpu_of_driver
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.measure.busy import Guard
-from headroom.measure.client import Worker
+from headroom.measure.crew import Crew, default_size
 from headroom.measure.cuda.facts import system_of
 from headroom.measure.driver import Driver, driver_of
 from headroom.measure.fake_script import fake_facts, script_in_use
@@ -25,7 +25,8 @@ class Wishes:
     """What to measure, and for how long.
 
     ``plans`` is ``all`` or ``heuristic``; ``direction`` one of :data:`~headroom.measure.gradients.DIRECTIONS`;
-    ``budget_s`` the seconds after which no further layer is begun; ``shared`` lets others use the GPU meanwhile.
+    ``budget_s`` the seconds after which no further layer is begun; ``shared`` lets others use the GPU meanwhile;
+    ``workers`` is the number of processes, as many as pay by default.
     """
 
     plans: str = "all"
@@ -33,6 +34,7 @@ class Wishes:
     direction: str = "forward"
     budget_s: float | None = None
     shared: bool = False
+    workers: int | None = None
 
 
 def usual_dtype(gpu: int, nvml: Any = None) -> DataType:
@@ -80,20 +82,21 @@ def measure_graphs(
                 graph, dtype, sheet, plans=wishes.plans, fused=wishes.fused, direction=wishes.direction
             )
         )
-        guard = Guard(driver, shared=wishes.shared)
-        with Worker(gpu, budgets, admit=guard.admit) as worker:
+        size = wishes.workers or default_size()
+        guard = Guard(driver, own=size, shared=wishes.shared)
+        with Crew(gpu, budgets, size=size, admit=guard.admit) as crew:
             return measure_tasks(
                 planned,
                 records,
-                worker,
-                system=_expected_system(driver),
+                crew,
+                system=expected_system(driver),
                 budget_s=wishes.budget_s,
                 others=guard.others,
                 on_progress=on_progress,
             )
 
 
-def _expected_system(driver: Driver) -> System:
+def expected_system(driver: Driver) -> System:
     """What the worker will find, from the driver and the installed packages: nothing of CUDA is loaded for it."""
     if (script := script_in_use()) is not None:
         return fake_facts(script).system

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from headroom.graph.tensor import DataType
-from headroom.measure.client import Worker
+from headroom.measure.crew import Crew
 from headroom.measure.pace import Pace
 from headroom.measure.plan import Planned
 from headroom.measure.task import Task
@@ -38,7 +38,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What a sweep did. ``parent_share`` is the share of the wall time in which the worker was not waited for.
+    """What a sweep did. ``parent_share`` is the share of their time that workers waited for this process.
 
     ``skipped`` layers were known before, ``failed`` ones have no time that counts, ``left`` ones did not fit into the
     budget. ``statuses`` counts the rows, ``winners`` the libraries of the fastest implementations.
@@ -76,7 +76,7 @@ class _Tally:
 def measure_tasks(
     planned: Sequence[Planned],
     records: Records,
-    worker: Worker,
+    crew: Crew,
     *,
     system: System | None = None,
     budget_s: float | None = None,
@@ -86,32 +86,34 @@ def measure_tasks(
     """Measure what is not known yet, in the given order, and write every layer in a transaction of its own.
 
     Args:
-        system: what the worker is expected to find: with nothing to measure it is not even started. Where there is
-            something, the worker's own word counts.
+        system: what the workers are expected to find: with nothing to measure none is even started. Where there is
+            something, their own word counts.
         budget_s: seconds after which no further layer is begun.
         others: asked after each layer who else uses the GPU, in words that its rows then carry.
 
     Raises:
-        GpuError: the worker cannot be started or replaced, or ``others`` refuses to go on.
+        GpuError: a worker cannot be started or replaced, or ``others`` refuses to go on.
         StoreError: the database cannot be read or written. Layers that were written stay.
     """
-    begin, waited_s = time.monotonic(), worker.waited_s
-    system = system or worker.facts().system
+    begin = time.monotonic()
+    system = system or crew.facts().system
     todo = _unknown(planned, records, system)
-    if todo and (found := worker.facts().system) != system:
+    if todo and (found := crew.facts().system) != system:
         system, todo = found, _unknown(planned, records, found)
     tally, pace = _Tally(), Pace()
-    for done, item in enumerate(todo):
-        left_s = pace.expects_all(other.task for other in todo[done:])
-        spent_s = time.monotonic() - begin
-        if budget_s is not None and spent_s + pace.expects(item.task) > budget_s:
-            break
-        on_progress(Progress(done, len(todo), item.task.chain.title, left_s))
-        start = time.monotonic()
-        rows = _marked(worker.measure(item.task), others())
-        seconds = time.monotonic() - start
-        records.record(Sweep(system, item.task.chain, item.task.dtype, item.task.plans, rows, seconds))
-        pace.took(item.task, seconds)
+
+    def tasks() -> Iterator[Task]:
+        for index, item in enumerate(todo):
+            left_s = pace.expects_all(other.task for other in todo[index:]) / crew.size
+            if budget_s is not None and time.monotonic() - begin + pace.expects(item.task) > budget_s:
+                return
+            on_progress(Progress(tally.measured, len(todo), item.task.chain.title, left_s))
+            yield item.task
+
+    for done in crew.measure(tasks()) if todo else ():
+        rows = _marked(done.rows, others())
+        records.record(Sweep(system, done.task.chain, done.task.dtype, done.task.plans, rows, done.seconds))
+        pace.took(done.task, done.seconds)
         tally.add(rows)
     wall_s = time.monotonic() - begin
     return SweepReport(
@@ -123,8 +125,8 @@ def measure_tasks(
         statuses=tally.statuses,
         winners=tally.winners,
         wall_s=wall_s,
-        parent_share=max(0.0, 1.0 - (worker.waited_s - waited_s) / wall_s) if wall_s else 0.0,
-        replaced_workers=worker.replaced,
+        parent_share=crew.parent_share,
+        replaced_workers=crew.replaced,
     )
 
 

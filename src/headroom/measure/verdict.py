@@ -76,6 +76,12 @@ def judge(reading: Reading, max_sm_clock_mhz: float | None = None) -> Verdict:
     return Verdict(status, reason, median_us, iqr_us, len(samples), clock, mask)
 
 
+def spread_of(reading: Reading) -> float:
+    """Interquartile range over median of all samples."""
+    median_us = statistics.median(reading.samples_us)
+    return (_iqr(reading.samples_us) or 0.0) / median_us if median_us > 0 else 0.0
+
+
 def timing_of(
     reading: Reading, program: Program, check: Check, facts: Facts, implementation: Implementation, l2: str, now: str
 ) -> Timing:

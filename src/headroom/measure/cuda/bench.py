@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +22,15 @@ from headroom.measure.cuda.reference import Reference
 from headroom.measure.cuda.replay import CudaPlayer
 from headroom.measure.cuda.stopwatch import Stopwatch
 from headroom.measure.task import Task
+from headroom.measure.turn import Turn
 from headroom.store.rows import Kernel
 
 #: A flush reads a buffer of that many times the L2 cache's size, so that nothing older is left in it.
 FLUSHED_L2_SIZES = 2.5
 
 
-#: Share of the GPU's memory that PyTorch may keep from one task to the next without using it.
-_MOST_CACHED = 0.25
+#: Share of the GPU's memory that PyTorch may keep from one task to the next without using it: there are other workers.
+_MOST_CACHED = 0.02
 
 
 class CudaBench:
@@ -57,6 +60,7 @@ class CudaBench:
         self._flushed, self._sink = torch.ones(elements, device="cuda"), torch.zeros((), device="cuda")
         self._flush()  # its kernel is loaded now, not in the first capture
         self._watch = Stopwatch(self._player, self._state, self._flush)
+        self._turn = Turn(self._uuid)
         self._registered = backends.load()
         self._ready: Program | None = None
         self._kernels: tuple[Program, tuple[Kernel, ...]] | None = None
@@ -73,6 +77,9 @@ class CudaBench:
 
     def facts(self) -> Facts:
         return facts_of(self._state, self._index, self._uuid, self._name, torch.cuda.mem_get_info)
+
+    def turn(self) -> AbstractContextManager[object]:
+        return self._turn
 
     def operands(self, task: Task) -> Operands:
         """New operands; what was kept for the last task is let go."""
@@ -96,14 +103,14 @@ class CudaBench:
         self._ready = program
         return check
 
-    def time(self, program: Program, l2: str, *, precise: bool) -> Reading:
+    def time(self, program: Program, l2: str, *, precise: bool, hopeless_us: float = math.inf) -> Reading:
         """At least ten samples; an implementation's kernels are listed once."""
         if self._ready is not program:
             program.launch()  # libraries load their kernels in the first run
             self._ready = program
         if self._kernels is None or self._kernels[0] is not program:
             self._kernels = program, self._listed(program)
-        reading = self._watch.read(program.launch, l2, precise=precise, nothing=self._nothing)
+        reading = self._watch.read(program.launch, l2, precise=precise, nothing=self._nothing, hopeless_us=hopeless_us)
         return replace(reading, kernels=self._kernels[1])
 
     def failure(self, error: BaseException) -> Failure:

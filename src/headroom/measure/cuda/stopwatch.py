@@ -5,18 +5,22 @@ Why so, what the states mean and what they leave out: docs/stopwatch.md.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headroom.errors import UsageError
-from headroom.measure.bench import Reading
+from headroom.measure.bench import HopelessError, Reading
 from headroom.measure.cuda.gpu_state import GpuState
 from headroom.measure.cuda.pace import PRECISE, QUICK, Effort, Pace, pace_of
 from headroom.measure.cuda.replay import Event, Player, Replayable
 
 #: A first replay this long needs no second one to be believed, in microseconds.
 _LONG_ENOUGH_US = 5_000.0
+
+#: A launch that is shorter gets its samples, however fast others are, in microseconds.
+_CHEAP_US = 60.0
 
 #: Longest pause between two looks at the clock, in seconds.
 _LONGEST_PAUSE_S = 0.05
@@ -48,15 +52,25 @@ class Stopwatch:
         self._player, self._state, self._flush, self._pause = player, state, flush, pause
         self._start_us: float | None = None
 
-    def read(self, launch: Launch, l2: str, *, precise: bool, nothing: Launch | None = None) -> Reading:
+    def read(
+        self,
+        launch: Launch,
+        l2: str,
+        *,
+        precise: bool,
+        nothing: Launch | None = None,
+        hopeless_us: float = math.inf,
+    ) -> Reading:
         """Samples of ``launch``, which has run at least once before.
 
         Args:
             l2: ``warm``: each launch finds what the one before it left; ``cold``: the cache is flushed before each.
             precise: longer samples, and more of them.
             nothing: a launch of next to no duration, which tells once what a graph's start costs.
+            hopeless_us: a launch that is longer is not worth ten samples, unless they are short anyway.
 
         Raises:
+            HopelessError: the first launches took longer than that.
             UsageError: there is no such state.
         """
         if l2 not in ("warm", "cold"):
@@ -66,7 +80,7 @@ class Stopwatch:
         effort = PRECISE if precise else QUICK
         before = self._state.clock_events()
         take = self._warm if l2 == "warm" else self._cold
-        samples = take(launch, effort)
+        samples = take(launch, effort, hopeless_us)
         clocks = [sample.sm_clock_mhz for sample in samples if sample.sm_clock_mhz is not None]
         return Reading(
             tuple(sample.time_us for sample in samples),
@@ -76,14 +90,14 @@ class Stopwatch:
             self._state.clock_events(),
         )
 
-    def _warm(self, launch: Launch, effort: Effort) -> list[Sample]:
-        graph, pace = self._paced(effort, launch)
+    def _warm(self, launch: Launch, effort: Effort, hopeless_us: float) -> list[Sample]:
+        graph, pace = self._paced(effort, hopeless_us, launch)
         (samples,) = self._sampled((graph,), pace.samples)
         return [_shared(sample, pace.launches) for sample in samples]
 
-    def _cold(self, launch: Launch, effort: Effort) -> list[Sample]:
+    def _cold(self, launch: Launch, effort: Effort, hopeless_us: float) -> list[Sample]:
         """Flushes with launches and flushes alone, by turns; what a pair differs by is the launches' time."""
-        both, pace = self._paced(effort, self._flush, launch)
+        both, pace = self._paced(effort, hopeless_us, self._flush, launch)
         alone = self._player.capture(self._flush, repeats=pace.launches)
         alone.replay()
         with_launch, without = self._sampled((both, alone), pace.samples)
@@ -92,10 +106,15 @@ class Stopwatch:
             for whole, flushes in zip(with_launch, without, strict=True)
         ]
 
-    def _paced(self, effort: Effort, *launches: Launch) -> tuple[Replayable, Pace]:
+    def _paced(self, effort: Effort, hopeless_us: float, *launches: Launch) -> tuple[Replayable, Pace]:
         """A graph that is long enough for one sample, replayed once."""
         single = self._player.capture(*launches)
         single_us = self._once(single) - (self._start_us or 0.0)
+        if single_us > max(hopeless_us, _CHEAP_US):
+            raise HopelessError(
+                f"one launch took {single_us:.0f} us; beyond {hopeless_us:.0f} us, several times the fastest so far, "
+                "ten samples are not worth their time"
+            )
         pace = pace_of(single_us, effort)
         if pace.launches == 1:
             return single, pace

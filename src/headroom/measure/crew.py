@@ -1,0 +1,125 @@
+"""Several workers on one GPU: while it is one's turn to run, the others compile."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from headroom.measure.bench import Facts
+from headroom.measure.client import Worker
+from headroom.measure.task import Task
+from headroom.measure.turn import CAN_TAKE_TURNS
+from headroom.measure.visit import Budgets
+from headroom.store.rows import Timing
+
+#: More workers than this only wait for each other's turns.
+MOST_WORKERS = 8
+
+
+def default_size() -> int:
+    """As many workers as have two processor cores each."""
+    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) // 2)) if CAN_TAKE_TURNS else 1
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task with its rows, and the seconds that it took."""
+
+    task: Task
+    rows: tuple[Timing, ...]
+    seconds: float
+
+
+class Crew:
+    """The workers of one GPU; a context manager that leaves none behind. They start as they are needed."""
+
+    def __init__(
+        self,
+        gpu: int = 0,
+        budgets: Budgets | None = None,
+        *,
+        size: int | None = None,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``admit`` is called before the first process starts, and refuses by raising."""
+        first = Worker(gpu, budgets, admit=admit)
+        self._workers = [first, *(Worker(gpu, budgets) for _ in range((size or default_size()) - 1))]
+        self._spent_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every worker and whatever it runs; none starts again."""
+        for worker in self._workers:
+            worker.retire()
+
+    @property
+    def size(self) -> int:
+        return len(self._workers)
+
+    @property
+    def replaced(self) -> int:
+        """How many workers were lost."""
+        return sum(worker.replaced for worker in self._workers)
+
+    @property
+    def parent_share(self) -> float:
+        """Share of the workers' time in which they waited for this process, not it for them."""
+        waited_s = sum(worker.waited_s for worker in self._workers)
+        return max(0.0, 1.0 - waited_s / self._spent_s) if self._spent_s else 0.0
+
+    def facts(self) -> Facts:
+        """The GPU and its libraries; see :meth:`Worker.facts`."""
+        return self._workers[0].facts()
+
+    def measure(self, tasks: Iterator[Task]) -> Iterator[Done]:
+        """The tasks' rows as they are done. ``tasks`` is asked for the next one whenever a worker is free.
+
+        Raises:
+            GpuError: a worker cannot be started or replaced.
+        """
+        results: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
+        taking = threading.Lock()
+
+        def next_task() -> Task | None:
+            with taking:
+                return next(tasks, None)
+
+        def serve(worker: Worker) -> None:
+            # A worker process dies with the thread that started it, so this one lives until nothing is left to do.
+            begin = time.monotonic()
+            try:
+                while (task := next_task()) is not None:
+                    start = time.monotonic()
+                    results.put(Done(task, worker.measure(task), time.monotonic() - start))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the results raises it
+                results.put(error)
+            finally:
+                with taking:
+                    self._spent_s += time.monotonic() - begin
+                results.put(None)
+
+        threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in self._workers]
+        for thread in threads:
+            thread.start()
+        serving = len(threads)
+        while serving:
+            match results.get():
+                case None:
+                    serving -= 1
+                case BaseException() as error:
+                    raise error
+                case Done() as done:
+                    yield done
