@@ -289,9 +289,9 @@ def test_a_tensor_written_from_nothing_is_written() -> None:
 
 
 def test_a_cast_goes_to_the_type_of_its_result() -> None:
-    out, (x,) = single(Movement("cast", 24), [((4, 6), "int64")], [(4, 6)])
+    out, (x, *_) = single(Movement("cast", 24), [((4, 6), "int64")], [(4, 6)])
     assert torch.equal(out, x.float())
-    out, (x,) = single(Movement("cast", 24), [(4, 6)], [((4, 6), "bool")])
+    out, (x, *_) = single(Movement("cast", 24), [(4, 6)], [((4, 6), "bool")])
     assert torch.equal(out, x.bool())
     with pytest.raises(UnsupportedError, match="one data type runs throughout"):
         run(layer(Movement("cast", 24), [(4, 6)], [(4, 6)]))
