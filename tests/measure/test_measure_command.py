@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import random
 import re
 import signal
@@ -9,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -273,3 +275,46 @@ def test_the_parent_loads_neither_pytorch_nor_cuda(database: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_data_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def test_who_watches_sees_an_estimate(database: Path) -> None:
+    terminal, stderr = pty.openpty()
+    run = subprocess.Popen(
+        command(database),
+        env=environment(HEADROOM_BENCH=script(plans=2, plan_s=0.005), TERM="xterm", COLUMNS="120"),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    )
+    os.close(stderr)
+    shown = b""
+    with suppress(OSError):  # what a terminal says when its last writer has gone
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    run.communicate(timeout=30)
+    assert run.returncode == 0
+    assert f"/{TASKS}".encode() in shown
+    assert re.search(rb"about \d+ s left: ", shown)
+
+
+def test_nobody_sees_a_bar_in_a_file(database: Path) -> None:
+    assert measure(database, script(plans=2)).stderr == ""
+
+
+def test_quiet_is_quiet(database: Path) -> None:
+    done = measure(database, script(plans=2), "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_all_plans_cover_the_heuristic_ones_and_not_the_other_way_round(database: Path) -> None:
+    measure(database, script(plans=3), "--plans", "heuristic")
+    everything = measure(database, script(plans=3))
+    assert "known before" not in everything.stdout
+    assert "0 layers measured" in measure(database, script(plans=3), "--plans", "heuristic").stdout
+
+
+def test_training_measures_the_gradients_too(database: Path) -> None:
+    measure(database, script(plans=1))
+    training = measure(database, script(plans=1), "--direction", "training")
+    assert known_before(training.stdout) == TASKS
+    assert int(training.stdout.split(" layers measured")[0].split("\n")[-1]) >= 40
