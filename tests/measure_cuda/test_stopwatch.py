@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from headroom.errors import UsageError
-from headroom.measure.bench import Reading
+from headroom.measure.bench import HopelessError, Reading
 from headroom.measure.cuda.pace import LEAST_SAMPLES, MOST_LAUNCHES, PRECISE, QUICK, pace_of
 from headroom.measure.cuda.stopwatch import Stopwatch
 from measure_cuda.simulated import SimulatedGpu
@@ -56,6 +56,15 @@ def test_a_launch_of_a_fifth_of_a_second_runs_eleven_times_and_no_more(precise: 
     gpu = SimulatedGpu()
     read(gpu, 200_000.0, precise=precise)
     assert sum(time_us > 100_000 for time_us in gpu.replays) == LEAST_SAMPLES + 1
+
+
+def test_a_launch_that_cannot_win_gets_no_samples_unless_they_cost_next_to_nothing() -> None:
+    gpu = SimulatedGpu()
+    watch = Stopwatch(gpu, gpu, gpu.kernel(FLUSH_US), gpu.pause)
+    with pytest.raises(HopelessError, match="one launch took"):
+        watch.read(gpu.kernel(20_000.0), "warm", precise=False, hopeless_us=100.0)
+    assert len(gpu.replays) == 1
+    assert watch.read(gpu.kernel(30.0), "warm", precise=False, hopeless_us=10.0).samples_us
 
 
 def test_short_launches_share_a_sample_and_long_ones_do_not() -> None:
