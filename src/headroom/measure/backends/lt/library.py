@@ -31,9 +31,10 @@ def handle() -> int:
     Raises:
         GpuError: cuBLASLt is missing, or there is no GPU.
     """
+    library = bindings()
     try:
-        return int(bindings().create())
-    except (RuntimeError, OSError) as error:
+        return int(library.create())
+    except (library.cuBLASLtError, RuntimeError, OSError) as error:
         raise GpuError(f"cuBLASLt cannot be opened: {error}") from error
 
 
@@ -64,7 +65,7 @@ def scale_type() -> int:
 
 def compute_type(dtype: DataType) -> int:
     """How products are summed: in fp32, with tf32's rounding of factors where that is asked for."""
-    from nvmath import ComputeType
+    from nvmath.bindings.cublas import ComputeType
 
     return int(ComputeType.COMPUTE_32F_FAST_TF32 if dtype is DataType.TF32 else ComputeType.COMPUTE_32F)
 
