@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import RowMapping
 
+from headroom.errors import StoreError
 from headroom.graph.tensor import DataType
 from headroom.store.rows import Counters, Implementation, Kernel, NetworkTiming, Status, System, Timing
+from headroom.text import plain_line
 
 #: Fields of a timing that are columns of the same name.
 PLAIN_TIMING = (
@@ -23,10 +27,41 @@ _SYSTEM = tuple(field.name for field in fields(System))
 _NETWORK = tuple(field.name for field in fields(NetworkTiming))
 
 
+_Arguments = ParamSpec("_Arguments")
+_T = TypeVar("_T")
+
+
+def _decodes(decode: Callable[_Arguments, _T]) -> Callable[_Arguments, _T]:
+    """``decode``, whose failures are the row's fault: SQLite lets any column hold anything."""
+
+    @wraps(decode)
+    def decode_or_say(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _T:
+        try:
+            return decode(*arguments, **named)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"the database holds a value that Headroom did not write ({plain_line(str(error))}): "
+                "run headroom db check on it"
+            ) from error
+
+    return decode_or_say
+
+
+@_decodes
+def to_dtype(text: str) -> DataType:
+    return DataType(text)
+
+
+@_decodes
+def to_status(text: str) -> Status:
+    return Status(text)
+
+
 def system_values(system: System) -> dict[str, Any]:
     return {"id": system.id, **{name: getattr(system, name) for name in _SYSTEM}}
 
 
+@_decodes
 def to_system(row: RowMapping) -> System:
     return System(*(row[name] for name in _SYSTEM))
 
@@ -44,6 +79,7 @@ def kernel_values(kernel: Kernel) -> dict[str, Any]:
     return {"name": kernel.name, "shape": " ".join(map(str, numbers))}
 
 
+@_decodes
 def to_kernel(row: RowMapping) -> Kernel:
     x, y, z, registers, shared_bytes, *tile = map(int, row["shape"].split())
     grid = (row["grid_x"], row["grid_y"], row["grid_z"])
@@ -60,10 +96,11 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@_decodes
 def to_timing(row: RowMapping, kernels: tuple[Kernel, ...]) -> Timing:
     return Timing(
         implementation=to_implementation(row),
-        status=Status(row["status"]),
+        status=to_status(row["status"]),
         reason=row["reason"],
         gpu_uuid=row["gpu_uuid"],
         kernels=kernels,
@@ -71,6 +108,7 @@ def to_timing(row: RowMapping, kernels: tuple[Kernel, ...]) -> Timing:
     )
 
 
+@_decodes
 def to_counters(row: RowMapping) -> Counters:
     return Counters(to_implementation(row), *(row[name] for name in COUNTED))
 
@@ -80,6 +118,7 @@ def network_values(network: NetworkTiming) -> dict[str, Any]:
     return {**values, "dtype": str(network.dtype), "status": str(network.status)}
 
 
+@_decodes
 def to_network(row: RowMapping) -> NetworkTiming:
     values = {name: row[name] for name in _NETWORK}
-    return NetworkTiming(**{**values, "dtype": DataType(row["dtype"]), "status": Status(row["status"])})
+    return NetworkTiming(**{**values, "dtype": to_dtype(row["dtype"]), "status": to_status(row["status"])})

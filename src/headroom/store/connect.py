@@ -24,7 +24,6 @@ from sqlalchemy.pool import QueuePool
 from headroom.errors import StoreError
 from headroom.store.faults import explained, is_busy
 from headroom.store.place import Place
-from headroom.text import plain_line
 
 #: Longest wait for another program's transaction, in seconds. Ours take milliseconds: beyond this something holds on.
 LOCK_WAIT_S = 30.0
@@ -77,14 +76,7 @@ class Database:
             self._engine.connect() as connection,
             connection.execution_options(**options).begin(),
         ):
-            try:
-                yield connection
-            except (TypeError, ValueError, OverflowError) as error:
-                # Rows become records inside the block; one that does not fit was not written by us.
-                raise StoreError(
-                    f"the database {self.name} holds a value that Headroom did not write ({plain_line(str(error))}): "
-                    "run headroom db check on it"
-                ) from error
+            yield connection
 
     @contextmanager
     def writing(self, *, foreign_keys: bool = True) -> Iterator[Connection]:

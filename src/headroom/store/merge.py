@@ -63,7 +63,7 @@ def merge(store: Store, source: Source) -> Tally:
     """Write everything of ``source`` into ``store``, a chain per transaction; merging again changes nothing.
 
     Returns:
-        What became of the timings: added, in place of an older one, or left out for a newer one.
+        What became of the measurements: added, in place of an older one, or left out for a newer one.
 
     Raises:
         StoreError: what should be one system or one chain differs in a field, which is named; nothing is written then.
@@ -94,11 +94,8 @@ def _refuse_disagreement(store: Store, source: Source) -> None:
 
 def _refuse_system(name: str, theirs: System, ours: System | None, here: str, there: str) -> None:
     if ours is not None and ours != theirs:
-        field, mine, other = next(
-            (field, mine, asdict(theirs)[field])
-            for field, mine in asdict(ours).items()
-            if mine != asdict(theirs)[field]
-        )
+        mine, other = asdict(ours), asdict(theirs)
+        field = next(field for field in mine if mine[field] != other[field])
         raise StoreError(
             f"system {name} has {field} {mine[field]!r} in {here} but {other[field]!r} in {there}: "
             "one of them was altered; nothing was merged"

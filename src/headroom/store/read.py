@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, or_, select
 
 from headroom.graph.tensor import DataType
-from headroom.store.codec import to_counters, to_kernel, to_network, to_system, to_timing
+from headroom.store.codec import to_counters, to_dtype, to_kernel, to_network, to_status, to_system, to_timing
 from headroom.store.intern import chunks
 from headroom.store.rows import METHOD, Counters, Kernel, NetworkTiming, Status, System, Timing
 from headroom.store.tables import (
@@ -173,7 +173,7 @@ def select_holdings(connection: Connection, system: System) -> tuple[Holding, ..
     )
     counts: dict[tuple[DataType, str], dict[Status, tuple[int, int]]] = {}
     for dtype, l2, status, rows, layers in connection.execute(query):
-        counts.setdefault((DataType(dtype), l2), {})[Status(status)] = (rows, layers)
+        counts.setdefault((to_dtype(dtype), l2), {})[to_status(status)] = (rows, layers)
     order = list(DataType)
     return tuple(
         Holding(dtype, l2, found.get(Status.OK, (0, 0))[1], {status: rows for status, (rows, _) in found.items()})

@@ -32,7 +32,7 @@ class ChainRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the timings that were written: new, in place of an older row, or left out for a newer one."""
+    """What became of the measurements that were written: new, in place of an older row, or left out for a newer one."""
 
     added: int = 0
     replaced: int = 0
@@ -44,6 +44,6 @@ class Tally:
     @property
     def sentence(self) -> str:
         return (
-            f"{self.added} timings added, {self.replaced} older ones replaced, "
+            f"{self.added} measurements added, {self.replaced} older ones replaced, "
             f"{self.kept} left out because those here are as new or newer"
         )

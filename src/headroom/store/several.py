@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from headroom.graph.tensor import DataType
@@ -52,10 +53,10 @@ class Stores:
         self.close()
 
     def systems(self, gpu: str | None = None) -> tuple[SystemSummary, ...]:
-        """What is known of each system, the last measured first; of two databases the fuller one tells it."""
+        """What is known of each system, the last measured first."""
         known: dict[System, SystemSummary] = {}
         for summary in (summary for store in self._stores for summary in store.systems()):
-            known[summary.system] = max(known.get(summary.system, summary), summary, key=lambda each: each.layers)
+            known[summary.system] = _together(known.get(summary.system, summary), summary)
         newest = sorted(known.values(), key=lambda summary: (summary.last_measured, summary.layers), reverse=True)
         return of_gpu(newest, gpu)
 
@@ -99,3 +100,9 @@ class Stores:
     def counters(self, system: System, digest: str, dtype: DataType) -> tuple[Counters, ...]:
         """What the hardware counted for implementations of a chain."""
         return next(filter(None, (store.counters(system, digest, dtype) for store in self._stores)), ())
+
+
+def _together(one: SystemSummary, other: SystemSummary) -> SystemSummary:
+    """Two databases' summaries of a system. One is mostly a copy of the other, so that the fuller one counts."""
+    fuller = max(one, other, key=lambda summary: (summary.layers, summary.rows))
+    return replace(fuller, last_measured=max(one.last_measured, other.last_measured))

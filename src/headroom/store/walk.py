@@ -11,8 +11,7 @@ from sqlalchemy import Connection, RowMapping, Table, select, union
 
 from headroom.errors import ModelError, StoreError
 from headroom.graph.chain import Chain
-from headroom.graph.tensor import DataType
-from headroom.store.codec import to_counters, to_network, to_system
+from headroom.store.codec import to_counters, to_dtype, to_network, to_system
 from headroom.store.intern import chunks
 from headroom.store.read import counters_query, timings_query, to_timings
 from headroom.store.record import ChainRecord
@@ -59,7 +58,7 @@ def walk_records(connection: Connection, system: System) -> Iterator[ChainRecord
         visits = _visits(connection, system, list(known))
         for place in sorted(visits, key=lambda place: (known[place[0]].digest, place[1:])):
             key, dtype, method = place
-            yield ChainRecord(system, known[key], DataType(dtype), method, **visits[place])
+            yield ChainRecord(system, known[key], to_dtype(dtype), method, **visits[place])
 
 
 def walk_networks(connection: Connection, system: System) -> Iterator[NetworkTiming]:
