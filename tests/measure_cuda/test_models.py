@@ -9,9 +9,12 @@ import pytest
 import torch
 
 import headroom
+from graph_torch import zoo
 from headroom.graph.chain import Chain
 from headroom.graph.chains import fusible_chains
+from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType, TensorSpec
+from headroom.graph.torch.reader import read_module
 from headroom.measure.backends.torch_ops import bind_chain
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.cuda.operands import TorchOperands
@@ -34,9 +37,8 @@ class WithoutMemory(TorchOperands):
         return torch.empty(spec.shape, dtype=self.dtype_of(spec), device="meta")
 
 
-def refusals(path: Path, batch: int | None) -> Counter[str]:
+def refusals(graph: Graph) -> Counter[str]:
     """Why a layer, or a fusible chain of them, does not run; each distinct one once, ``ran`` for those that do."""
-    graph = headroom.load(path, batch=batch)
     chains = [Chain.of([layer]) for layer in graph.working_layers]
     chains += [Chain.of([graph.layers[i] for i in chain]) for chain in fusible_chains(graph)]
     answers: Counter[str] = Counter()
@@ -55,16 +57,21 @@ def refusals(path: Path, batch: int | None) -> Counter[str]:
 
 @pytest.mark.parametrize("name", COMPLETE)
 def test_every_layer_and_every_chain_of_a_network_runs(name: str, shared_models: Path) -> None:
-    answers = refusals(shared_models / f"{name}.onnx", 1)
+    answers = refusals(headroom.load(shared_models / f"{name}.onnx", batch=1))
     assert set(answers) == {"ran"}
 
 
+@pytest.mark.parametrize("name", ["llama_block", "vit", "encoder", "lstm_tagger", "unet"])
+def test_every_layer_of_a_network_read_from_pytorch_runs(name: str) -> None:
+    assert set(refusals(read_module(*getattr(zoo, name)(), name=name))) == {"ran"}
+
+
 def test_what_of_a_training_step_does_not_run_is_named(shared_models: Path) -> None:
-    answers = refusals(shared_models / "stream_gpt2like_training.onnx", None)
+    answers = refusals(headroom.load(shared_models / "stream_gpt2like_training.onnx"))
     assert answers.pop("ran") > 60
     assert list(answers) == ["this relative of softmax (a loss or a gradient) has no implementation here"]
 
 
 def test_quantised_convolutions_are_declined(shared_models: Path) -> None:
-    answers = refusals(shared_models / "stream_fsrcnn.onnx", 1)
+    answers = refusals(headroom.load(shared_models / "stream_fsrcnn.onnx", batch=1))
     assert "the convolution's operands are not floating-point tensors" in answers
