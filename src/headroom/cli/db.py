@@ -77,11 +77,12 @@ def export(
 
     Example: `headroom db export --gpu h200 --best 3 --out h200.json`
     """
-    from headroom.files import write_to
+    from headroom.files import refuse_overwriting, write_to
     from headroom.store import export
     from headroom.store.store import Store
 
     with Store.open(database, read_only=True) as store:
+        refuse_overwriting([store.name], {"out": out})
         chosen = export.select(store, gpu, system, best)
         write_to(out, export.to_json(store, chosen) if form is Format.JSON else export.to_csv(store, chosen))
 
