@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from headroom.errors import GpuError
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Recurrent
 from headroom.measure.backends.geometry.frame import strides_of
@@ -64,12 +65,15 @@ class CudnnLegacy:
 
 
 def backend() -> CudnnLegacy:
-    """The backend, once its library is known to load.
+    """The backend, once its library is known to open.
 
     Raises:
-        GpuError: the library is missing.
+        GpuError: the library is missing or finds no GPU.
     """
-    library()
+    try:
+        library().open()
+    except (RuntimeError, UnsupportedError) as error:
+        raise GpuError(f"cuDNN cannot be opened: {error}") from error
     return CudnnLegacy()
 
 

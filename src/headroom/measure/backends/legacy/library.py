@@ -40,6 +40,10 @@ class Library:
         self._functions = ctypes.CDLL(path)
         self._functions.cudnnGetErrorString.restype = ctypes.c_char_p
 
+    def open(self) -> None:
+        """Make the handle, to see that it can be made."""
+        assert self.handle
+
     @cached_property
     def handle(self) -> ctypes.c_void_p:
         handle = ctypes.c_void_p()
