@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from dataclasses import replace
@@ -11,8 +12,10 @@ import pytest
 
 from headroom.errors import StoreError
 from headroom.store import default
+from headroom.store.check import problems
 from headroom.store.choose import fullest
 from headroom.store.default import open_for_reading
+from headroom.store.place import Place
 from headroom.store.schema import database_id
 from headroom.store.store import Store
 from store.factory import BF16, LATER, OTHER, SYSTEM, make_chain, make_network, make_sweep, make_timing
@@ -169,6 +172,27 @@ def test_a_seed_never_takes_the_place_of_a_database(shipped: Path, own: Path, mo
     monkeypatch.setattr(shutil, "copyfile", copy_slowly)
     with Store.open() as store:
         assert store.finished(SYSTEM, BF16, "all") == {make_chain(8).digest}
+
+
+def test_where_files_cannot_be_linked_the_database_begins_empty(
+    shipped: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with Store.open() as store:
+        assert store.systems() == ()
+        with open_for_reading() as stores:
+            assert stores.systems()[0].layers == 3
+
+
+def test_the_shipped_databases_are_sound_and_small() -> None:
+    files = sorted((Path(default.__file__).parent / "shipped").glob("*.sqlite"))
+    assert sum(file.stat().st_size for file in files) < 10e6
+    for file in files:
+        with Store.at(Place(file, frozen=True), read_only=True) as store:
+            assert problems(store) == ()
 
 
 def test_rows_of_a_system_with_another_driver_are_another_systems(own: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
 import sys
 import tempfile
 import uuid
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 VARIABLE = "HEADROOM_DB"
 
 _NAME = "measurements.sqlite"
+
+#: Why a link is not made: the file is there by now, or the file system has no links.
+_NOT_LINKED = frozenset({errno.EEXIST, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK})
 
 
 def default_file() -> Path:
@@ -77,6 +81,10 @@ def _seed(file: Path, shipped: Path) -> None:
             shutil.copyfile(shipped, copy)
             with closing(sqlite3.connect(copy)) as connection, connection:
                 connection.execute("UPDATE meta SET value = ? WHERE name = 'database_id'", (uuid.uuid4().hex,))
-            with suppress(FileExistsError):
+            try:
                 # Unlike a rename, a link never takes the place of what another program has made by now.
                 os.link(copy, file)
+            except OSError as error:
+                # Where there are no links the database begins empty; the shipped ones are read beside it anyway.
+                if error.errno not in _NOT_LINKED:
+                    raise
