@@ -24,6 +24,12 @@ class Notes:
     def trying(self, implementation: Implementation, l2: str) -> None:
         self.tried.append((implementation, l2))
 
+    def waiting(self) -> None:
+        self.has_gpu = False
+
+    def running(self) -> None:
+        self.has_gpu = True
+
     def timing(self, timing: Timing) -> None:
         assert (timing.implementation, timing.l2) in self.tried or timing.implementation in (REST, OPERANDS, MISSING)
         self.rows[timing.implementation, timing.l2] = timing

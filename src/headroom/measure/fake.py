@@ -17,6 +17,7 @@ from headroom.gpu.sheets import load_gpu
 from headroom.measure.bench import Backend, Check, Facts, Failure, Operands, Program, Reading, UnsupportedError
 from headroom.measure.fake_script import CLOCK_MHZ, GIB, Script, fake_facts
 from headroom.measure.task import Task
+from headroom.measure.turn import Turn
 from headroom.predict.model import predict_layers
 from headroom.store.rows import Implementation, Kernel, Status
 
@@ -127,7 +128,7 @@ class FakeBench:
         return fake_facts(self.script, self.gpu_index)
 
     def turn(self) -> AbstractContextManager[object]:
-        return nullcontext()
+        return Turn(self.facts().gpu_uuid, self.script.turns) if self.script.turns else nullcontext()
 
     def operands(self, task: Task) -> Operands:
         fault = self.script.fault(task, None)

@@ -10,6 +10,7 @@ The fake is used where ``HEADROOM_BENCH`` is ``fake`` or ``fake:{…}`` with a J
   ``unknown-bit``;
 * ``start``: ``refuse``, ``exit`` or ``hang``: how the worker fails before it is ready;
 * ``processes``: ``[[pid, name], …]`` and ``utilization``: percent, what the driver says of the GPU's other users;
+* ``turns``: the folder of the file by which workers take turns, where several share the fake;
 * ``missing``: libraries that are left out, with the reason.
 
 Its system is called ``Fake GPU``, which no real one is.
@@ -55,6 +56,7 @@ class Script:
     start: str = ""
     processes: tuple[tuple[int, str], ...] = ()
     utilization: int = 0
+    turns: str = ""
     missing: dict[str, str] = field(default_factory=dict)
 
     @classmethod

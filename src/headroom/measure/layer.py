@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Program, Reading
@@ -49,6 +50,12 @@ class Tell(Protocol):
 
     def trying(self, implementation: Implementation, l2: str) -> None:
         """From now on whatever happens is this one's doing."""
+
+    def waiting(self) -> None:
+        """From now on it waits for the GPU, which another process has."""
+
+    def running(self) -> None:
+        """The waiting is over."""
 
     def timing(self, timing: Timing) -> None:
         """A row. One that was told earlier for the same implementation and cache state is replaced."""
@@ -92,7 +99,7 @@ class _Loop:
         self._finalists = Finalists()
 
     def operands(self) -> Operands:
-        with self._bench.turn():
+        with self._turn():
             return self._bench.operands(self._task)
 
     def attempt(self, implementation: Implementation, act: Callable[[], T], l2: str = "") -> T | None:
@@ -165,14 +172,14 @@ class _Loop:
 
     def _tried(self, candidate: Candidate, operands: Operands) -> tuple[Reading, Built]:
         program = candidate.build()
-        with self._bench.turn():
+        with self._turn():
             built = self._checked(program, operands)
             hopeless_us = HOPELESS * self._finalists.best_us
             return self._bench.time(program, self.l2, precise=False, hopeless_us=hopeless_us), built
 
     def _built(self, candidate: Candidate, operands: Operands) -> Built:
         program = candidate.build()
-        with self._bench.turn():
+        with self._turn():
             return self._checked(program, operands)
 
     def _checked(self, program: Program, operands: Operands) -> Built:
@@ -219,11 +226,21 @@ class _Loop:
         """A precise reading; one that something disturbed is taken again, and the calmest counts."""
         readings = []
         for _ in range(CALM_ATTEMPTS):
-            with self._bench.turn():
+            with self._turn():
                 readings.append(self._bench.time(program, l2, precise=True))
             if spread_of(readings[-1]) <= CALM_SPREAD:
                 break
         return min(readings, key=spread_of)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The GPU to this process alone. Waiting for it is nobody's doing, so it counts against no budget."""
+        self._tell.waiting()
+        asked = time.monotonic()
+        with self._bench.turn():
+            self._start += time.monotonic() - asked
+            self._tell.running()
+            yield
 
     def _fail(self, failure: Failure, implementation: Implementation, l2: str = "", check: Check | None = None) -> None:
         uuid = self._facts.gpu_uuid

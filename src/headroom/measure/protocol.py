@@ -4,8 +4,9 @@ The parent asks ``{"ask": "facts"}``, ``{"ask": "measure", "task": …, "known":
 ``{"ask": "job", "job": name, "arguments": …}``. The worker says, under ``"event"``:
 
 * ``facts``: the answer to the first;
-* ``trying``: what runs from now on, so that whatever happens next is put down to it, then ``timing``: a row;
-  at the end ``measured``, or ``poisoned`` where the CUDA context is lost and the worker ends;
+* ``trying``: what runs from now on, so that whatever happens next is put down to it; ``waiting`` and ``running``
+  around the time that another worker has the GPU; ``timing``: a row; at the end ``measured``, or ``poisoned`` where
+  the CUDA context is lost and the worker ends;
 * ``progress`` any number of times, then ``result``;
 * ``error``: a sentence instead of an answer.
 """

@@ -25,8 +25,10 @@ class Turn:
     """The turn on one GPU: ``with turn:`` waits for it. Not to be nested."""
 
     def __init__(self, gpu_uuid: str, folder: str | os.PathLike[str] | None = None) -> None:
-        path = Path(folder or tempfile.gettempdir()) / f"headroom-{gpu_uuid}.turn"
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        # A file per user: nobody may open another's in a shared folder, nor be led elsewhere by a link there.
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        path = Path(folder or tempfile.gettempdir()) / f"headroom-{user}-{gpu_uuid}.turn"
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
     def __enter__(self) -> Self:
         if fcntl is not None:

@@ -18,11 +18,15 @@ Key = tuple[Implementation, str]
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Seconds after which patience ends: of one implementation, of a layer, and of a worker that starts."""
+    """Seconds after which patience ends: of one implementation, of a layer, and of a worker that starts.
+
+    ``turn_s`` is for a worker that waits until another one has done with the GPU, which counts as neither's doing.
+    """
 
     plan_s: float = 15.0
     layer_s: float = 60.0
     start_s: float = 60.0
+    turn_s: float = 300.0
 
 
 class Visit:
@@ -39,6 +43,7 @@ class Visit:
         self._first: Key = (OPERANDS, task.l2_states[0])
         self._running = self._first
         self._since = time.monotonic()
+        self._waiting_since: float | None = None
         self._complete = False
         self.lost_context = False
 
@@ -58,11 +63,14 @@ class Visit:
     @property
     def deadline(self) -> float:
         """Until when the worker has to say something."""
+        if self._waiting_since is not None:
+            return self._waiting_since + self._budgets.turn_s
         return min(self._since + self._budgets.plan_s, self._end)
 
     def request(self) -> Message:
         """What a worker, the first or the next, is asked to do."""
         self.lost_context = False
+        self._waiting_since = None
         self._begin(self._first)
         return {
             "ask": "measure",
@@ -83,6 +91,10 @@ class Visit:
                 key = (Implementation(*names), l2)
                 if key != self._running:  # building and timing one implementation are one
                     self._begin(key)
+            case {"event": "waiting"}:
+                self._waiting_since = time.monotonic()
+            case {"event": "running"}:
+                self._wait_is_over()
             case {"event": "timing", "timing": dict(data)}:
                 row = protocol.timing_from_json(data)
                 self._rows[row.implementation, row.l2] = row
@@ -103,11 +115,21 @@ class Visit:
         """Put the loss of a worker down to what was running in it."""
         if not isinstance(error, SilentError):
             self._keep(self._running, Status.FAILED, str(error))
+        elif self._waiting_since is not None:
+            reason = f"another worker had the GPU for {self._budgets.turn_s:g} s"
+            self._keep(self._running, Status.TIMEOUT, reason)
         elif time.monotonic() >= self._end:
             reason = f"it was running when the layer's {self._budgets.layer_s:g} s were over"
             self._keep(self._running, Status.TIMEOUT, reason)
         else:
             self._keep(self._running, Status.TIMEOUT, f"it did not end within {self._budgets.plan_s:g} s")
+
+    def _wait_is_over(self) -> None:
+        """Both budgets begin that much later."""
+        if self._waiting_since is not None:
+            waited_s = time.monotonic() - self._waiting_since
+            self._since, self._end = self._since + waited_s, self._end + waited_s
+            self._waiting_since = None
 
     def _begin(self, key: Key) -> None:
         self._running, self._since = key, time.monotonic()

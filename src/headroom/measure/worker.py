@@ -69,6 +69,12 @@ class _Channel:
         name = [implementation.backend, implementation.name, implementation.layout, implementation.math]
         self.send({"event": "trying", "implementation": name, "l2": l2})
 
+    def waiting(self) -> None:
+        self.send({"event": "waiting"})
+
+    def running(self) -> None:
+        self.send({"event": "running"})
+
     def timing(self, timing: Timing) -> None:
         self.send({"event": "timing", "timing": protocol.timing_to_json(timing)})
 

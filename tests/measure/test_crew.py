@@ -1,0 +1,116 @@
+"""Several workers on one GPU: they take turns, and what one of them does costs the others nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headroom.errors import GpuError
+from headroom.measure.crew import Crew, Done
+from headroom.measure.task import Task
+from headroom.measure.turn import Turn
+from headroom.measure.visit import Budgets
+from headroom.store.rows import Status
+from measure.chains import CONV, FUSED, RELU, script, task
+from measure.processes import workers_of
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes turns by a file lock, looks at /proc")
+
+
+@pytest.fixture(autouse=True)
+def no_child_left() -> Iterator[None]:
+    yield
+    assert workers_of(os.getpid()) == []
+
+
+def measured(tasks: list[Task], *, size: int, budgets: Budgets | None = None) -> dict[str, Done]:
+    with Crew(budgets=budgets, size=size) as crew:
+        crew.facts()
+        return {done.task.chain.title: done for done in crew.measure(iter(tasks))}
+
+
+def test_every_task_is_done_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HEADROOM_BENCH", script(turns=str(tmp_path)))
+    found = measured([task(RELU), task(CONV), task(FUSED)], size=2)
+    assert set(found) == {"relu", "convolution", "convolution + batch norm + relu"}
+    assert all(row.status is Status.OK for done in found.values() for row in done.rows)
+
+
+def test_a_plan_that_hangs_in_its_turn_costs_the_others_only_their_patience(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hang = {"how": "hang", "plan": 0, "chain": "relu"}
+    monkeypatch.setenv("HEADROOM_BENCH", script(hang, turns=str(tmp_path)))
+    # The other worker waits as long as the whole budget of a plan, and then some.
+    found = measured([task(RELU), task(CONV)], size=2, budgets=Budgets(plan_s=1.0, layer_s=1.8))
+    hung = {row.implementation.name: row.status for row in found["relu"].rows if row.l2 == "warm"}
+    assert hung["plan0"] is Status.TIMEOUT
+    assert {row.status for row in found["convolution"].rows} == {Status.OK}
+
+
+def test_a_plan_that_dies_in_its_turn_gives_the_turn_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    faults = [{"how": how, "plan": plan, "chain": "relu"} for plan, how in enumerate(["abort", "poison", "garbage"])]
+    monkeypatch.setenv("HEADROOM_BENCH", script(*faults, turns=str(tmp_path)))
+    found = measured([task(RELU), task(CONV)], size=2)
+    assert sum(row.status is Status.FAILED for row in found["relu"].rows) == 3
+    assert {row.status for row in found["convolution"].rows} == {Status.OK}
+
+
+def test_a_crew_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADROOM_BENCH", script(start="exit"))
+    with Crew(size=2) as crew, pytest.raises(GpuError, match="exit code 3"):
+        list(crew.measure(iter([task(RELU), task(CONV)])))
+
+
+def test_a_crew_that_is_left_early_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADROOM_BENCH", script({"how": "hang", "plan": 0, "chain": "relu"}))
+    with Crew(size=2) as crew:
+        done = next(crew.measure(iter([task(RELU), task(CONV)])))
+        assert done.task.chain == CONV
+    time.sleep(0.2)
+
+
+def test_only_one_process_at_a_time_has_its_turn(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    log = tmp_path / "log"
+    others = [context.Process(target=take_turns, args=(tmp_path, log)) for _ in range(3)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join(60)
+        assert other.exitcode == 0
+    words = log.read_text().split()
+    assert words == ["in", "out"] * 15
+
+
+def take_turns(folder: Path, log: Path) -> None:
+    turn = Turn("GPU-0", folder)
+    for _ in range(5):
+        with turn, log.open("a") as file:
+            file.write("in ")
+            file.flush()
+            time.sleep(0.002)
+            file.write("out ")
+
+
+def test_a_turn_waits_for_the_one_before(tmp_path: Path) -> None:
+    first, second = Turn("GPU-0", tmp_path), Turn("GPU-0", tmp_path)
+    entered = threading.Event()
+
+    def wait() -> None:
+        with second:
+            entered.set()
+
+    with first:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not entered.wait(0.2)
+    thread.join(5)
+    assert entered.is_set()
