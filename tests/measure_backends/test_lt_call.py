@@ -22,7 +22,7 @@ real = pytest.importorskip("nvmath.bindings.cublasLt")
 FMA, HMMA = 0x01, 0x02
 
 
-class Declined(Exception):
+class DeclinedError(Exception):
     """The library's error; the real one asks the library for its text."""
 
 
@@ -32,7 +32,7 @@ class StandIn:
     ``hidden`` is a word of an algorithm that no attribute shows.
     """
 
-    cuBLASLtError = Declined  # noqa: N815
+    cuBLASLtError = DeclinedError  # noqa: N815
 
     def __init__(self, algorithms: list[int], flags: int = FMA, hidden: int = 0) -> None:
         self.algorithms, self.flags, self.hidden = algorithms, flags, hidden
@@ -80,7 +80,7 @@ class StandIn:
     def matmul_algo_init(self, *arguments: Any) -> None:
         identifier, data = arguments[-2:]
         if identifier == 99:
-            raise Declined("CUBLAS_STATUS_NOT_SUPPORTED")
+            raise DeclinedError("CUBLAS_STATUS_NOT_SUPPORTED")
         ctypes.c_uint64.from_address(data).value = identifier
 
     def matmul_algo_config_set_attribute(self, data: int, which: int, buffer: int, size: int) -> None:

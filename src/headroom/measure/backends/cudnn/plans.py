@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from headroom.measure.backends.cudnn.describe import Description
@@ -44,14 +45,15 @@ class Plans:
     def names(self, which: str) -> Iterator[str]:
         """Names of the plans, each once: those of heuristics A, B and the fallback, then engines none of them named.
 
-        With ``which`` of ``heuristic`` only the first few of A.
+        With ``which`` of ``heuristic`` only the first few of A, or of the next one that has any.
         """
         modes = frontend().heur_mode
-        if which == "heuristic":
-            yield from list(self._proposed(modes.A))[:QUICK_PLANS]
-            return
         for mode in (modes.A, modes.B, modes.FALLBACK):
-            yield from self._proposed(mode)
+            if which == "heuristic" and self._index:
+                return
+            yield from islice(self._proposed(mode), QUICK_PLANS if which == "heuristic" else None)
+        if which == "heuristic":
+            return
         for engine, knobs in settings(self._graph, set(self._allowed), len(self._index)):
             name = self._append(engine, knobs)
             if name is not None:

@@ -114,6 +114,7 @@ def merged(shape: Shape, operands: Sequence[Shape]) -> Frame:
     if len(groups) > 4:
         raise UnsupportedError(f"operands spread over {shape} in more directions than four dimensions show")
     *outer, channels = [tuple(group) for group in groups] or [()]
-    batch: list[tuple[int, ...]] = outer[:-2] if len(outer) > 2 else []
-    space: list[tuple[int, ...]] = [(), *outer] if len(outer) == 1 else outer[-2:] if outer else [(), ()]
-    return Frame(shape, (batch[0] if batch else (), channels, *space), "nhwc", permuted=True)
+    # From the outside in: batch, height, width; with fewer to place, height and then batch stay 1.
+    places = {0: ((), (), ()), 1: ((), (), *outer), 2: (*outer[:1], (), *outer[1:]), 3: tuple(outer)}
+    batch, height, width = places[len(outer)]
+    return Frame(shape, (batch, channels, height, width), "nhwc", permuted=True)
