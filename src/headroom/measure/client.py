@@ -15,7 +15,7 @@ from headroom.errors import GpuError
 from headroom.measure import protocol
 from headroom.measure.bench import Facts
 from headroom.measure.jobs import LIMIT_S
-from headroom.measure.process import LostError, SilentError, WorkerProcess
+from headroom.measure.process import BURIAL_S, LostError, SilentError, WorkerProcess
 from headroom.measure.protocol import GarbageError, Message
 from headroom.measure.task import Task
 from headroom.measure.visit import Budgets, Visit
@@ -53,17 +53,20 @@ class Worker:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End the worker and whatever it runs."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-            self._is_ready = False
+    def close(self, patience_s: float = BURIAL_S) -> None:
+        """End the worker and whatever it runs, and wait for that at most ``patience_s`` seconds."""
+        # Another thread may close it at the same moment: only one of them gets hold of the process.
+        process, self._process = self._process, None
+        self._is_ready = False
+        if process is not None:
+            process.kill(patience_s)
 
     def retire(self) -> None:
-        """End the worker for good, whichever thread is waiting for it."""
+        """End the worker for good, whichever thread is waiting for it, without waiting until it is gone."""
         self._is_retired = True
-        self.close()
+        process = self._process
+        if process is not None:
+            process.end()
 
     def facts(self) -> Facts:
         """The GPU and its libraries, as the worker finds them.
@@ -151,14 +154,17 @@ class Worker:
     def _ask(self, request: Message) -> None:
         if self._is_retired:
             raise GpuError(f"measuring on GPU {self.gpu} has ended")
-        self._process = self._process or WorkerProcess(self.gpu)
-        self._process.send(request)
+        process = self._process = self._process or WorkerProcess(self.gpu)
+        process.send(request)
+        if self._is_retired:
+            self.close()
 
     def _receive(self, deadline: float) -> Message:
-        assert self._process is not None
-        begin = time.monotonic()
+        process, begin = self._process, time.monotonic()
+        if process is None:
+            raise LostError("it was ended")
         try:
-            return self._process.receive(deadline)
+            return process.receive(deadline)
         finally:
             self.waited_s += time.monotonic() - begin
 

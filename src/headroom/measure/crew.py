@@ -13,6 +13,7 @@ from typing import Self
 
 from headroom.measure.bench import Facts
 from headroom.measure.client import Worker
+from headroom.measure.process import BURIAL_S
 from headroom.measure.task import Task
 from headroom.measure.turn import CAN_TAKE_TURNS
 from headroom.measure.visit import Budgets
@@ -61,9 +62,12 @@ class Crew:
         self.close()
 
     def close(self) -> None:
-        """End every worker and whatever it runs; none starts again."""
+        """End every worker and whatever it runs, all at once; none starts again."""
         for worker in self._workers:
             worker.retire()
+        deadline = time.monotonic() + BURIAL_S
+        for worker in self._workers:
+            worker.close(max(0.0, deadline - time.monotonic()))
 
     @property
     def size(self) -> int:

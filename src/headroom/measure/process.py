@@ -26,7 +26,7 @@ _START = (
 )
 
 #: How long a process that was killed is waited for: one that is stuck in the driver may not go at once.
-_BURIAL_S = 1.0
+BURIAL_S = 1.0
 
 
 class LostError(Exception):
@@ -88,14 +88,19 @@ class WorkerProcess:
             raise message
         return message
 
-    def kill(self) -> None:
-        """End the worker and the processes that it started, and free what belongs to them."""
+    def end(self) -> None:
+        """End the worker and the processes that it started, without waiting until they are gone."""
         with suppress(ProcessLookupError, PermissionError):
             # The group is signalled even where its leader is gone: a child may have outlived it.
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self, patience_s: float = BURIAL_S) -> None:
+        """End the worker, wait for that at most ``patience_s``, and free what belongs to it."""
+        deadline = time.monotonic() + patience_s
+        self.end()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_BURIAL_S)
-        self._listener.join(_BURIAL_S)
+            self._process.wait(patience_s)
+        self._listener.join(max(0.0, deadline - time.monotonic()))
         for pipe in (self._process.stdin, self._process.stdout, self._complaints):
             assert pipe is not None
             with suppress(OSError):
@@ -117,7 +122,7 @@ class WorkerProcess:
     def _obituary(self) -> str:
         """One sentence on how the process ended, with its own last words."""
         try:
-            code = self._process.wait(_BURIAL_S)
+            code = self._process.wait(BURIAL_S)
         except subprocess.TimeoutExpired:
             return "the process closed its pipe"
         cause = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
