@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ from headroom.measure.turn import Turn
 from headroom.measure.visit import Budgets
 from headroom.store.rows import Status
 from measure.chains import CONV, FUSED, RELU, script, task
-from measure.processes import workers_of
+from measure.processes import environment, wait_until_gone, workers_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes turns by a file lock, looks at /proc")
 
@@ -114,3 +116,23 @@ def test_a_turn_waits_for_the_one_before(tmp_path: Path) -> None:
         assert not entered.wait(0.2)
     thread.join(5)
     assert entered.is_set()
+
+
+def test_ctrl_c_ends_every_worker_at_once(tmp_path: Path) -> None:
+    code = (
+        "from measure.chains import CONV, FUSED, RELU, task; from headroom.measure.crew import Crew\n"
+        "with Crew(size=3) as crew: list(crew.measure(task(chain) for chain in (CONV, FUSED, RELU)))"
+    )
+    bench = script({"how": "hang", "plan": 0}, turns=str(tmp_path))
+    variables = environment(HEADROOM_BENCH=bench, PYTHONPATH=str(Path(__file__).resolve().parents[1]))
+    with subprocess.Popen([sys.executable, "-c", code], env=variables, stderr=subprocess.DEVNULL) as parent:
+        deadline = time.monotonic() + 20.0
+        while len(workers := workers_of(parent.pid)) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.5)
+        begin = time.monotonic()
+        parent.send_signal(signal.SIGINT)
+        parent.wait(5.0)
+        assert time.monotonic() - begin < 2.0
+    wait_until_gone(workers, within_s=0.5)

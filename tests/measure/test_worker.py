@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -150,7 +151,10 @@ def test_the_worker_dies_with_a_parent_that_is_killed() -> None:
         "from measure.chains import task; from headroom.measure.client import Worker\n"
         "with Worker() as worker: worker.facts(); worker.measure(task())"
     )
-    environment = os.environ | {"HEADROOM_BENCH": script({"how": "hang", "plan": 0}), "PYTHONPATH": "tests"}
+    environment = os.environ | {
+        "HEADROOM_BENCH": script({"how": "hang", "plan": 0}),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    }
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as parent:
         worker = wait_for_worker(parent.pid)
         time.sleep(0.5)
