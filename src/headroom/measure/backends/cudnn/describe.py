@@ -98,6 +98,8 @@ def _pointwise_frame(draft: Draft, chain: Chain) -> Frame:
 
 def _channel_shape(shape: Shape) -> Shape:
     """The shape that spreads one value per channel, the dimension behind the batch, over ``shape``."""
+    if len(shape) < 2:
+        raise UnsupportedError(f"a tensor of shape {shape} has no channels")
     return (shape[1], *[1] * (len(shape) - 2))
 
 
