@@ -90,6 +90,9 @@ class WorkerProcess:
 
     def end(self) -> None:
         """End the worker and the processes that it started, without waiting until they are gone."""
+        if not hasattr(os, "killpg"):  # Windows
+            self._process.kill()
+            return
         with suppress(ProcessLookupError, PermissionError):
             # The group is signalled even where its leader is gone: a child may have outlived it.
             os.killpg(self._process.pid, signal.SIGKILL)
