@@ -18,5 +18,5 @@ def test_the_tolerances_are_those_that_are_applied() -> None:
 
 def test_the_lengths_of_samples_are_those_that_are_aimed_at() -> None:
     assert f"{QUICK.sample_us:.0f} µs for a quick reading" in PAGE
-    assert PRECISE.sample_us == 1000
+    assert f"{PRECISE.sample_us / 1000:.1f} ms for a precise one" in PAGE
     assert f"Of launches over {LONG_LAUNCH_US / 1000:.0f} ms exactly ten" in PAGE

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 from headroom.graph.graph import Graph
@@ -35,16 +36,19 @@ class Chain:
     def of(cls, layers: Sequence[Layer]) -> Chain:
         """The chain of ``layers`` as they stand in a model."""
         names: dict[str, str] = {}
+        numbers = count()
+
+        def number(name: str) -> str:
+            if name not in names:
+                names[name] = f"t{next(numbers)}"
+            return names[name]
 
         def anonymous(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-            return tuple(
-                TensorSpec(
-                    names.setdefault(tensor.name, f"t{len(names)}"),
-                    tensor.shape,
-                    tensor.element if tensor.element in FIXED_WIDTH_BYTES else FLOATING,
-                )
-                for tensor in tensors
-            )
+            return tuple(_anonymous(tensor, number(tensor.name)) for tensor in tensors)
+
+        def distinct(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+            # Exporters keep equal constants once: whether a scale happens to equal a variance says nothing of time.
+            return tuple(_anonymous(tensor, f"t{next(numbers)}") for tensor in tensors)
 
         return cls(
             tuple(
@@ -55,7 +59,7 @@ class Chain:
                     module="",
                     parts=(),
                     inputs=anonymous(layer.inputs),
-                    weights=anonymous(layer.weights),
+                    weights=distinct(layer.weights),
                     outputs=anonymous(layer.outputs),
                 )
                 for layer in layers
@@ -119,6 +123,10 @@ class Chain:
             ModelError: a value is missing, of the wrong type or out of range.
         """
         return cls(layers_from_json(data))
+
+
+def _anonymous(tensor: TensorSpec, name: str) -> TensorSpec:
+    return TensorSpec(name, tensor.shape, tensor.element if tensor.element in FIXED_WIDTH_BYTES else FLOATING)
 
 
 def graph_digest(graph: Graph) -> str:

@@ -2,7 +2,7 @@
 
 Events resolve half a microsecond and a graph's start costs a few, so short launches are repeated inside one sample.
 A quick reading (an implementation among seventy, most of which lose) takes about two milliseconds of GPU time; a
-precise one (the few fastest) about fifteen. A launch that is long by itself is a sample by itself.
+precise one (the few fastest) about eight. A launch that is long by itself is a sample by itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Effort:
 
 
 QUICK = Effort(sample_us=150.0, samples=11)
-PRECISE = Effort(sample_us=1_000.0, samples=12)
+PRECISE = Effort(sample_us=600.0, samples=12)
 
 
 def pace_of(launch_us: float, effort: Effort) -> Pace:

@@ -1,0 +1,212 @@
+"""Fill the database that ships with the package, on an H200, in slices of a few minutes.
+
+    python benchmarks/h200_database.py plan PLAN.json.gz [DATA_FOLDER]     what to measure (no GPU needed)
+    python benchmarks/h200_database.py fill PLAN.json.gz DATABASE SECONDS  measure it, one worker per GPU here
+    python benchmarks/h200_database.py ship DATABASE                       write the package's own, and its provenance
+
+``fill`` goes on where it stopped and skips what the database holds. The slices stand in order of value, and inside a
+slice the layers do: every model at batch 1 in bf16; the named models at batch 32 in bf16, then in tf32 and strict fp32
+at batches 32 and 1; the CIFAR networks at batch 128. ``ship`` keeps the fastest implementations of every layer, and
+what PyTorch chooses itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import headroom as hr
+from headroom.graph.graph import Graph
+from headroom.graph.tensor import DataType
+from headroom.measure.crew import Crew
+from headroom.measure.plan import Planned, most_valuable_first, plan_tasks
+from headroom.measure.sweep import Progress, measure_tasks
+from headroom.measure.task import Task
+from headroom.store.export import select, to_json
+from headroom.store.imported import JsonSource
+from headroom.store.merge import merge
+from headroom.store.store import Store
+from headroom.store.vacuum import vacuum
+from record import DATA, ROOT, write_result
+
+#: Models of the slices that are not for all.
+NAMED = (
+    "light_bvlc_alexnet", "light_densenet121", "light_inception_v1", "light_inception_v2", "light_resnet50",
+    "light_shufflenet", "light_squeezenet", "light_vgg19", "light_zfnet512", "resnet50", "resnet152", "vgg16",
+    "mobilenet_v2", "efficientnet_b0", "convnext_tiny_dynamo", "vit_b_16_dynamo", "bert_base",
+)  # fmt: skip
+
+CIFAR_BATCH = 128
+
+#: Implementations that are kept of every layer in the package's database, beside PyTorch's own choice.
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the plan. ``models`` of ``None`` means all, at the batch that their files hold."""
+
+    models: Sequence[str] | None
+    batch: int | None
+    dtype: str
+
+
+SLICES = (
+    Slice(None, None, "bf16"),
+    Slice(NAMED, 32, "bf16"),
+    Slice(NAMED, 1, "tf32"),
+    Slice(NAMED, 1, "fp32"),
+    Slice(("cifar",), CIFAR_BATCH, "bf16"),
+    Slice(NAMED, 32, "tf32"),
+    Slice(NAMED, 32, "fp32"),
+    Slice(("cifar",), CIFAR_BATCH, "tf32"),
+    Slice(("cifar",), CIFAR_BATCH, "fp32"),
+)
+
+
+def plan(path: Path, data: Path) -> None:
+    """Read every model once and write the tasks, the most valuable first within each slice."""
+    rows = []
+    seen: set[tuple[str, DataType]] = set()
+    for part in SLICES:
+        planned = most_valuable_first(
+            item for graph in _graphs(part, data) for item in plan_tasks(graph, DataType(part.dtype))
+        )
+        fresh = [item for item in planned if (item.task.chain.digest, item.task.dtype) not in seen]
+        seen.update((item.task.chain.digest, item.task.dtype) for item in fresh)
+        rows += [{"task": item.task.to_json(), "count": item.count, "value_us": item.value_us} for item in fresh]
+        print(f"{part.dtype} batch {part.batch or 'own'}: {len(fresh)} layers and chains", flush=True)
+    path.write_bytes(gzip.compress(json.dumps(rows, separators=(",", ":")).encode(), mtime=0))
+
+
+def _graphs(part: Slice, data: Path) -> Iterator[Graph]:
+    if part.models == ("cifar",):
+        yield from _cifar_graphs(data)
+        return
+    paths = sorted((data / "models").glob("*.onnx"))
+    for path in paths:
+        if part.models is None or path.stem in part.models:
+            try:
+                yield hr.load(path, batch=part.batch)
+            except hr.ModelError as error:
+                print(f"left out: {error}", flush=True)
+
+
+def _cifar_graphs(data: Path) -> Iterator[Graph]:
+    import torch
+
+    from cifar_networks import IMAGE, cifar_networks
+
+    for make in cifar_networks(data).values():
+        yield hr.load(make().eval(), torch.randn(CIFAR_BATCH, *IMAGE))
+
+
+def fill(plan_path: Path, database: Path, seconds: float) -> None:
+    """Measure on every GPU here: a process each, which takes every n-th task and writes into the one database."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    gpus = pynvml.nvmlDeviceGetCount()
+    with Store.open(database):
+        pass  # created once, before many want to
+    shards = [
+        subprocess.Popen([sys.executable, __file__, "shard", plan_path, database, str(seconds), str(gpu), str(gpus)])
+        for gpu in range(gpus)
+    ]
+    codes = [shard.wait() for shard in shards]
+    with Store.open(database, read_only=True) as store:
+        for summary in store.systems():
+            print(f"{summary.system.title}: {summary.layers} layers, {summary.rows} rows")
+    if any(codes):
+        raise SystemExit(f"shards ended with {codes}")
+
+
+def shard(plan_path: Path, database: Path, seconds: float, gpu: int, gpus: int) -> None:
+    """One GPU's share of the plan."""
+    begin = time.monotonic()
+    workers = max(1, min(8, (os.cpu_count() or 1) // gpus - 1))
+    rows = json.loads(gzip.decompress(plan_path.read_bytes()))[gpu::gpus]
+    planned = [Planned(Task.from_json(row["task"]), row["count"], row["value_us"]) for row in rows]
+
+    def show(progress: Progress) -> None:
+        if progress.done % 50 == 0:
+            print(f"GPU {gpu}: {progress.done} of {progress.total}, {progress.left_s:.0f} s left", flush=True)
+
+    with Store.open(database) as store, Crew(gpu, size=workers) as crew:
+        budget_s = seconds - (time.monotonic() - begin)
+        report = measure_tasks(planned, store, crew, budget_s=budget_s, on_progress=show)
+    print(
+        f"GPU {gpu}: {report.measured} measured, {report.skipped} known, {report.failed} without a time, {report.left} "
+        f"left, {report.wall_s:.0f} s, parent {report.parent_share:.1%}, workers replaced {report.replaced_workers}, "
+        f"rows {dict(report.statuses)}, winners {dict(report.winners)}",
+        flush=True,
+    )
+
+
+def ship(database: Path) -> None:
+    """Write the package's database, and beside the results what is in it and where it comes from."""
+    target = ROOT / "src" / "headroom" / "store" / "shipped" / "h200.sqlite"
+    target.parent.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder, Store.open(database, read_only=True) as measured:
+        exported = Path(folder) / "rows.json"
+        exported.write_text("".join(to_json(measured, select(measured, gpu="NVIDIA H200", best=KEPT))))
+        with Store.open(target) as shipped:
+            merge(shipped, JsonSource(exported))
+            vacuum(shipped)
+    with closing(sqlite3.connect(target)) as connection:
+        # A file without a log beside it can be read where nothing may be written.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("VACUUM")
+    write_result("h200_database", {"method": __doc__, "bytes": target.stat().st_size, "systems": _contents(target)})
+    print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+def _contents(target: Path) -> list[dict[str, object]]:
+    """Per system and data type: layers, rows, GPUs and days."""
+    with Store.open(target, read_only=True) as store:
+        rows = store.to_pandas()
+    found = []
+    for (system, dtype), group in rows.groupby(["system", "dtype"]):
+        found.append(
+            {
+                "system": system,
+                "dtype": dtype,
+                "chains": int(group["chain"].nunique()),
+                "rows": len(group),
+                "gpus": sorted(group["gpu_uuid"].unique()),
+                "first": min(group["measured_at"]),
+                "last": max(group["measured_at"]),
+            }
+        )
+    return found
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["plan", path]:
+            plan(Path(path), DATA)
+        case ["plan", path, data]:
+            plan(Path(path), Path(data))
+        case ["fill", path, database, seconds]:
+            fill(Path(path), Path(database), float(seconds))
+        case ["shard", path, database, seconds, gpu, gpus]:
+            shard(Path(path), Path(database), float(seconds), int(gpu), int(gpus))
+        case ["ship", database]:
+            ship(Path(database))
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
