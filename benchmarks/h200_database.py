@@ -28,7 +28,7 @@ from pathlib import Path
 import headroom as hr
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
-from headroom.measure.crew import Crew
+from headroom.measure.crew import MOST_WORKERS, Crew
 from headroom.measure.plan import Planned, most_valuable_first, plan_tasks
 from headroom.measure.sweep import Progress, measure_tasks
 from headroom.measure.task import Task
@@ -134,7 +134,7 @@ def fill(plan_path: Path, database: Path, seconds: float) -> None:
 def shard(plan_path: Path, database: Path, seconds: float, gpu: int, gpus: int) -> None:
     """One GPU's share of the plan."""
     begin = time.monotonic()
-    workers = max(1, min(8, (os.cpu_count() or 1) // gpus - 1))
+    workers = max(1, min(MOST_WORKERS, (os.cpu_count() or 1) // gpus * 3 // 4))
     rows = json.loads(gzip.decompress(plan_path.read_bytes()))[gpu::gpus]
     planned = [Planned(Task.from_json(row["task"]), row["count"], row["value_us"]) for row in rows]
 

@@ -6,8 +6,8 @@ The loop (:mod:`headroom.measure.layer`) knows no GPU. A :class:`Bench` is one: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -137,8 +137,18 @@ class Bench(Protocol):
     def check(self, program: Program, task: Task, operands: Operands) -> Check:
         """Run once and compare with a reference in fp64 or strict fp32."""
 
-    def time(self, program: Program, l2: str, *, precise: bool, hopeless_us: float = float("inf")) -> Reading:
+    def time(
+        self,
+        program: Program,
+        l2: str,
+        *,
+        precise: bool,
+        hopeless_us: float = float("inf"),
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> Reading:
         """At least ten samples. ``precise`` spends more time on each, for the few implementations that count.
+
+        ``turn`` is taken around whatever runs on the GPU; recording graphs needs none.
 
         Raises:
             HopelessError: the first launches took longer than ``hopeless_us`` each, and ten samples would take long.

@@ -20,12 +20,12 @@ from headroom.measure.visit import Budgets
 from headroom.store.rows import Timing
 
 #: More workers than this only wait for each other's turns.
-MOST_WORKERS = 8
+MOST_WORKERS = 12
 
 
 def default_size() -> int:
-    """As many workers as have two processor cores each."""
-    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) // 2)) if CAN_TAKE_TURNS else 1
+    """A worker for most of the processor cores."""
+    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) * 3 // 4)) if CAN_TAKE_TURNS else 1
 
 
 @dataclass(frozen=True)

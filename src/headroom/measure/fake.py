@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -145,9 +145,18 @@ class FakeBench:
         error = {"wrong": 0.5, "nan": float("nan")}.get(program.fault, 1e-4)
         return Check(error, tolerance=1e-2)
 
-    def time(self, program: Program, l2: str, *, precise: bool, hopeless_us: float = math.inf) -> Reading:
+    def time(
+        self,
+        program: Program,
+        l2: str,
+        *,
+        precise: bool,
+        hopeless_us: float = math.inf,
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> Reading:
         assert isinstance(program, FakeProgram)
-        time.sleep(self.script.plan_s)
+        with turn():
+            time.sleep(self.script.plan_s)
         time_us, fault = program.time_us[l2], program.fault
         spread = 0.5 if fault == "unstable" else 0.002 if precise else 0.02
         samples = tuple(time_us * (1 + spread * (2 * i / (_SAMPLES - 1) - 1)) for i in range(_SAMPLES))

@@ -179,8 +179,8 @@ class _Loop:
         program = candidate.build()
         with self._turn():
             built = self._checked(program, operands)
-            hopeless_us = HOPELESS * self._finalists.best_us
-            return self._bench.time(program, self.l2, precise=False, hopeless_us=hopeless_us), built
+        hopeless_us = HOPELESS * self._finalists.best_us
+        return self._bench.time(program, self.l2, precise=False, hopeless_us=hopeless_us, turn=self._turn), built
 
     def _built(self, candidate: Candidate, operands: Operands) -> Built:
         program = candidate.build()
@@ -231,8 +231,7 @@ class _Loop:
         """A precise reading; one that something disturbed is taken again, and the calmest counts."""
         readings = []
         for _ in range(CALM_ATTEMPTS):
-            with self._turn():
-                readings.append(self._bench.time(program, l2, precise=True))
+            readings.append(self._bench.time(program, l2, precise=True, turn=self._turn))
             if spread_of(readings[-1]) <= CALM_SPREAD:
                 break
         return min(readings, key=spread_of)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -103,14 +103,25 @@ class CudaBench:
         self._ready = program
         return check
 
-    def time(self, program: Program, l2: str, *, precise: bool, hopeless_us: float = math.inf) -> Reading:
+    def time(
+        self,
+        program: Program,
+        l2: str,
+        *,
+        precise: bool,
+        hopeless_us: float = math.inf,
+        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> Reading:
         """At least ten samples; an implementation's kernels are listed once."""
         if self._ready is not program:
-            program.launch()  # libraries load their kernels in the first run
+            with turn():
+                program.launch()  # libraries load their kernels in the first run
             self._ready = program
         if self._kernels is None or self._kernels[0] is not program:
             self._kernels = program, self._listed(program)
-        reading = self._watch.read(program.launch, l2, precise=precise, nothing=self._nothing, hopeless_us=hopeless_us)
+        reading = self._watch.read(
+            program.launch, l2, precise=precise, nothing=self._nothing, hopeless_us=hopeless_us, turn=turn
+        )
         return replace(reading, kernels=self._kernels[1])
 
     def failure(self, error: BaseException) -> Failure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from headroom.errors import UsageError
@@ -30,6 +31,7 @@ _SEVERAL = 8
 _LONGEST_PAUSE_S = 0.05
 
 Launch = Callable[[], None]
+Turn = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Stopwatch:
     ) -> None:
         self._player, self._state, self._flush, self._pause = player, state, flush, pause
         self._start_us: float | None = None
+        self._turn: Turn = nullcontext
 
     def read(
         self,
@@ -64,6 +67,7 @@ class Stopwatch:
         precise: bool,
         nothing: Launch | None = None,
         hopeless_us: float = math.inf,
+        turn: Turn = nullcontext,
     ) -> Reading:
         """Samples of ``launch``, which has run at least once before.
 
@@ -71,6 +75,7 @@ class Stopwatch:
             l2: ``warm``: each launch finds what the one before it left; ``cold``: the cache is flushed before each.
             precise: longer samples, and more of them.
             nothing: a launch of next to no duration, which tells once what a graph's start costs.
+            turn: taken around whatever runs on the GPU; what is recorded for later needs none.
             hopeless_us: a launch that is longer is not worth ten samples, unless they are short anyway.
 
         Raises:
@@ -79,6 +84,7 @@ class Stopwatch:
         """
         if l2 not in ("warm", "cold"):
             raise UsageError(f"the L2 cache is measured warm or cold, not {l2!r}")
+        self._turn = turn
         if nothing is not None and self._start_us is None:
             self._start_us = self._once(self._player.capture(nothing))
         effort = PRECISE if precise else QUICK
@@ -102,8 +108,7 @@ class Stopwatch:
     def _cold(self, launch: Launch, effort: Effort, hopeless_us: float) -> list[Sample]:
         """Flushes with launches and flushes alone, by turns; what a pair differs by is the launches' time."""
         both, pace = self._paced(effort, hopeless_us, self._flush, launch)
-        alone = self._player.capture(self._flush, repeats=pace.launches)
-        alone.replay()
+        alone = self._uploaded(self._flush, repeats=pace.launches)
         with_launch, without = self._sampled((both, alone), pace.samples)
         return [
             _shared(Sample(whole.time_us - flushes.time_us, whole.sm_clock_mhz), pace.launches)
@@ -111,7 +116,7 @@ class Stopwatch:
         ]
 
     def _paced(self, effort: Effort, hopeless_us: float, *launches: Launch) -> tuple[Replayable, Pace]:
-        """A graph that is long enough for one sample, replayed once."""
+        """A graph that is long enough for one sample."""
         single = self._player.capture(*launches)
         single_us = self._once(single) - (self._start_us or 0.0)
         if single_us > max(hopeless_us, _CHEAP_US):
@@ -126,18 +131,24 @@ class Stopwatch:
         pace = pace_of(single_us, effort)
         if pace.launches == 1:
             return single, pace
-        graph = self._player.capture(*launches, repeats=pace.launches)
-        graph.replay()
-        return graph, pace
+        return self._uploaded(*launches, repeats=pace.launches), pace
+
+    def _uploaded(self, *launches: Launch, repeats: int) -> Replayable:
+        """A graph after its first replay, which uploads it."""
+        graph = self._player.capture(*launches, repeats=repeats)
+        with self._turn():
+            graph.replay()
+        return graph
 
     def _once(self, graph: Replayable) -> float:
         """About how long one replay takes; the first also uploads the graph, which counts only where it is short."""
-        for _ in range(2):
-            start, end = self._enqueued(graph)
-            end.synchronize()
-            elapsed_us = 1000 * start.elapsed_time(end)
-            if elapsed_us > _LONG_ENOUGH_US:
-                break
+        with self._turn():
+            for _ in range(2):
+                start, end = self._enqueued(graph)
+                end.synchronize()
+                elapsed_us = 1000 * start.elapsed_time(end)
+                if elapsed_us > _LONG_ENOUGH_US:
+                    break
         return elapsed_us
 
     def _enqueued(self, graph: Replayable) -> tuple[Event, Event]:
@@ -153,8 +164,9 @@ class Stopwatch:
         All are enqueued at once, so that the GPU never waits for the host; meanwhile the clock is read again and
         again, each time on behalf of the sample that is running.
         """
-        marks = [self._enqueued(graph) for _ in range(count) for graph in graphs]
-        seen = self._clocks_during([end for _, end in marks])
+        with self._turn():
+            marks = [self._enqueued(graph) for _ in range(count) for graph in graphs]
+            seen = self._clocks_during([end for _, end in marks])
         samples = [
             Sample(1000 * start.elapsed_time(end), _nearest(seen, index)) for index, (start, end) in enumerate(marks)
         ]
