@@ -156,6 +156,12 @@ def test_a_batch_norm_alone_is_a_scale_and_a_shift():
     assert agrees([norm, pointwise("relu", norm, "z")]) == 2
 
 
+def test_a_batch_norm_of_one_long_row_keeps_its_channels_in_order():
+    source = layer(Elementwise("relu", 1024), [TensorSpec("x", (1, 1024))], [], TensorSpec("x", (1, 1024)))
+    norm = batch_norm(source, "n")
+    assert agrees([norm, pointwise("relu", norm, "z")]) == 1
+
+
 @pytest.mark.parametrize("function", ["layer", "rms"])
 @pytest.mark.parametrize("constants", [0, 1])
 def test_rows_are_normalised(function, constants):

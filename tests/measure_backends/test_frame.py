@@ -57,7 +57,7 @@ def test_plain_tensors_have_at_least_four_dimensions():
 
 @st.composite
 def broadcasts(draw: st.DrawFn) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=5)))
+    shape = tuple(draw(st.lists(st.sampled_from((1, 2, 3, 4, 36)), min_size=1, max_size=4)))
     keeps = draw(st.lists(st.tuples(*[st.booleans()] * len(shape)), max_size=2))
     return shape, [tuple(s if k else 1 for s, k in zip(shape, keep, strict=True)) for keep in keeps]
 
@@ -80,6 +80,29 @@ def test_a_merged_view_computes_what_broadcasting_computes(case):
     expected = sum((filled(other) for other in (shape, *others)), torch.zeros(shape))
     memory = torch.empty_strided(frame.dims, frame.strides).copy_(total)
     assert torch.equal(memory.as_strided((expected.numel(),), (1,)), expected.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [
+        ((4096, 4096), (1, 256, 1, 65536)),
+        ((32, 128, 28, 28), (1, 256, 1, 12544)),
+        ((20000,), (1, 160, 1, 125)),
+        ((197, 3), (1, 197, 1, 3)),
+        ((4, 8, 8), (1, 256, 1, 1)),
+    ],
+    ids=str,
+)
+def test_one_long_row_is_cut_so_that_tiles_are_full_and_grids_allowed(shape, dims):
+    frame = merged(shape, [shape, (1,)])
+    assert frame.dims == frame.operand(shape) == dims
+    assert frame.operand((1,)) == (1, 1, 1, 1)
+
+
+def test_rows_that_a_vector_spreads_over_are_not_cut():
+    frame = merged((64, 768), [(768,)])
+    assert frame.dims == (1, 768, 1, 64)
+    assert frame.operand((768,)) == (1, 768, 1, 1)
 
 
 def test_what_already_lies_right_is_not_copied():

@@ -12,6 +12,7 @@ from headroom.measure.backends.cudnn.draft import Draft, Source
 from headroom.measure.backends.cudnn.library import frontend
 from headroom.measure.backends.geometry import fold
 from headroom.measure.backends.geometry.frame import Frame, Shape, image
+from headroom.measure.backends.geometry.memory import stored
 from headroom.measure.bench import Operands, UnsupportedError
 
 
@@ -85,11 +86,13 @@ def _constant(like: str, dims: Shape, number: float) -> Source:
 def affine(draft: Draft, frame: Frame, run: fold.Affine, channel: Shape, value: Any) -> Any:
     """A run of constant scales and shifts on a value of the graph: times a vector, plus a vector."""
     like = run.layers[0].weights[0].name
+    strides = frame.operand_strides(channel)
 
     def vector(index: int) -> Any:
         def make(operands: Operands) -> Any:
-            return run.scale_and_shift(operands)[index].to(operands.tensor(like).dtype)
+            values = run.scale_and_shift(operands)[index].to(operands.tensor(like).dtype)
+            return values if strides is None else stored(values, channel, strides)
 
-        return draft.feed(channel, make)
+        return draft.feed(channel, make, strides)
 
     return draft.graph.add(draft.graph.mul(value, vector(0)), vector(1))

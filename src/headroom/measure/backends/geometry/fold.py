@@ -7,6 +7,7 @@ happens once, before anything is timed: what runs is the product with scaled wei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def affine_run(layers: Sequence[Layer], frame: Frame, channel: Shape) -> Affine 
     length = 0
     while length < len(layers) and _is_affine(layers[length], frame, channel):
         length += 1
-    return Affine(tuple(layers[:length]), max(channel)) if length else None
+    return Affine(tuple(layers[:length]), math.prod(channel)) if length else None
 
 
 def is_batch_norm(layer: Layer) -> bool:

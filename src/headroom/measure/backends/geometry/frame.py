@@ -10,6 +10,11 @@ from headroom.measure.bench import UnsupportedError
 
 Shape = tuple[int, ...]
 
+#: Channels that one long row is cut into. Pointwise kernels work on tiles of 32 to 256 rows by 64 to 256 channels, and
+#: their grid's y counts tiles of channels, of which CUDA allows 65,535: a single row wastes all but one row of each tile
+#: (up to ten times the time), and from some million channels on its launch fails.
+MOST_CHANNELS = 256
+
 
 def strides_of(dims: Sequence[int], layout: str) -> Shape:
     """Elements between neighbours along each dimension; ``nhwc`` has dimension 1 innermost, all else is row-major."""
@@ -30,6 +35,7 @@ class Frame:
     ``groups`` names, for each dimension of the view, the logical dimensions that it joins; an empty group is a
     dimension of 1 that the view inserts. ``layout`` is the order in memory of the view, unless ``memory`` gives its
     strides. ``permuted`` says that the tensors lie row by row in their own shape and only the view has another order.
+    With ``cut`` the channels, dimension 1, are cut into that many and the rest, which the last dimension then counts.
     """
 
     shape: Shape
@@ -37,10 +43,11 @@ class Frame:
     layout: str = ""
     memory: Shape | None = None
     permuted: bool = False
+    cut: int = 0
 
     @property
     def dims(self) -> Shape:
-        return tuple(math.prod(self.shape[i] for i in group) for group in self.groups)
+        return self._divided(tuple(math.prod(self.shape[i] for i in group) for group in self.groups))
 
     @property
     def strides(self) -> Shape:
@@ -65,7 +72,13 @@ class Frame:
             if own != whole and any(size != 1 for size in own):
                 raise UnsupportedError(f"an operand of shape {shape} spreads over a part of the rows of {self.shape}")
             dims.append(math.prod(own))
-        return tuple(dims)
+        return self._divided(tuple(dims))
+
+    def _divided(self, dims: Shape) -> Shape:
+        """``dims`` with the channels cut, where a tensor has them."""
+        if not self.cut or dims[1] == 1:
+            return dims
+        return (dims[0], self.cut, *dims[2:-1], dims[1] // self.cut)
 
 
 def image(shape: Shape, space: int, layout: str) -> Frame:
@@ -95,7 +108,8 @@ def merged(shape: Shape, operands: Sequence[Shape]) -> Frame:
     """Row-major tensors with neighbouring dimensions joined wherever every operand has all or none of them.
 
     Elementwise work does not care which dimension is which, but the library's pointwise engines want channels
-    innermost: the last dimension takes the channels' place, which is how row-major memory lies.
+    innermost: the last dimension takes the channels' place, which is how row-major memory lies. Where all of them join
+    into one long row, it is cut: see :data:`MOST_CHANNELS`.
     """
     rank = len(shape)
     padded = [(1,) * (rank - len(operand)) + operand for operand in operands if len(operand) <= rank]
@@ -117,4 +131,13 @@ def merged(shape: Shape, operands: Sequence[Shape]) -> Frame:
     # From the outside in: batch, height, width; with fewer to place, height and then batch stay 1.
     places = {0: ((), (), ()), 1: ((), (), *outer), 2: (*outer[:1], (), *outer[1:]), 3: tuple(outer)}
     batch, height, width = places[len(outer)]
-    return Frame(shape, (batch, channels, height, width), "nhwc", permuted=True)
+    cut = 0 if outer else _cut(math.prod(shape))
+    return Frame(shape, (batch, channels, height, width), "nhwc", permuted=True, cut=cut)
+
+
+def _cut(channels: int) -> int:
+    """How many of ``channels`` stay together: all of a few, else the divisor that fills vectors and tiles best."""
+    if channels <= MOST_CHANNELS:
+        return 0
+    divisors = (count for count in range(1, MOST_CHANNELS + 1) if channels % count == 0)
+    return max(divisors, key=lambda count: (math.gcd(count, 64), count))
