@@ -15,7 +15,7 @@ from headroom.measure.backends.lt import call, library
 from headroom.measure.backends.lt.names import ATTRIBUTES, parsed
 from headroom.measure.backends.lt.problem import problem_of
 from headroom.measure.bench import UnsupportedError
-from measure_backends.stand_ins import linear, pointwise
+from measure_backends.stand_ins import linear, pointwise, residual
 
 real = pytest.importorskip("nvmath.bindings.cublasLt")
 
@@ -38,6 +38,8 @@ class StandIn:
         self.algorithms, self.flags, self.hidden = algorithms, flags, hidden
         self.open: set[int] = set()
         self.set: dict[str, int] = {}
+        self.ran: tuple[Any, ...] = ()
+        self.refusal = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(real, name)
@@ -82,6 +84,11 @@ class StandIn:
         if identifier == 99:
             raise DeclinedError("CUBLAS_STATUS_NOT_SUPPORTED")
         ctypes.c_uint64.from_address(data).value = identifier
+
+    def matmul(self, *arguments: Any) -> None:
+        if self.refusal:
+            raise DeclinedError(self.refusal)
+        self.ran = arguments
 
     def matmul_algo_config_set_attribute(self, data: int, which: int, buffer: int, size: int) -> None:
         value = int.from_bytes(ctypes.string_at(buffer, size), "little")
@@ -153,6 +160,36 @@ def test_the_epilogue_and_the_bias_reach_the_library(bindings):
     assert stand_in.set["BIAS_POINTER"] == 4096
     assert stand_in.set["A_SCALE_POINTER"] == stand_in.set["D_SCALE_POINTER"] == 8192
     assert stand_in.set["BIAS_DATA_TYPE"] == library.stored_type(DataType.BF16)
+
+
+ADDRESSES = {"left": 512, "right": 1024, "result": 2048}
+
+
+@pytest.mark.parametrize("dtype", list(DataType), ids=str)
+def test_a_product_without_a_residual_never_reads_its_result_as_one(bindings, dtype):
+    stand_in = bindings()
+    product(dtype).run(np.zeros(8, np.uint64), ADDRESSES, 0, 0, 0)
+    residual, result = stand_in.ran[8], stand_in.ran[10]
+    assert (residual, result) == (0, 2048)
+
+
+def test_a_residual_is_read_where_it_lies(bindings):
+    stand_in = bindings()
+    chain = Chain.of([PRODUCT, residual(PRODUCT, "z")])
+    made = call.Call(problem_of(chain, DataType.BF16, ""), DataType.BF16)
+    made.run(np.zeros(8, np.uint64), {**ADDRESSES, "residual": 4096}, 0, 0, 0)
+    assert stand_in.ran[8] == 4096
+
+
+def test_arguments_that_are_not_taken_are_unsupported_and_failures_are_not(bindings):
+    stand_in = bindings()
+    made = product()
+    stand_in.refusal = "an unsupported value was passed (CUBLAS_STATUS_INVALID_VALUE). You can set CUBLASLT_LOG_LEVEL"
+    with pytest.raises(UnsupportedError, match=r"INVALID_VALUE\)$"):
+        made.run(np.zeros(8, np.uint64), ADDRESSES, 0, 0, 0)
+    stand_in.refusal = "the GPU program failed to execute (CUBLAS_STATUS_EXECUTION_FAILED)"
+    with pytest.raises(DeclinedError, match="EXECUTION_FAILED"):
+        made.run(np.zeros(8, np.uint64), ADDRESSES, 0, 0, 0)
 
 
 def test_descriptors_go_with_their_owner(bindings):

@@ -16,6 +16,7 @@ from headroom.measure.backends.lt.library import (
     compute_type,
     declined,
     handle,
+    is_declined,
     is_tensor_core,
     scale_type,
     stored_type,
@@ -178,13 +179,26 @@ class Call:
         return int(np.frombuffer(_bytes_of(result.ptr, 1), library.matmul_heuristic_result_dtype)[0]["workspace_size"])
 
     def run(self, data: Any, addresses: dict[str, int], workspace: int, workspace_bytes: int, stream: int) -> None:
-        """Enqueue the product. ``addresses`` are those of ``left``, ``right``, ``residual`` and ``result``."""
-        bindings().matmul(
-            handle(), self._product, self._alpha.ctypes.data,
-            addresses["right"], self._right, addresses["left"], self._left, self._beta.ctypes.data,
-            addresses["residual"], self._residual, addresses["result"], self._result,
-            data.ctypes.data, workspace, workspace_bytes, stream,
-        )  # fmt: skip
+        """Enqueue the product. ``addresses`` are those of ``left``, ``right``, ``result`` and any ``residual``.
+
+        Raises:
+            UnsupportedError: the library does not take these arguments.
+        """
+        library = bindings()
+        # Nothing is read where there is no residual. The result's address would not do for it: the library takes one
+        # address for both only if both have one type, and fp8 products have bf16 residuals.
+        residual = addresses.get("residual", 0)
+        try:
+            library.matmul(
+                handle(), self._product, self._alpha.ctypes.data,
+                addresses["right"], self._right, addresses["left"], self._left, self._beta.ctypes.data,
+                residual, self._residual, addresses["result"], self._result,
+                data.ctypes.data, workspace, workspace_bytes, stream,
+            )  # fmt: skip
+        except library.cuBLASLtError as error:
+            if is_declined(error):
+                raise declined(error) from error
+            raise
 
 
 def _destroy(owned: list[tuple[Any, int]]) -> None:

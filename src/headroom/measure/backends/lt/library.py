@@ -75,6 +75,11 @@ def is_tensor_core(flags: int) -> bool:
     return bool(flags & 0xFE)
 
 
+def is_declined(error: BaseException) -> bool:
+    """Whether the library says of its arguments that it does not take them, rather than that it failed."""
+    return any(f"CUBLAS_STATUS_{name}" in str(error) for name in ("INVALID_VALUE", "NOT_SUPPORTED", "ARCH_MISMATCH"))
+
+
 def declined(error: BaseException) -> UnsupportedError:
     """The library's error as what the stopwatch makes a row of."""
     return UnsupportedError(str(error).partition(". You can set")[0][:300])
