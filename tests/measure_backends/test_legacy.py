@@ -129,6 +129,15 @@ def test_a_candidate_is_found_again_by_name_and_layout():
     assert backend.candidate(task, given, listed[1]).implementation == listed[1]
 
 
+@pytest.mark.parametrize("work", [Normalization("local_response", 400, 5), Reduction("reducemean", 400, 16)], ids=repr)
+def test_functions_that_take_no_bf16_are_not_offered_for_it(work):
+    shape = (2, 8, 5, 5)
+    after = shape if isinstance(work, Normalization) else shape[:2]
+    chain = Chain.of([layer(work, [TensorSpec("x", shape)], [], TensorSpec("y", after))])
+    assert not list(CudnnLegacy().candidates(Task(chain, DataType.BF16), operands(chain)))
+    assert list(CudnnLegacy().candidates(Task(chain, DataType.FP16), operands(chain)))
+
+
 def test_chains_and_fp8_have_none():
     relu = layer(Elementwise("relu", 8), [TensorSpec("x", (8,))], [], TensorSpec("y", (8,)))
     fused = Chain.of([relu, pointwise("sigmoid", relu, "z")])

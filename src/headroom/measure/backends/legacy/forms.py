@@ -40,6 +40,7 @@ class Form:
     """A call: ``function`` of ``source`` viewed as ``x``, giving a tensor viewed as ``y``.
 
     ``layout`` is empty where the view is of memory row by row, whatever the order of the layer's dimensions.
+    ``takes_bf16`` is false of functions that answer CUDNN_STATUS_NOT_SUPPORTED to bf16, which they do at the launch.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Form:
     y: Shape
     layout: str
     prepare: Prepare = field(repr=False)
+    takes_bf16: bool = True
 
 
 def forms_of(layer: Layer, layout: str) -> list[Form]:
@@ -143,7 +145,8 @@ def _reduction(layer: Layer, work: Reduction, source: TensorSpec, layout: str) -
         return Settings((reduction.value, None, ctypes.c_size_t(0)), (reduction,), int(size.value))
 
     x, y = (plain(shape, layout).dims for shape in (before, after))
-    return Form(f"cudnnReduceTensor {work.function}", "cudnnReduceTensor", source, x, y, layout, prepare)
+    name = f"cudnnReduceTensor {work.function}"
+    return Form(name, "cudnnReduceTensor", source, x, y, layout, prepare, takes_bf16=False)
 
 
 # PyTorch's settings, which are the reference's: alpha, beta, k.
@@ -159,7 +162,7 @@ def _local_response(work: Normalization, source: TensorSpec, layout: str) -> For
 
     dims = plain(source.shape, layout).dims
     name = "cudnnLRNCrossChannelForward"
-    return Form(name, name, source, dims, dims, layout, prepare)
+    return Form(name, name, source, dims, dims, layout, prepare, takes_bf16=False)
 
 
 #: ``cudnnActivationMode_t`` and its coefficient: ceiling of the clipped one, alpha of ELU.
