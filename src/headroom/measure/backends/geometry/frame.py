@@ -11,8 +11,8 @@ from headroom.measure.bench import UnsupportedError
 Shape = tuple[int, ...]
 
 #: Channels that one long row is cut into. Pointwise kernels work on tiles of 32 to 256 rows by 64 to 256 channels, and
-#: their grid's y counts tiles of channels, of which CUDA allows 65,535: a single row wastes all but one row of each tile
-#: (up to ten times the time), and from some million channels on its launch fails.
+#: their grid's y counts tiles of channels, of which CUDA allows 65,535: a single row wastes all but one row of each
+#: tile (up to ten times the time), and from some million channels on its launch fails.
 MOST_CHANNELS = 256
 
 
