@@ -15,6 +15,7 @@ from headroom.measure import backends
 from headroom.measure.bench import Backend, Candidate, Operands, Program, UnsupportedError
 from headroom.measure.gradients import gradient
 from headroom.measure.layer import measure_layer
+from headroom.measure.reasons import meaning_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, Timing
 
@@ -101,7 +102,7 @@ def seen(bench: Any, module: str, layers: list[Any], dtype: DataType, plans: str
         try:
             check = bench.check(candidate.build(), task, operands)
         except Exception as error:  # noqa: BLE001 - whatever a library raises is to be understood
-            failure = bench.failure(error)
+            failure = meaning_of(error, bench)
             assert not failure.poisoned, (candidate.implementation, failure)
             if failure.status is not Status.UNSUPPORTED:
                 found.broken.append((candidate.implementation, failure))
