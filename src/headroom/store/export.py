@@ -26,7 +26,7 @@ FRAMEWORK = "torch"
 @dataclass(frozen=True)
 class Selection:
     """What to write. ``best`` keeps that many of the fastest timings of each chain, data type and state of the L2
-    cache, and the framework's own choices, which show what they gain."""
+    cache, and of single products the framework's own choice, which shows what they gain."""
 
     systems: tuple[System, ...]
     best: int | None = None
@@ -39,7 +39,12 @@ class Selection:
         for l2 in {timing.l2 for timing in record.timings}:
             timed = [timing for timing in record.timings if timing.l2 == l2 and timing.status is Status.OK]
             fast.update(sorted(timed, key=lambda timing: timing.median_us or 0.0)[: self.best])
-        kept = (timing for timing in record.timings if timing in fast or timing.implementation.backend == FRAMEWORK)
+        chooses = record.chain.anchor.kind.computes_gemm and not record.chain.is_fused
+        kept = (
+            timing
+            for timing in record.timings
+            if timing in fast or (chooses and timing.implementation.backend == FRAMEWORK)
+        )
         return replace(record, timings=tuple(kept))
 
 
