@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import ModuleType
 
 import pytest
@@ -150,3 +151,14 @@ def test_a_missing_library_costs_its_own_backend_alone(monkeypatch: pytest.Monke
 def test_a_mean_over_space_is_one_call_in_either_layout() -> None:
     made = layer(Reduction("reducemean", 1008, 16), [IMAGE], [(2, 8, 1, 1)])
     assert [i.name for i in named(TorchBackend(), made)] == ["reducemean", "reducemean"]
+
+
+def test_the_search_for_algorithms_runs_in_a_thread_that_knows_no_earlier_choice() -> None:
+    ran: dict[str, int] = {}
+    task = task_of(CONV)
+    for candidate in TorchBackend().candidates(task, operands_for(CONV)):
+        program = candidate.build()
+        run, name = program.run, candidate.implementation.name
+        program.run = lambda run=run, name=name: ran.update({name: threading.get_ident()}) or run()
+        program.launch()
+    assert ran["conv2d"] == threading.get_ident() != ran["conv2d benchmark"]

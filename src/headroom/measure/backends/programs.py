@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
@@ -44,6 +45,26 @@ class TorchProgram:
 
     def outputs(self) -> Sequence[Tensor]:
         return self._results
+
+
+@dataclass
+class ThreadProgram(TorchProgram):
+    """A program that launches from a thread of its own.
+
+    PyTorch keeps the cuDNN plan that it chose for a convolution per thread and shape, whatever made it choose: in a
+    thread that has run the shape before, turning cuDNN's search on changes nothing.
+    """
+
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
+
+    def launch(self) -> None:
+        # The stream that is current here, and captured perhaps, is not that of another thread.
+        stream = torch.cuda.current_stream() if torch.cuda.is_available() else None
+        self._thread.submit(self._launch_on, stream).result()
+
+    def _launch_on(self, stream: torch.cuda.Stream | None) -> None:
+        with torch.cuda.stream(stream):
+            super().launch()
 
 
 @dataclass(frozen=True)

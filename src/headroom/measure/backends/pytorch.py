@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.measure.backends.layouts import layouts_of
-from headroom.measure.backends.programs import Contexts, TorchCandidate, TorchProgram
+from headroom.measure.backends.programs import Contexts, ThreadProgram, TorchCandidate, TorchProgram
 from headroom.measure.backends.torch_ops import bind_chain
 from headroom.measure.backends.torch_ops.math_mode import math_name
 from headroom.measure.bench import Backend, Candidate, Operands, UnsupportedError
@@ -76,7 +76,7 @@ def _variants(task: Task) -> list[tuple[str, Contexts]]:
     anchor = task.chain.anchor
     if anchor.kind is LayerKind.CONVOLUTION:
         default: tuple[str, Contexts] = ("", (partial(_search, False),))
-        searched: tuple[str, Contexts] = (" benchmark", (partial(_search, True),))
+        searched: tuple[str, Contexts] = (" benchmark", (_SEARCHED,))
         return [default, searched] if task.plans == "all" else [default]
     if anchor.kind is LayerKind.ATTENTION:
         return [(f" {name}", (partial(_attention_kernel, kernel),)) for name, kernel in _ATTENTION.items()]
@@ -85,12 +85,15 @@ def _variants(task: Task) -> list[tuple[str, Contexts]]:
 
 @contextmanager
 def _search(enabled: bool) -> Iterator[None]:
-    """cuDNN's own search over all its algorithms, whose result is cached per shape and layout; or none."""
+    """cuDNN's own search over all its algorithms, or none; PyTorch keeps the result per thread and shape."""
     with torch.backends.cudnn.flags(
         enabled=True, benchmark=enabled, benchmark_limit=0, deterministic=False,
         allow_tf32=torch.backends.cudnn.allow_tf32,
     ):  # fmt: skip
         yield
+
+
+_SEARCHED = partial(_search, True)
 
 
 def _attention_kernel(kernel: SDPBackend) -> AbstractContextManager[object]:
@@ -110,7 +113,8 @@ def _program(task: Task, operands: Operands, layout: str, contexts: Contexts) ->
     tensors = {tensor.name: operands.tensor(tensor.name, layout) for tensor in (*chain.inputs, *chain.weights)}
     tensors |= {tensor.name: operands.empty(tensor.name, layout) for tensor in places_of(chain)}
     run = bind_chain(chain, tensors)
-    program = TorchProgram(lambda: run(tensors), task.dtype, contexts)
+    kind = ThreadProgram if _SEARCHED in contexts else TorchProgram
+    program = kind(lambda: run(tensors), task.dtype, contexts)
     return _declining(program) if chain.anchor.kind is LayerKind.ATTENTION else program
 
 
