@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 from headroom.advise.analysis import Bounds, ScheduledLayer
 from headroom.advise.fusion import floors_with_fusion, fused_groups
 from headroom.advise.timed import TimedGraph
+from headroom.graph.copies import absorbed_copies
 from headroom.predict.prediction import Source
 from headroom.predict.roofline import graph_floor
 
@@ -55,12 +56,16 @@ class _Fused:
 
 
 def _fused(timed: TimedGraph) -> _Fused | None:
-    """Every chain at its cheapest, the other layers alone; ``None`` where fusing gains nothing."""
-    groups = fused_groups(timed)
-    if not groups:
+    """Every chain at its cheapest, the other layers alone, and no copy that a neighbour can do without.
+
+    ``None`` where that gains nothing.
+    """
+    groups, copies = fused_groups(timed), absorbed_copies(timed.graph)
+    copied_us = sum(timed.times_us[layer] for layer in copies)
+    if not groups and not copied_us:
         return None
-    in_groups = {layer for group in groups for layer in group.layers}
-    alone = [layer for layer in timed.configuration_of if layer not in in_groups]
+    elsewhere = copies.union(layer for group in groups for layer in group.layers)
+    alone = [layer for layer in timed.configuration_of if layer not in elsewhere]
     parts = [part for group in groups for part in group.parts]
     alone_us = sum(timed.times_us[layer] for layer in alone)
     total_us = alone_us + sum(part.time_us for part in parts)
@@ -68,7 +73,7 @@ def _fused(timed: TimedGraph) -> _Fused | None:
     measured_us = sum(timed.times_us[layer] for layer in alone if timed.is_measured([layer]))
     measured_us += sum(part.time_us for part in parts if part.source is Source.MEASURED)
     return _Fused(
-        time_us=timed.sequential_us - sum(group.saves_us for group in groups),
+        time_us=timed.sequential_us - sum(group.saves_us for group in groups) - copied_us,
         error_pct=weighted / total_us if total_us else 0.0,
         measured_share=measured_us / total_us if total_us else 0.0,
     )

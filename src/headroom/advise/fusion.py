@@ -9,6 +9,7 @@ from headroom.advise.measurements import error_pct, implementation_text
 from headroom.advise.parts import Part, cheapest
 from headroom.advise.timed import TimedGraph
 from headroom.graph.chains import GEMMS, fusible_chains, segments
+from headroom.graph.copies import absorbed_copies
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.predict.model import predict_layers
@@ -82,7 +83,8 @@ def _group(timed: TimedGraph, chain: Sequence[int], parts: Sequence[Part]) -> Fu
 
 
 def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
-    """Speed of light per layer of the graph, in microseconds, every chain counted as the one kernel it could be.
+    """Speed of light per layer of the graph, in microseconds, every chain counted as the one kernel it could be, and
+    copies that a neighbour can do without as nothing.
 
     A chain's floor stands at its first layer and the others are 0, so that a path through it pays once. A layer
     measured below its floor has the measured time as floor; one without a time is left out, as in every bound.
@@ -95,6 +97,8 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
             floors[index] = 0.0
         elif prediction is not None and prediction.source is Source.MEASURED:
             floors[index] = min(floors[index], timed.times_us[index])
+    for index in absorbed_copies(graph):
+        floors[index] = 0.0
     for chain in fusible_chains(timed.graph):
         # Never above the chain's layers apart: they touch at least what the one kernel touches.
         floors[chain[0]] = min(_chain_floor_us(timed, chain), sum(floors[index] for index in chain))

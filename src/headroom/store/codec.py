@@ -10,10 +10,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import RowMapping
 
-from headroom.errors import StoreError
 from headroom.graph.tensor import DataType
+from headroom.store.decode import DecodeError
 from headroom.store.rows import Counters, Implementation, Kernel, NetworkTiming, Status, System, Timing
-from headroom.text import plain_line
 
 #: Fields of a timing that are columns of the same name.
 PLAIN_TIMING = (
@@ -39,10 +38,7 @@ def _decodes(decode: Callable[_Arguments, _T]) -> Callable[_Arguments, _T]:
         try:
             return decode(*arguments, **named)
         except (TypeError, ValueError, AttributeError) as error:
-            raise StoreError(
-                f"the database holds a value that Headroom did not write ({plain_line(str(error))}): "
-                "run headroom db check on it"
-            ) from error
+            raise DecodeError(str(error)) from error
 
     return decode_or_say
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from headroom.errors import StoreError
+from headroom.store.decode import DecodeError
 from headroom.text import plain_line
 
 #: SQLite's primary result codes, in words and with the way out. Extended codes begin with these names.
@@ -45,6 +46,11 @@ def explained(where: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise StoreError(sentence(where, error)) from error
+    except DecodeError as error:
+        said = plain_line(str(error))
+        raise StoreError(
+            f"the database {where} holds a value that Headroom did not write ({said}): run headroom db check on it"
+        ) from error
     except OSError as error:
         raise StoreError(f"the database {where} cannot be used: {error.strerror or error}; check the place") from error
 
