@@ -69,7 +69,8 @@ def text(rows: list[dict[str, Any]], figures: dict[str, Any]) -> str:
         "sum, a compiled one (reduce-overhead) beside the fused one. Written by `benchmarks/cache_state.py`.",
         "",
         f"The {warm['networks']} compiled runs take {warm['median']:.2f} times the warm sum and",
-        f"{cold['median']:.2f} times the cold sum in the median, at least {warm['least']:.2f} and {cold['least']:.2f} times.",
+        f"{cold['median']:.2f} times the cold sum in the median, and at least {warm['least']:.2f} and "
+        f"{cold['least']:.2f} times.",
         "So the cold sum is the nearer guess, and the warm one the bound: that is why it is the default.",
         "",
         "| network | batch | data type | run | us | warm sum | cold sum | run / warm | run / cold |",

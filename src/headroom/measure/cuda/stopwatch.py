@@ -86,7 +86,9 @@ class Stopwatch:
             raise UsageError(f"the L2 cache is measured warm or cold, not {l2!r}")
         self._turn = turn
         if nothing is not None and self._start_us is None:
-            self._start_us = self._once(self._player.capture(nothing))
+            start = self._player.capture(nothing)
+            with turn():
+                self._start_us = self._once(start)
         effort = PRECISE if precise else QUICK
         before = self._state.clock_events()
         take = self._warm if l2 == "warm" else self._cold
@@ -102,14 +104,14 @@ class Stopwatch:
 
     def _warm(self, launch: Launch, effort: Effort, hopeless_us: float) -> list[Sample]:
         graph, pace = self._paced(effort, hopeless_us, launch)
-        (samples,) = self._sampled((graph,), pace.samples)
+        (samples,) = self._sampled((graph,), pace)
         return [_shared(sample, pace.launches) for sample in samples]
 
     def _cold(self, launch: Launch, effort: Effort, hopeless_us: float) -> list[Sample]:
         """Flushes with launches and flushes alone, by turns; what a pair differs by is the launches' time."""
         both, pace = self._paced(effort, hopeless_us, self._flush, launch)
-        alone = self._uploaded(self._flush, repeats=pace.launches)
-        with_launch, without = self._sampled((both, alone), pace.samples)
+        alone = self._player.capture(self._flush, repeats=pace.launches)
+        with_launch, without = self._sampled((both, alone), pace)
         return [
             _shared(Sample(whole.time_us - flushes.time_us, whole.sm_clock_mhz), pace.launches)
             for whole, flushes in zip(with_launch, without, strict=True)
@@ -118,37 +120,29 @@ class Stopwatch:
     def _paced(self, effort: Effort, hopeless_us: float, *launches: Launch) -> tuple[Replayable, Pace]:
         """A graph that is long enough for one sample."""
         single = self._player.capture(*launches)
-        single_us = self._once(single) - (self._start_us or 0.0)
+        # The start of a graph hides most of a short launch: several of them tell how long one is.
+        several = self._player.capture(*launches, repeats=_SEVERAL)
+        start_us = self._start_us or 0.0
+        with self._turn():
+            single_us = self._once(single) - start_us
+            if single_us < _SHORT_US:
+                single_us = (self._once(several) - start_us) / _SEVERAL
         if single_us > max(hopeless_us, _CHEAP_US):
             raise HopelessError(
                 f"one launch took {single_us:.0f} us; beyond {hopeless_us:.0f} us, several times the fastest so far, "
                 "ten samples are not worth their time"
             )
-        if single_us < _SHORT_US:
-            # The start of a graph hides most of so short a launch: several of them tell how long one is.
-            several = self._player.capture(*launches, repeats=_SEVERAL)
-            single_us = (self._once(several) - (self._start_us or 0.0)) / _SEVERAL
         pace = pace_of(single_us, effort)
-        if pace.launches == 1:
-            return single, pace
-        return self._uploaded(*launches, repeats=pace.launches), pace
-
-    def _uploaded(self, *launches: Launch, repeats: int) -> Replayable:
-        """A graph after its first replay, which uploads it."""
-        graph = self._player.capture(*launches, repeats=repeats)
-        with self._turn():
-            graph.replay()
-        return graph
+        return single if pace.launches == 1 else self._player.capture(*launches, repeats=pace.launches), pace
 
     def _once(self, graph: Replayable) -> float:
         """About how long one replay takes; the first also uploads the graph, which counts only where it is short."""
-        with self._turn():
-            for _ in range(2):
-                start, end = self._enqueued(graph)
-                end.synchronize()
-                elapsed_us = 1000 * start.elapsed_time(end)
-                if elapsed_us > _LONG_ENOUGH_US:
-                    break
+        for _ in range(2):
+            start, end = self._enqueued(graph)
+            end.synchronize()
+            elapsed_us = 1000 * start.elapsed_time(end)
+            if elapsed_us > _LONG_ENOUGH_US:
+                break
         return elapsed_us
 
     def _enqueued(self, graph: Replayable) -> tuple[Event, Event]:
@@ -158,14 +152,17 @@ class Stopwatch:
         end.record()
         return start, end
 
-    def _sampled(self, graphs: Sequence[Replayable], count: int) -> list[list[Sample]]:
-        """``count`` samples of each graph, by turns.
+    def _sampled(self, graphs: Sequence[Replayable], pace: Pace) -> list[list[Sample]]:
+        """``pace.samples`` samples of each graph, by turns.
 
         All are enqueued at once, so that the GPU never waits for the host; meanwhile the clock is read again and
         again, each time on behalf of the sample that is running.
         """
         with self._turn():
-            marks = [self._enqueued(graph) for _ in range(count) for graph in graphs]
+            # The first replay of a graph uploads it; that of a single launch was its trial.
+            for graph in graphs[0 if pace.launches > 1 else 1 :]:
+                graph.replay()
+            marks = [self._enqueued(graph) for _ in range(pace.samples) for graph in graphs]
             seen = self._clocks_during([end for _, end in marks])
         samples = [
             Sample(1000 * start.elapsed_time(end), _nearest(seen, index)) for index, (start, end) in enumerate(marks)
