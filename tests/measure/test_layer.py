@@ -7,11 +7,11 @@ import pytest
 from headroom.measure.fake import FakeBench
 from headroom.measure.fake_script import Fault, Script
 from headroom.measure.layer import PoisonedError, measure_layer
-from headroom.measure.reasons import OPERANDS, REST
 from headroom.store.rows import Implementation, Status, Timing
+from headroom.store.steps import OPERANDS, REST, library_of
 from measure.chains import CONV, FUSED, RELU, task
 
-MISSING = Implementation("cudnn", "candidates")
+MISSING = library_of("cudnn")
 
 
 class Notes:

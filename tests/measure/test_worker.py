@@ -14,9 +14,9 @@ import pytest
 from headroom.errors import GpuError, UsageError
 from headroom.measure import protocol
 from headroom.measure.client import Worker
-from headroom.measure.reasons import OPERANDS, REST
 from headroom.measure.visit import Budgets
 from headroom.store.rows import Status, Timing
+from headroom.store.steps import OPERANDS, REST
 from measure.chains import CONV, RELU, script, task
 from measure.processes import children_of, is_alive, wait_for_worker, wait_until_gone, workers_of
 

@@ -48,6 +48,10 @@ def make_oom(l2: str = "warm") -> Timing:
     )  # fmt: skip
 
 
+def make_step(step: Implementation, status: Status, l2: str = "warm") -> Timing:
+    return Timing(step, l2, status, "it was not to be", gpu_uuid="GPU-1234", measured_at=NOON)
+
+
 def make_timings(number: int = 0) -> tuple[Timing, ...]:
     """Two implementations in both states of the L2 cache, and one that failed; ``number`` shows in the times."""
     return (

@@ -13,6 +13,7 @@ import pytest
 from headroom.errors import StoreError
 from headroom.graph.tensor import DataType
 from headroom.store.rows import METHOD, Kernel, Status
+from headroom.store.steps import REST, library_of
 from headroom.store.store import Store
 from headroom.store.vacuum import vacuum
 from store.factory import (
@@ -25,6 +26,7 @@ from store.factory import (
     make_counters,
     make_network,
     make_oom,
+    make_step,
     make_sweep,
     make_timing,
 )  # fmt: skip
@@ -85,6 +87,25 @@ def test_a_chain_that_nothing_runs_is_finished_too(store: Store) -> None:
     store.record(make_sweep(timings=()))
     assert store.finished(SYSTEM, BF16, "all") == {make_chain().digest}
     assert store.timings(make_chain().digest, SYSTEM, BF16) == ()
+
+
+def test_a_sweep_that_ended_early_is_not_finished(store: Store) -> None:
+    early = (make_timing(), make_step(REST, Status.TIMEOUT))
+    store.record(make_sweep(timings=early))
+    assert store.finished(SYSTEM, BF16, "all") == frozenset()
+    assert len(store.timings(make_chain().digest, SYSTEM, BF16)) == 2
+    store.record(make_sweep(timings=(make_timing("eng7_k2=1"),)))
+    assert store.finished(SYSTEM, BF16, "all") == {make_chain().digest}
+    kept = {timing.implementation.name for timing in store.timings(make_chain().digest, SYSTEM, BF16)}
+    assert kept == {"eng1_k2=5", "eng7_k2=1"}, "nothing is left to try any more"
+
+
+def test_a_sweep_without_a_library_is_finished_while_that_is_missing(store: Store) -> None:
+    store.record(make_sweep(0, timings=(make_timing(), make_step(library_of("cublaslt"), Status.UNSUPPORTED))))
+    store.record(make_sweep(1))
+    assert store.finished(SYSTEM, BF16, "all", {"cublaslt"}) == {make_chain(0).digest, make_chain(1).digest}
+    assert store.finished(SYSTEM, BF16, "all", {"inductor"}) == {make_chain(1).digest}
+    assert store.finished(SYSTEM, BF16, "all") == {make_chain(1).digest}
 
 
 def test_systems_say_what_is_known_of_them_newest_first(store: Store) -> None:

@@ -107,7 +107,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The GPU and its libraries, as the worker finds them."""
+    """The GPU and its libraries, as the worker finds them; ``missing`` are the backends that it has to do without."""
 
     system: System
     gpu_uuid: str
@@ -115,6 +115,7 @@ class Facts:
     memory_bytes: int
     free_bytes: int
     max_sm_clock_mhz: float | None = None
+    missing: tuple[str, ...] = ()
 
 
 class Bench(Protocol):

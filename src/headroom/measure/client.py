@@ -7,7 +7,7 @@ that implementation's row; then the next worker goes on with the rest.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +20,10 @@ from headroom.measure.protocol import GarbageError, Message
 from headroom.measure.task import Task
 from headroom.measure.visit import Budgets, Visit
 from headroom.store.rows import Timing
+
+#: Layers that one process measures. PyTorch's compiler and CUDA keep every kernel that they ever loaded; a new process
+#: takes a few seconds.
+MOST_LAYERS = 400
 
 
 class Worker:
@@ -44,6 +48,7 @@ class Worker:
         self._process: WorkerProcess | None = None
         self._is_ready = False
         self._is_retired = False
+        self._served = 0
 
     def __enter__(self) -> Self:
         return self
@@ -80,13 +85,13 @@ class Worker:
             self.found, self._is_ready = self._start(), True
         return self.found
 
-    def measure(self, task: Task) -> tuple[Timing, ...]:
-        """Every implementation's rows, within the layer's budget.
+    def measure(self, task: Task, known: Sequence[Timing] = ()) -> tuple[Timing, ...]:
+        """Every implementation's rows, within the layer's budget; ``known`` ones are left as they are.
 
         Raises:
-            GpuError: a worker that was lost cannot be replaced.
+            GpuError: a worker that was lost cannot be replaced, or nobody gives the GPU back.
         """
-        visit = Visit(task, self._budgets)
+        visit = Visit(task, self._budgets, known)
         while not visit.is_over:
             self.facts()
             self._ask(visit.request())
@@ -94,11 +99,12 @@ class Worker:
                 while visit.hear(self._receive(visit.deadline)):
                     pass
             except (LostError, GarbageError) as error:
-                visit.blame(error)
                 self._lose()
+                visit.blame(error)
             else:
                 if visit.lost_context:
                     self._lose()
+        self._retire_old()
         return visit.rows
 
     def run_job(
@@ -154,6 +160,8 @@ class Worker:
     def _ask(self, request: Message) -> None:
         if self._is_retired:
             raise GpuError(f"measuring on GPU {self.gpu} has ended")
+        if self._process is None:
+            self._served = 0
         process = self._process = self._process or WorkerProcess(self.gpu)
         process.send(request)
         if self._is_retired:
@@ -167,6 +175,12 @@ class Worker:
             return process.receive(deadline)
         finally:
             self.waited_s += time.monotonic() - begin
+
+    def _retire_old(self) -> None:
+        """Let a process go that has served long: whatever libraries keep of each layer goes with it."""
+        self._served += 1
+        if self._served >= MOST_LAYERS:
+            self.close()
 
     def _lose(self) -> None:
         """Give up on a worker; the next question starts another."""

@@ -6,7 +6,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -88,8 +88,13 @@ class Crew:
         """The GPU and its libraries; see :meth:`Worker.facts`."""
         return self._workers[0].facts()
 
-    def measure(self, tasks: Iterator[Task]) -> Iterator[Done]:
+    def measure(
+        self, tasks: Iterator[Task], known: Callable[[Task], Sequence[Timing]] = lambda task: ()
+    ) -> Iterator[Done]:
         """The tasks' rows as they are done. ``tasks`` is asked for the next one whenever a worker is free.
+
+        Args:
+            known: rows of a task that are left as they are; called from several threads.
 
         Raises:
             GpuError: a worker cannot be started or replaced.
@@ -107,7 +112,7 @@ class Crew:
             try:
                 while (task := next_task()) is not None:
                     start = time.monotonic()
-                    results.put(Done(task, worker.measure(task), time.monotonic() - start))
+                    results.put(Done(task, worker.measure(task, known(task)), time.monotonic() - start))
             except BaseException as error:  # noqa: BLE001 - whoever waits for the results raises it
                 results.put(error)
             finally:

@@ -98,4 +98,4 @@ def fake_facts(script: Script, gpu_index: int = 0) -> Facts:
     version = f"fake {script.libraries}"
     system = System(gpu="Fake GPU", driver=version, cuda=version, cudnn=version, cublas=version, torch="")
     digest = hashlib.sha256(f"fake {gpu_index}".encode()).hexdigest()[:12]
-    return Facts(system, f"FAKE-{digest}", gpu_index, 141 * GIB, 130 * GIB, CLOCK_MHZ)
+    return Facts(system, f"FAKE-{digest}", gpu_index, 141 * GIB, 130 * GIB, CLOCK_MHZ, tuple(script.missing))

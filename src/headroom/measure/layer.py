@@ -14,20 +14,11 @@ from typing import Protocol, TypeVar
 
 from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Program, Reading
 from headroom.measure.finalists import Built, Finalists, fastest
-from headroom.measure.reasons import (
-    OPERANDS,
-    REST,
-    WrongOutputError,
-    left_out,
-    listing_of,
-    meaning_of,
-    now,
-    row_of,
-    untried,
-)
+from headroom.measure.reasons import WrongOutputError, left_out, meaning_of, now, row_of, untried
 from headroom.measure.task import Task
 from headroom.measure.verdict import spread_of, timing_of, together
 from headroom.store.rows import Implementation, Status, Timing
+from headroom.store.steps import OPERANDS, REST, library_of, listing_of
 
 T = TypeVar("T")
 
@@ -126,7 +117,7 @@ class _Loop:
     def try_all(self, operands: Operands) -> None:
         """Build, check and time, once and briefly, whatever the libraries offer."""
         for name, reason in self._bench.missing_backends.items():
-            self._fail(left_out(reason), listing_of(name))
+            self._fail(left_out(reason), library_of(name))
         for candidate in self._offered(operands):
             if self._spent() > TRYING_SHARE * self._seconds:
                 self._fail(untried(candidate.implementation, self._seconds), REST)

@@ -98,7 +98,7 @@ def facts_from_json(data: Message) -> Facts:
         GarbageError: a field is missing, unknown or of another kind.
     """
     try:
-        return Facts(**data | {"system": System(**data["system"])})
+        return Facts(**data | {"system": System(**data["system"]), "missing": tuple(data["missing"])})
     except (TypeError, LookupError) as error:
         raise GarbageError(f"facts that are none ({error})") from error
 

@@ -12,10 +12,6 @@ from headroom.text import plain_line
 #: Longest reason of a row.
 REASON_CHARACTERS = 300
 
-#: What a row is called that stands for no implementation but for a step that all of them need, and for what is left.
-OPERANDS = Implementation("bench", "operands")
-REST = Implementation("bench", "rest")
-
 
 class WrongOutputError(Exception):
     """An implementation does not compute what the reference computes."""
@@ -26,11 +22,6 @@ class WrongOutputError(Exception):
             wrong = "its output holds values that are not numbers"
         super().__init__(f"{wrong}; tolerated are {check.tolerance:.2g}")
         self.check = check
-
-
-def listing_of(backend: str) -> Implementation:
-    """What a row is called that says why a library lists no implementations, or no more of them."""
-    return Implementation(backend, "candidates")
 
 
 def meaning_of(error: Exception, bench: Bench) -> Failure:

@@ -9,6 +9,7 @@ from typing import Any
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.measure.backends import not_installed
 from headroom.measure.busy import Guard
 from headroom.measure.crew import Crew, default_size
 from headroom.measure.cuda.facts import system_of
@@ -90,6 +91,7 @@ def measure_graphs(
                 records,
                 crew,
                 system=expected_system(driver),
+                missing=expected_missing(),
                 budget_s=wishes.budget_s,
                 others=guard.others,
                 on_progress=on_progress,
@@ -101,3 +103,10 @@ def expected_system(driver: Driver) -> System:
     if (script := script_in_use()) is not None:
         return fake_facts(script).system
     return system_of(driver.name, driver.version)
+
+
+def expected_missing() -> frozenset[str]:
+    """The backends that the worker will have to do without, as far as the installed packages tell."""
+    if (script := script_in_use()) is not None:
+        return frozenset(script.missing)
+    return not_installed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -22,8 +22,11 @@ class Records(Protocol):
     def record(self, sweep: Sweep) -> object:
         """Write a layer's rows, all or none."""
 
-    def finished(self, system: System, dtype: DataType, plans: str) -> frozenset[str]:
-        """Digests of the chains that need no more measuring."""
+    def finished(self, system: System, dtype: DataType, plans: str, missing: Collection[str]) -> frozenset[str]:
+        """Digests of the chains that need no more measuring where these libraries are ``missing``."""
+
+    def timings(self, digest: str, system: System, dtype: DataType) -> tuple[Timing, ...]:
+        """What is known of a chain; asked from several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def measure_tasks(
     crew: Crew,
     *,
     system: System | None = None,
+    missing: Collection[str] = (),
     budget_s: float | None = None,
     others: Callable[[], str] = lambda: "",
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -86,8 +90,8 @@ def measure_tasks(
     """Measure what is not known yet, in the given order, and write every layer in a transaction of its own.
 
     Args:
-        system: what the workers are expected to find: with nothing to measure none is even started. Where there is
-            something, their own word counts.
+        system, missing: what the workers are expected to find, and which libraries they will lack: with nothing to
+            measure none is even started. Where there is something, their own word counts.
         budget_s: seconds after which no further layer is begun.
         others: asked after each layer who else uses the GPU, in words that its rows then carry.
 
@@ -96,10 +100,13 @@ def measure_tasks(
         StoreError: the database cannot be read or written. Layers that were written stay.
     """
     begin = time.monotonic()
-    system = system or crew.facts().system
-    todo = _unknown(planned, records, system)
-    if todo and (found := crew.facts().system) != system:
-        system, todo = found, _unknown(planned, records, found)
+    todo: Sequence[Planned] = planned
+    if system is not None:
+        todo = _unknown(planned, records, system, missing)
+    if system is None or todo:
+        facts = crew.facts()
+        system, todo = facts.system, _unknown(planned, records, facts.system, facts.missing)
+    here = system
     tally, pace = _Tally(), Pace()
 
     def tasks() -> Iterator[Task]:
@@ -110,7 +117,11 @@ def measure_tasks(
             on_progress(Progress(tally.measured, len(todo), item.task.chain.title, left_s))
             yield item.task
 
-    for done in crew.measure(tasks()) if todo else ():
+    def known(task: Task) -> Sequence[Timing]:
+        """Of a visit that ended early, that lacked a library, or that tried the heuristics' plans only."""
+        return records.timings(task.chain.digest, here, task.dtype)
+
+    for done in crew.measure(tasks(), known) if todo else ():
         rows = _marked(done.rows, others())
         records.record(Sweep(system, done.task.chain, done.task.dtype, done.task.plans, rows, done.seconds))
         pace.took(done.task, done.seconds)
@@ -130,14 +141,14 @@ def measure_tasks(
     )
 
 
-def _unknown(planned: Iterable[Planned], records: Records, system: System) -> list[Planned]:
+def _unknown(planned: Iterable[Planned], records: Records, system: System, missing: Collection[str]) -> list[Planned]:
     """What ``system`` has not measured yet."""
     finished: dict[tuple[DataType, str], frozenset[str]] = {}
 
     def is_known(task: Task) -> bool:
         key = task.dtype, task.plans
         if key not in finished:
-            finished[key] = records.finished(system, *key)
+            finished[key] = records.finished(system, *key, missing)
         return task.chain.digest in finished[key]
 
     return [item for item in planned if not is_known(item.task)]

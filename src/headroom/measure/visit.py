@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headroom.errors import GpuError
 from headroom.measure import protocol
 from headroom.measure.bench import Failure
 from headroom.measure.process import LostError, SilentError
 from headroom.measure.protocol import GarbageError, Message
-from headroom.measure.reasons import OPERANDS, REST, row_of
+from headroom.measure.reasons import row_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, Timing
+from headroom.store.steps import OPERANDS, REST, is_step
 
 Key = tuple[Implementation, str]
 
@@ -20,7 +23,8 @@ Key = tuple[Implementation, str]
 class Budgets:
     """Seconds after which patience ends: of one implementation, of a layer, and of a worker that starts.
 
-    ``turn_s`` is for a worker that waits until another one has done with the GPU, which counts as neither's doing.
+    ``turn_s`` is for a worker that waits until another one has done with the GPU, which counts as nobody's doing: when
+    that is over, measuring ends.
     """
 
     plan_s: float = 15.0
@@ -36,8 +40,10 @@ class Visit:
         lost_context: whether the worker has said that it is of no more use.
     """
 
-    def __init__(self, task: Task, budgets: Budgets) -> None:
+    def __init__(self, task: Task, budgets: Budgets, known: Sequence[Timing] = ()) -> None:
+        """``known`` rows of an earlier visit are not measured again, nor are they among this one's."""
         self._task, self._budgets = task, budgets
+        self._known = [row for row in known if not is_step(row.implementation)]
         self._rows: dict[Key, Timing] = {}
         self._end = time.monotonic() + budgets.layer_s
         self._first: Key = (OPERANDS, task.l2_states[0])
@@ -55,9 +61,7 @@ class Visit:
     def is_over(self) -> bool:
         """Whether there is nothing left to ask a worker; a row says so where that is for want of time."""
         if not self._complete and time.monotonic() >= self._end:
-            reason = f"the layer's {self._budgets.layer_s:.0f} s were over before everything was tried"
-            self._keep((REST, self._first[1]), Status.TIMEOUT, reason)
-            self._complete = True
+            self._break_off("before everything was tried")
         return self._complete
 
     @property
@@ -75,7 +79,7 @@ class Visit:
         return {
             "ask": "measure",
             "task": self._task.to_json(),
-            "known": [protocol.timing_to_json(row) for row in self._rows.values()],
+            "known": [protocol.timing_to_json(row) for row in (*self._known, *self._rows.values())],
             "seconds": self._end - time.monotonic(),
         }
 
@@ -112,17 +116,29 @@ class Visit:
         return True
 
     def blame(self, error: Exception) -> None:
-        """Put the loss of a worker down to what was running in it."""
+        """Put the loss of a worker down to what was running in it.
+
+        Raises:
+            GpuError: it was waiting for the GPU, which nobody gives back: that is no implementation's doing.
+        """
         if not isinstance(error, SilentError):
             self._keep(self._running, Status.FAILED, str(error))
         elif self._waiting_since is not None:
-            reason = f"another worker had the GPU for {self._budgets.turn_s:g} s"
-            self._keep(self._running, Status.TIMEOUT, reason)
+            raise GpuError(
+                f"another process has kept the turn on the GPU for {self._budgets.turn_s:g} s: end it (it may be "
+                "stopped), and run again; layers that were done before are kept"
+            )
         elif time.monotonic() >= self._end:
-            reason = f"it was running when the layer's {self._budgets.layer_s:g} s were over"
-            self._keep(self._running, Status.TIMEOUT, reason)
+            # It had less than its own budget, so that this says nothing of it.
+            implementation, _ = self._running
+            self._break_off(f"while {implementation.backend} {implementation.name} was running")
         else:
             self._keep(self._running, Status.TIMEOUT, f"it did not end within {self._budgets.plan_s:g} s")
+
+    def _break_off(self, when: str) -> None:
+        reason = f"the layer's {self._budgets.layer_s:g} s were over {when}"
+        self._keep((REST, self._first[1]), Status.TIMEOUT, reason)
+        self._complete = True
 
     def _wait_is_over(self) -> None:
         """Both budgets begin that much later."""

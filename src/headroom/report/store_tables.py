@@ -10,8 +10,8 @@ from rich.text import Text
 
 from headroom import figures
 from headroom.graph.tensor import DataType
-from headroom.store.read import Holding, SystemSummary
 from headroom.store.rows import NetworkTiming, Status, System, Timing
+from headroom.store.summaries import Holding, SystemSummary
 from headroom.text import view
 
 #: Rows of a chain that fit a screen; an export has them all.

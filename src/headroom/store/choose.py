@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from headroom.errors import StoreError, UsageError
 from headroom.gpu.names import normalise
 from headroom.gpu.sheets import gpu_of_driver, load_gpu
-from headroom.store.read import SystemSummary
 from headroom.store.rows import System
+from headroom.store.summaries import SystemSummary
 from headroom.text import plain_line
 
 

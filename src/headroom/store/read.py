@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, select
 
 from headroom.graph.tensor import DataType
-from headroom.store.codec import to_counters, to_dtype, to_kernel, to_network, to_status, to_system, to_timing
+from headroom.store.codec import to_counters, to_kernel, to_network, to_timing
 from headroom.store.intern import chunks
 from headroom.store.rows import METHOD, Counters, Kernel, NetworkTiming, Status, System, Timing
+from headroom.store.steps import LIBRARY
 from headroom.store.tables import (
     chains,
     counters,
@@ -24,34 +24,6 @@ from headroom.store.tables import (
     systems,
     timings,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SystemSummary:
-    """A system and how much is known of it.
-
-    ``layers`` counts the chains with a time that bounds can be made of, in any data type; ``last_measured`` is UTC,
-    ISO 8601, empty where nothing was.
-    """
-
-    system: System
-    layers: int
-    rows: int
-    last_measured: str
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What is known of a system in one data type and state of the L2 cache; ``statuses`` counts rows by status."""
-
-    dtype: DataType
-    l2: str
-    layers: int
-    statuses: Mapping[Status, int]
-
-    @property
-    def rows(self) -> int:
-        return sum(self.statuses.values())
 
 
 def timings_query() -> Select[Any]:
@@ -114,71 +86,28 @@ def select_best(
     return best
 
 
-def select_finished(connection: Connection, system: System, dtype: DataType, plans: str) -> frozenset[str]:
-    """Digests of the chains whose sweep of ``plans`` is done; a sweep of all covers one of heuristics."""
+def select_finished(
+    connection: Connection, system: System, dtype: DataType, plans: str, missing: Collection[str]
+) -> frozenset[str]:
+    """Digests of the chains whose sweep of ``plans`` is done; a sweep of all covers one of heuristics.
+
+    One that lacked a library is not, unless that is still among the ``missing`` ones.
+    """
+    lacking = (
+        select(timings.c.chains_key)
+        .join(implementations)
+        .join(systems)
+        .where(implementations.c.name == LIBRARY, implementations.c.backend.not_in(missing), *_of(system, dtype))
+    )
     query = (
         select(chains.c.digest)
         .select_from(sweeps)
         .join(chains)
         .join(systems)
         .where(systems.c.id == system.id, sweeps.c.dtype == str(dtype), sweeps.c.method == METHOD)
-        .where(sweeps.c.plans.in_({plans, "all"}))
+        .where(sweeps.c.plans.in_({plans, "all"}), sweeps.c.chains_key.not_in(lacking))
     )
     return frozenset(connection.execute(query).scalars())
-
-
-def select_systems(connection: Connection) -> tuple[SystemSummary, ...]:
-    """Every system with a row of the present method, the last measured first."""
-    known = case((timings.c.status == str(Status.OK), timings.c.chains_key))
-    layers = (
-        select(
-            timings.c.systems_key.label("key"),
-            func.count(known.distinct()).label("layers"),
-            func.count().label("rows"),
-            func.max(timings.c.measured_at).label("last"),
-        )
-        .where(timings.c.method == METHOD)
-        .group_by(timings.c.systems_key)
-        .subquery()
-    )
-    runs = (
-        select(networks.c.systems_key.label("key"), func.max(networks.c.measured_at).label("last"))
-        .where(networks.c.method == METHOD)
-        .group_by(networks.c.systems_key)
-        .subquery()
-    )
-    query = (
-        select(systems, layers.c.layers, layers.c.rows, layers.c.last, runs.c.last.label("network_last"))
-        .outerjoin(layers, layers.c.key == systems.c.key)
-        .outerjoin(runs, runs.c.key == systems.c.key)
-        .where(or_(layers.c.key.is_not(None), runs.c.key.is_not(None)))
-    )
-    summaries = [
-        SystemSummary(
-            to_system(row), row["layers"] or 0, row["rows"] or 0, max(row["last"] or "", row["network_last"] or "")
-        )
-        for row in connection.execute(query).mappings()
-    ]
-    return tuple(sorted(summaries, key=lambda summary: (summary.last_measured, summary.layers), reverse=True))
-
-
-def select_holdings(connection: Connection, system: System) -> tuple[Holding, ...]:
-    """How much is known of ``system``, by data type and state of the L2 cache."""
-    table = timings.c
-    query = (
-        select(table.dtype, table.l2, table.status, func.count(), func.count(table.chains_key.distinct()))
-        .join(systems)
-        .where(systems.c.id == system.id, table.method == METHOD)
-        .group_by(table.dtype, table.l2, table.status)
-    )
-    counts: dict[tuple[DataType, str], dict[Status, tuple[int, int]]] = {}
-    for dtype, l2, status, rows, layers in connection.execute(query):
-        counts.setdefault((to_dtype(dtype), l2), {})[to_status(status)] = (rows, layers)
-    order = list(DataType)
-    return tuple(
-        Holding(dtype, l2, found.get(Status.OK, (0, 0))[1], {status: rows for status, (rows, _) in found.items()})
-        for (dtype, l2), found in sorted(counts.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
-    )
 
 
 def select_networks(connection: Connection, system: System, graph: str | None) -> tuple[NetworkTiming, ...]:

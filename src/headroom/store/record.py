@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store.rows import Counters, Sweep, System, Timing
+from headroom.store.steps import REST
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class ChainRecord:
 
     @classmethod
     def of_sweep(cls, sweep: Sweep) -> ChainRecord:
-        visits = ((sweep.plans, sweep.seconds),)
+        is_finished = all(timing.implementation != REST for timing in sweep.timings)
+        visits = ((sweep.plans, sweep.seconds),) if is_finished else ()
         return cls(sweep.system, sweep.chain, sweep.dtype, sweep.method, visits, sweep.timings)
 
 

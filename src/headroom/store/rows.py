@@ -128,9 +128,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A visit of the stopwatch to one chain: what is written in one transaction, and what makes a resumed run skip it.
+    """A visit of the stopwatch to one chain: what is written in one transaction.
 
     ``plans`` is ``all`` or ``heuristic``: which implementations were tried. A sweep of all covers one of heuristics.
+    A resumed run skips what a finished sweep visited; one that is not finished (some implementations were not tried
+    for want of time) it takes up again.
     """
 
     system: System

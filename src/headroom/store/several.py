@@ -10,9 +10,9 @@ from types import TracebackType
 from headroom.graph.tensor import DataType
 from headroom.store.choose import named, of_gpu
 from headroom.store.place import Place
-from headroom.store.read import Holding, SystemSummary
 from headroom.store.rows import Counters, NetworkTiming, System, Timing
 from headroom.store.store import Store
+from headroom.store.summaries import Holding, SystemSummary
 
 
 class Stores:

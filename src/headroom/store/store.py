@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from headroom.errors import StoreError, UsageError
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
-from headroom.store import read
+from headroom.store import read, summaries
 from headroom.store.choose import named, of_gpu
 from headroom.store.connect import Database
 from headroom.store.default import VARIABLE, seeded_file
 from headroom.store.place import Place, find_place
-from headroom.store.read import Holding, SystemSummary
 from headroom.store.record import ChainRecord
 from headroom.store.rows import METHOD, Counters, NetworkTiming, Sweep, System, Timing
 from headroom.store.schema import prepare
-from headroom.store.write import put_network, put_record
+from headroom.store.summaries import Holding, SystemSummary
+from headroom.store.write import put_network, put_record, put_sweep
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -81,9 +81,12 @@ class Store:
         self.close()
 
     def record(self, sweep: Sweep) -> None:
-        """Write a visit to one chain, whole or not at all; rows of the same key are replaced."""
+        """Write a visit to one chain, whole or not at all.
+
+        Rows of the same key are replaced, and so is what earlier visits said of steps (:mod:`headroom.store.steps`).
+        """
         with self.database.writing() as connection:
-            put_record(connection, ChainRecord.of_sweep(sweep))
+            put_sweep(connection, sweep)
 
     def record_network(self, system: System, timing: NetworkTiming) -> None:
         """Write a whole network's time in place of the one of the same graph, data type and mode."""
@@ -95,10 +98,14 @@ class Store:
         with self.database.writing() as connection:
             put_record(connection, ChainRecord(system, chain, dtype, METHOD, counters=tuple(counters)))
 
-    def finished(self, system: System, dtype: DataType, plans: str) -> frozenset[str]:
-        """Digests of the chains that a run of ``plans`` need not visit again; ``all`` covers ``heuristic``."""
+    def finished(self, system: System, dtype: DataType, plans: str, missing: Collection[str] = ()) -> frozenset[str]:
+        """Digests of the chains that a run of ``plans`` need not visit again; ``all`` covers ``heuristic``.
+
+        Args:
+            missing: libraries that cannot be used: a chain is finished although they were missing when it was measured.
+        """
         with self.database.reading() as connection:
-            return read.select_finished(connection, system, dtype, plans)
+            return read.select_finished(connection, system, dtype, plans, missing)
 
     def timings(self, digest: str, system: System, dtype: DataType, l2: str | None = None) -> tuple[Timing, ...]:
         """Every row of one chain, fastest first, those without a time last; of both L2 states unless one is named."""
@@ -117,7 +124,7 @@ class Store:
             gpu: only systems with this GPU: a sheet's id, the beginning of one, or the driver's name.
         """
         with self.database.reading() as connection:
-            return of_gpu(read.select_systems(connection), gpu)
+            return of_gpu(summaries.select_systems(connection), gpu)
 
     def find_system(self, name: str) -> System:
         """The system whose id is ``name`` or begins with it.
@@ -130,7 +137,7 @@ class Store:
     def holdings(self, system: System) -> tuple[Holding, ...]:
         """How much is known of ``system``, by data type and state of the L2 cache."""
         with self.database.reading() as connection:
-            return read.select_holdings(connection, system)
+            return summaries.select_holdings(connection, system)
 
     def networks(self, system: System, graph_digest: str | None = None) -> tuple[NetworkTiming, ...]:
         """Whole networks timed on ``system``: all of them, or the modes of one graph."""

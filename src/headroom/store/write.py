@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, delete, insert, select
 
-from headroom.store import tables
+from headroom.store import steps, tables
 from headroom.store.codec import (
     COUNTED,
     implementation_values,
@@ -18,7 +18,7 @@ from headroom.store.codec import (
 from headroom.store.intern import chain_key, chunks, intern, note_keys, system_key
 from headroom.store.moments import moment
 from headroom.store.record import ChainRecord, Tally
-from headroom.store.rows import Counters, Implementation, NetworkTiming, System, Timing
+from headroom.store.rows import Counters, Implementation, NetworkTiming, Sweep, System, Timing
 
 _Visit = Mapping[str, Any]
 
@@ -29,17 +29,23 @@ def put_record(connection: Connection, record: ChainRecord, *, keep_newer: bool 
     Raises:
         StoreError: the database knows another system or chain under the same name; the sentence names the field.
     """
-    visit = {
-        "chains_key": chain_key(connection, record.chain),
-        "systems_key": system_key(connection, record.system),
-        "dtype": str(record.dtype),
-        "method": record.method,
-    }
+    visit = _visit_of(connection, record)
     tally = _put_timings(connection, visit, record.timings, keep_newer)
     _put_counters(connection, visit, record.counters, keep_known=keep_newer)
     for plans, seconds in record.visits:
         _put_visit(connection, {**visit, "plans": plans, "seconds": seconds}, keep_known=keep_newer)
     return tally
+
+
+def put_sweep(connection: Connection, sweep: Sweep) -> None:
+    """Write a sweep as :func:`put_record`; what earlier ones of the same chain said of steps is no longer so.
+
+    Raises:
+        StoreError: as there.
+    """
+    record = ChainRecord.of_sweep(sweep)
+    _drop_steps(connection, _visit_of(connection, record))
+    put_record(connection, record)
 
 
 def put_network(connection: Connection, system: System, network: NetworkTiming, *, keep_newer: bool = False) -> Tally:
@@ -55,6 +61,23 @@ def put_network(connection: Connection, system: System, network: NetworkTiming, 
     connection.execute(delete(table).where(key))
     connection.execute(insert(table), values)
     return Tally(added=known is None, replaced=known is not None)
+
+
+def _visit_of(connection: Connection, record: ChainRecord) -> _Visit:
+    """The columns that all rows of ``record`` share."""
+    return {
+        "chains_key": chain_key(connection, record.chain),
+        "systems_key": system_key(connection, record.system),
+        "dtype": str(record.dtype),
+        "method": record.method,
+    }
+
+
+def _drop_steps(connection: Connection, visit: _Visit) -> None:
+    table = tables.timings
+    named = select(tables.implementations.c.key).where(tables.implementations.c.name.in_(steps.NAMES))
+    same = [table.c[name] == value for name, value in visit.items()]
+    connection.execute(delete(table).where(*same, table.c.implementations_key.in_(named)))
 
 
 def _put_timings(connection: Connection, visit: _Visit, timings: tuple[Timing, ...], keep_newer: bool) -> Tally:

@@ -76,7 +76,8 @@ class CudaBench:
         return self._registered.missing
 
     def facts(self) -> Facts:
-        return facts_of(self._state, self._index, self._uuid, self._name, torch.cuda.mem_get_info)
+        found = facts_of(self._state, self._index, self._uuid, self._name, torch.cuda.mem_get_info)
+        return replace(found, missing=tuple(self.missing_backends))
 
     def turn(self) -> AbstractContextManager[object]:
         return self._turn

@@ -1,0 +1,34 @@
+"""Rows of steps that several implementations need, not of one of them: why a step failed is kept like a result."""
+
+from __future__ import annotations
+
+from headroom.store.rows import Implementation
+
+_BENCH, _LISTING = "bench", "candidates"
+
+#: What the rows of missing libraries are called.
+LIBRARY = "library"
+
+#: Making the operands, without which nothing runs.
+OPERANDS = Implementation(_BENCH, "operands")
+
+#: Whatever was not tried for want of time: a sweep with this row is not finished.
+REST = Implementation(_BENCH, "rest")
+
+
+def listing_of(library: str) -> Implementation:
+    """Asking a library for its implementations, or for more of them."""
+    return Implementation(library, _LISTING)
+
+
+def library_of(name: str) -> Implementation:
+    """Having a library at all: a sweep with this row is finished only for as long as the library is missing."""
+    return Implementation(name, LIBRARY)
+
+
+#: The names that tell steps from implementations.
+NAMES = (OPERANDS.name, REST.name, _LISTING, LIBRARY)
+
+
+def is_step(implementation: Implementation) -> bool:
+    return implementation.name in NAMES
