@@ -75,6 +75,12 @@ def test_our_own_worker_is_no_stranger() -> None:
     assert guard_of(Changing(counts=(1,), loads=(100,))).others() == ""
 
 
+def test_as_many_as_we_have_started_are_no_strangers_and_one_more_is() -> None:
+    assert guard_of(Changing(counts=(3,))).others(own=3) == ""
+    with pytest.raises(GpuError, match="1 besides the worker among processes"):
+        guard_of(Changing(counts=(3,))).others(own=2)
+
+
 def test_a_worker_that_is_just_being_replaced_is_no_stranger() -> None:
     assert guard_of(Changing(counts=(2, 2, 1))).others() == ""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from headroom.errors import GpuError
-from headroom.measure.crew import Crew, Done
+from headroom.measure.crew import Crew, Done, default_size
 from headroom.measure.task import Task
 from headroom.measure.turn import Turn
 from headroom.measure.visit import Budgets
@@ -63,6 +63,21 @@ def test_a_plan_that_dies_in_its_turn_gives_the_turn_back(monkeypatch: pytest.Mo
     found = measured([task(RELU), task(CONV)], size=2)
     assert sum(row.status is Status.FAILED for row in found["relu"].rows) == 3
     assert {row.status for row in found["convolution"].rows} == {Status.OK}
+
+
+def test_a_crew_is_as_large_as_cores_and_memory_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert [default_size(gib << 30) for gib in (4, 8, 16, 24, 80, 141)] == [1, 1, 2, 4, 12, 12]
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert default_size(141 << 30) == 1
+
+
+def test_only_workers_that_were_needed_have_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADROOM_BENCH", script())
+    with Crew(size=3) as crew:
+        assert crew.started == 0
+        assert crew.facts()
+        assert crew.started == 1
 
 
 def test_a_crew_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,8 @@ _PAUSE_S = 0.1
 class Guard:
     """Watches over one GPU before and while it is measured. ``shared`` lets others stay, and says so in the rows."""
 
-    def __init__(
-        self, driver: Driver, *, own: int = 1, shared: bool = False, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        """``own`` is the number of processes of ours that may be there."""
-        self._driver, self._own, self._shared, self._sleep = driver, own, shared, sleep
+    def __init__(self, driver: Driver, *, shared: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._driver, self._shared, self._sleep = driver, shared, sleep
         self._before = ""
 
     def admit(self) -> None:
@@ -39,13 +36,13 @@ class Guard:
                 "measure anyway with --shared, which marks the rows"
             )
 
-    def others(self) -> str:
-        """Who else uses the GPU while our workers do, in a few words; empty where nobody does.
+    def others(self, *, own: int = 1) -> str:
+        """Who else uses the GPU while ``own`` processes of ours may, in a few words; empty where nobody does.
 
         Raises:
             GpuError: somebody has come who may not be there.
         """
-        users = self._users(own=self._own)
+        users = self._users(own=own)
         if users and not self._shared:
             raise GpuError(
                 f"GPU {self._driver.gpu} ({self._driver.name}) is no longer ours alone: {users}; layers that were "

@@ -33,6 +33,7 @@ class Worker:
         found: the GPU and its libraries, once a worker has told.
         waited_s: seconds that this process has spent waiting for the worker.
         replaced: how many workers were lost.
+        has_started: whether there ever was a process; while it is replaced, the old one may linger on the GPU.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Worker:
         self.found: Facts | None = None
         self.waited_s = 0.0
         self.replaced = 0
+        self.has_started = False
         self._budgets = budgets or Budgets()
         self._admit = admit
         self._process: WorkerProcess | None = None
@@ -161,7 +163,7 @@ class Worker:
         if self._is_retired:
             raise GpuError(f"measuring on GPU {self.gpu} has ended")
         if self._process is None:
-            self._served = 0
+            self.has_started, self._served = True, 0
         process = self._process = self._process or WorkerProcess(self.gpu)
         process.send(request)
         if self._is_retired:

@@ -22,10 +22,14 @@ from headroom.store.rows import Timing
 #: More workers than this only wait for each other's turns.
 MOST_WORKERS = 12
 
+#: GPU memory for each worker, in bytes: its context and libraries take half a GiB before it has a single operand.
+WORKER_BYTES = 6 << 30
 
-def default_size() -> int:
-    """A worker for most of the processor cores."""
-    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) * 3 // 4)) if CAN_TAKE_TURNS else 1
+
+def default_size(memory_bytes: int) -> int:
+    """A worker for most of the processor cores, as far as a GPU with ``memory_bytes`` of memory holds them."""
+    cores = os.cpu_count() or 1
+    return max(1, min(MOST_WORKERS, cores * 3 // 4, memory_bytes // WORKER_BYTES)) if CAN_TAKE_TURNS else 1
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,12 @@ class Crew:
         gpu: int = 0,
         budgets: Budgets | None = None,
         *,
-        size: int | None = None,
+        size: int,
         admit: Callable[[], None] = lambda: None,
     ) -> None:
         """``admit`` is called before the first process starts, and refuses by raising."""
         first = Worker(gpu, budgets, admit=admit)
-        self._workers = [first, *(Worker(gpu, budgets) for _ in range((size or default_size()) - 1))]
+        self._workers = [first, *(Worker(gpu, budgets) for _ in range(size - 1))]
         self._spent_s = 0.0
 
     def __enter__(self) -> Self:
@@ -72,6 +76,11 @@ class Crew:
     @property
     def size(self) -> int:
         return len(self._workers)
+
+    @property
+    def started(self) -> int:
+        """How many workers may have a process on the GPU."""
+        return sum(worker.has_started for worker in self._workers)
 
     @property
     def replaced(self) -> int:

@@ -43,6 +43,11 @@ class Driver:
         return _text(self._nvml.nvmlSystemGetDriverVersion())
 
     @property
+    def memory_bytes(self) -> int:
+        """Of the whole GPU."""
+        return int(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).total)
+
+    @property
     def utilization_pct(self) -> int:
         """Share of the last moments (a second at most) in which a kernel ran; 0 where the driver does not tell."""
         try:

@@ -83,8 +83,8 @@ def measure_graphs(
                 graph, dtype, sheet, plans=wishes.plans, fused=wishes.fused, direction=wishes.direction
             )
         )
-        size = wishes.workers or default_size()
-        guard = Guard(driver, own=size, shared=wishes.shared)
+        size = wishes.workers or default_size(driver.memory_bytes)
+        guard = Guard(driver, shared=wishes.shared)
         with Crew(gpu, budgets, size=size, admit=guard.admit) as crew:
             return measure_tasks(
                 planned,
@@ -93,7 +93,7 @@ def measure_graphs(
                 system=expected_system(driver),
                 missing=expected_missing(),
                 budget_s=wishes.budget_s,
-                others=guard.others,
+                others=lambda: guard.others(own=crew.started),
                 on_progress=on_progress,
             )
 
