@@ -107,14 +107,14 @@ def measure_tasks(
         facts = crew.facts()
         system, todo = facts.system, _unknown(planned, records, facts.system, facts.missing)
     here = system
-    tally, pace = _Tally(), Pace()
+    tally, pace = _Tally(), Pace(item.task for item in todo)
 
     def tasks() -> Iterator[Task]:
-        for index, item in enumerate(todo):
-            left_s = pace.expects_all(other.task for other in todo[index:]) / crew.size
+        for item in todo:
             if budget_s is not None and time.monotonic() - begin + pace.expects(item.task) > budget_s:
                 return
-            on_progress(Progress(tally.measured, len(todo), item.task.chain.title, left_s))
+            on_progress(Progress(tally.measured, len(todo), item.task.chain.title, pace.left_s / crew.size))
+            pace.began(item.task)
             yield item.task
 
     def known(task: Task) -> Sequence[Timing]:
