@@ -6,8 +6,9 @@ import pytest
 
 from headroom.graph.chain import Chain
 from headroom.graph.work import Attention, Convolution, Matmul, Pooling
+from headroom.measure.attention_roles import attention_roles
 from headroom.measure.bench import UnsupportedError
-from headroom.measure.roles import attention_roles, broadcasts_to, convolution_roles, product_roles
+from headroom.measure.roles import broadcasts_to, convolution_roles, product_roles
 from headroom.measure.windows import pooling_padding
 from measure_cuda.making import layer
 

@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Program, Reading
+from headroom.measure.calm import calmest
 from headroom.measure.finalists import Built, Finalists, fastest
 from headroom.measure.reasons import WrongOutputError, left_out, meaning_of, now, row_of, untried
 from headroom.measure.task import Task
-from headroom.measure.verdict import spread_of, timing_of, together
+from headroom.measure.tell import Tell
+from headroom.measure.verdict import timing_of, together
 from headroom.store.rows import Implementation, Status, Timing
 from headroom.store.steps import OPERANDS, REST, library_of, listing_of
 
@@ -28,32 +30,11 @@ TRYING_SHARE = 0.8
 #: How many times slower than the fastest so far an implementation is not worth ten samples.
 HOPELESS = 8.0
 
-#: A precise reading whose interquartile range is a larger share of its median was disturbed: other processes compile
-#: meanwhile, and now and then load what they compiled.
-CALM_SPREAD = 0.02
-CALM_ATTEMPTS = 3
-
 #: How many of the finalists are timed in the other state of the cache: the order rarely changes.
 CONTENDERS = 2
 
 #: Pause before those that were throttled are timed once more.
 COOLING_S = 1.0
-
-
-class Tell(Protocol):
-    """Where the loop says what it does, as it does it."""
-
-    def trying(self, implementation: Implementation, l2: str) -> None:
-        """From now on whatever happens is this one's doing."""
-
-    def waiting(self) -> None:
-        """From now on it waits for the GPU, which another process has."""
-
-    def running(self) -> None:
-        """The waiting is over."""
-
-    def timing(self, timing: Timing) -> None:
-        """A row. One that was told earlier for the same implementation and cache state is replaced."""
 
 
 class PoisonedError(Exception):
@@ -219,13 +200,7 @@ class _Loop:
         return throttled
 
     def _calm_reading(self, program: Program, l2: str) -> Reading:
-        """A precise reading; one that something disturbed is taken again, and the calmest counts."""
-        readings = []
-        for _ in range(CALM_ATTEMPTS):
-            readings.append(self._bench.time(program, l2, precise=True, turn=self._turn))
-            if spread_of(readings[-1]) <= CALM_SPREAD:
-                break
-        return min(readings, key=spread_of)
+        return calmest(lambda: self._bench.time(program, l2, precise=True, turn=self._turn))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headroom.errors import GpuError
 from headroom.measure import protocol
@@ -79,7 +79,10 @@ class Visit:
         return {
             "ask": "measure",
             "task": self._task.to_json(),
-            "known": [protocol.timing_to_json(row) for row in (*self._known, *self._rows.values())],
+            # Without kernels: a worker that does not read must not block this process on a full pipe.
+            "known": [
+                protocol.timing_to_json(replace(row, kernels=())) for row in (*self._known, *self._rows.values())
+            ],
             "seconds": self._end - time.monotonic(),
         }
 

@@ -54,7 +54,7 @@ def main(gpu: int, parent: int) -> None:
 
 
 class _Channel:
-    """Where messages go; as a :class:`~headroom.measure.layer.Tell`, rows too."""
+    """Where messages go; as a :class:`~headroom.measure.tell.Tell`, rows too."""
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe

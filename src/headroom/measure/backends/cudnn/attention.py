@@ -7,11 +7,12 @@ from typing import Any
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Attention
+from headroom.measure.attention_roles import attention_roles
 from headroom.measure.backends.cudnn.draft import Draft
 from headroom.measure.backends.cudnn.library import frontend
 from headroom.measure.backends.geometry.frame import Frame, Shape, strides_of
 from headroom.measure.bench import UnsupportedError
-from headroom.measure.roles import attention_roles, operands_of
+from headroom.measure.roles import operands_of
 
 
 def describe(draft: Draft, layer: Layer) -> tuple[Any, Frame]:

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from headroom.graph.layer import Layer
 from headroom.graph.work import Attention
+from headroom.measure.attention_roles import attention_roles
 from headroom.measure.backends.torch_ops.binding import Step, Tensors
-from headroom.measure.roles import attention_roles
 
 
 def bind(layer: Layer, constants: Tensors) -> Step:
