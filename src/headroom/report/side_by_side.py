@@ -78,19 +78,31 @@ def _best_line(group: Sequence[Analysis], max_latency_us: float) -> str:
 
 def side_by_side(analyses: Sequence[Analysis], max_latency_us: float | None = None) -> RenderableType:
     """A row per answer, what does not fit, and the best batch per GPU where a latency limit is given."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    # One space between columns: with two, the longest names and figures would not fit 80 columns.
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("GPU", no_wrap=True)
     table.add_column("dtype", no_wrap=True)
-    for title in ("batch", "light", "parallel", "sequential", "± %", "samples/s"):
+    for title in ("batch", "light", "parallel", "fused", "sequential", "± %", "samples/s"):
         table.add_column(title, justify="right", no_wrap=True)
     for analysis in analyses:
         table.add_row(*_row(analysis))
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [table, *(Text(line, style="dim") for line in measured_lines(analyses))]
     parts += [Text(_too_large(analysis), style="red") for analysis in analyses if not analysis.memory.fits]
     if max_latency_us is not None:
         parts += [Text(line, style="bold green") for line in best_lines(analyses, max_latency_us)]
     parts.append(Text(""))
     return Group(*parts)
+
+
+def measured_lines(analyses: Sequence[Analysis]) -> list[str]:
+    """How much of each answer is measured, where any is: answers beside each other may differ most in that."""
+    measured = [analysis for analysis in analyses if analysis.measured_layers]
+    shares = ", ".join(f"{_short_title(a)} {figures.percent(a.measured_time_share)}" for a in measured)
+    return [f"Measured share of the sequential time: {shares}; the rest is predicted."] if measured else []
+
+
+def _short_title(analysis: Analysis) -> str:
+    return f"{view(analysis.gpu.id, 16)} batch {analysis.batch}"
 
 
 def _row(analysis: Analysis) -> tuple[RenderableType, ...]:
@@ -101,6 +113,7 @@ def _row(analysis: Analysis) -> tuple[RenderableType, ...]:
         str(analysis.batch),
         figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
         figures.time(bounds.parallel_us, bounds.parallel_error_pct),
+        figures.time(bounds.fused_us, bounds.fused_error_pct),
         Text(figures.time(bounds.sequential_us, bounds.sequential_error_pct), style="bold"),
         figures.error(bounds.sequential_error_pct).removeprefix("± ").removesuffix(" %"),
         _rate_text(analysis),

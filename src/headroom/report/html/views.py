@@ -152,18 +152,22 @@ def comparison_chart(analyses: Sequence[Analysis]) -> BarChart:
         css = "rung-measured" if is_measured else "rung-sequential"
         segment = Segment(0.0, 100 * per_sample / full, css, tip(label, f"{text} per sample"))
         bars.append(Bar(label, f"{text} per sample", (segment,), note=f"{rate} samples/s"))
-        rows.append(
-            (
-                label,
-                figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
-                figures.time(bounds.parallel_us, bounds.parallel_error_pct),
-                figures.time_with_error(bounds.sequential_us, bounds.sequential_error_pct),
-                figures.time(analysis.measured_us, analysis.measured_error_pct),
-                f"{rate}",
-                "fits" if analysis.memory.fits else "does not fit",
-            )
+        cells = (
+            figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct),
+            figures.time(bounds.parallel_us, bounds.parallel_error_pct),
+            figures.time(bounds.fused_us, bounds.fused_error_pct),
+            figures.time_with_error(bounds.sequential_us, bounds.sequential_error_pct),
+            figures.percent(analysis.measured_time_share),
+            figures.time(analysis.measured_us, analysis.measured_error_pct),
+            rate,
+            "fits" if analysis.memory.fits else "does not fit",
         )
-    headers = ("Answer", "Speed of light", "Parallel", "Sequential", "Measured", "Samples/s", "Memory")
+        # A figure and its unit stay on one line, however many columns there are.
+        rows.append((label, *(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in cells)))
+    headers = (
+        "Answer", "Speed of light", "Parallel", "Fused", "Sequential", "Measured share", "In a framework",
+        "Samples/s", "Memory",
+    )  # fmt: skip
     return BarChart(
         "comparison",
         "Side by side",
