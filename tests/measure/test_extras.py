@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ def test_a_network_is_run_once_in_each_mode_and_resumed(store: Store, monkeypatc
     monkeypatch.setattr(extras, "measure_network", idle)
     run("net", NET, BF16, batch=1, dims={})
     assert idle.asked == []
+    store.record_network(SYSTEM, replace(run_of("cuda-graph"), status=Status.THROTTLED))
+    run("net", NET, BF16, batch=1, dims={})
+    assert idle.asked == [("cuda-graph",)], "a GPU that was throttled cools down"
 
 
 def test_networks_are_shown_fastest_first_and_failures_with_their_reason() -> None:

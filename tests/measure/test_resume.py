@@ -60,6 +60,19 @@ def test_a_layer_whose_time_was_over_is_taken_up_where_it_stopped(
     assert run(database, budgets=budgets).skipped == 1
 
 
+def test_a_layer_that_was_only_throttled_is_timed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    database = tmp_path / "m.sqlite"
+    faults = [{"how": "throttled", "plan": plan} for plan in range(5)]
+    monkeypatch.setenv("HEADROOM_BENCH", script(*faults, {"how": "build", "plan": 5}))
+    assert run(database).failed == 1
+    monkeypatch.setenv("HEADROOM_BENCH", script())
+    assert run(database).measured == 1
+    statuses = {i.name: row.status for i, row in rows(database).items()}
+    assert statuses.pop("plan5") is Status.FAILED, "that is known"
+    assert set(statuses.values()) == {Status.OK}
+    assert run(database).skipped == 1
+
+
 def test_a_library_that_was_missing_is_tried_once_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     database = tmp_path / "m.sqlite"
     monkeypatch.setenv("HEADROOM_BENCH", script(missing={"cudnn": "ImportError: no"}))

@@ -118,7 +118,7 @@ def test_recurrent_layers_have_one_candidate_per_algorithm():
     }
 
 
-def test_a_candidate_is_found_again_by_name_and_layout():
+def test_each_layout_is_a_candidate():
     chain = Chain.of([pooling("max", (2, 8, 12, 12), (2, 8, 6, 6), (2, 2), (2, 2))])
     task, given = Task(chain, DataType.BF16), operands(chain)
     backend = CudnnLegacy()
@@ -126,7 +126,6 @@ def test_a_candidate_is_found_again_by_name_and_layout():
     assert [(i.name, i.layout) for i in listed] == [
         ("cudnnPoolingForward max", "nhwc"), ("cudnnPoolingForward max", "nchw")
     ]  # fmt: skip
-    assert backend.candidate(task, given, listed[1]).implementation == listed[1]
 
 
 @pytest.mark.parametrize("work", [Normalization("local_response", 400, 5), Reduction("reducemean", 400, 16)], ids=repr)

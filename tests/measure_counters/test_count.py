@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ from headroom.measure.counters import ncu
 from headroom.measure.counters.client import count
 from headroom.measure.counters.parse import CountersError
 from headroom.measure.counters.request import Subject
+from headroom.measure.counters.runner import built
 from headroom.measure.fake import FakeBench, Script
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation
@@ -84,6 +86,21 @@ def test_a_layer_that_does_not_run_takes_nobody_elses_kernels(install: Install) 
     assert first.counters is not None
     assert first.counters.dram_bytes == 2359296.0
     assert second.counters is not None
+
+
+def test_a_library_that_replays_by_name_is_not_asked_for_all_that_it_has() -> None:
+    (one,) = subjects("plan1")
+    program = object()
+
+    class Replays:
+        name = "fake"
+
+        def candidate(self, task: Task, operands: object, implementation: Implementation) -> object:
+            assert implementation == one.implementation
+            return SimpleNamespace(build=lambda: program)
+
+    bench = SimpleNamespace(backends=[Replays()], operands=lambda task: None)
+    assert built(one, bench) is program  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,14 @@ def test_a_sweep_that_ended_early_is_not_finished(store: Store) -> None:
     assert kept == {"eng1_k2=5", "eng7_k2=1"}, "nothing is left to try any more"
 
 
+@pytest.mark.parametrize("status", [Status.THROTTLED, Status.UNSTABLE])
+def test_a_chain_whose_every_time_was_disturbed_is_not_finished(store: Store, status: Status) -> None:
+    disturbed = make_timing("eng1_k2=5", status=status)
+    store.record(make_sweep(0, timings=(disturbed, make_oom())))
+    store.record(make_sweep(1, timings=(disturbed, make_timing("eng7_k2=1"))))
+    assert store.finished(SYSTEM, BF16, "all") == {make_chain(1).digest}
+
+
 def test_a_sweep_without_a_library_is_finished_while_that_is_missing(store: Store) -> None:
     store.record(make_sweep(0, timings=(make_timing(), make_step(library_of("cublaslt"), Status.UNSUPPORTED))))
     store.record(make_sweep(1))

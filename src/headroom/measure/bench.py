@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Kernel, Status, System
@@ -58,6 +58,18 @@ class Backend(Protocol):
 
     def candidates(self, task: Task, operands: Operands) -> Iterable[Candidate]:
         """The ways this library may run ``task``, the one it would choose itself first; none if it cannot."""
+
+
+@runtime_checkable
+class Replaying(Protocol):
+    """A backend whose names are enough to make an implementation again, without going through all that it offers."""
+
+    def candidate(self, task: Task, operands: Operands, implementation: Implementation) -> Candidate:
+        """The implementation of that name and layout.
+
+        Raises:
+            UnsupportedError: this version of the library has none such.
+        """
 
 
 class Operands(Protocol):

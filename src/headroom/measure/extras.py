@@ -16,6 +16,7 @@ from headroom.measure.driver import driver_of
 from headroom.measure.networks.client import measure_network
 from headroom.measure.networks.modes import usual_modes
 from headroom.store.rows import NetworkTiming, System
+from headroom.store.steps import DISTURBED
 from headroom.store.store import Store
 
 
@@ -36,10 +37,12 @@ class Extras:
     ) -> tuple[NetworkTiming, ...]:
         """Run the whole network in every usual mode that is not known yet; all rows of ``graph``, each kept at once.
 
+        A mode that was throttled, or too unsteady to tell, is run again.
+
         Raises:
             GpuError, ModelError, UsageError: as :func:`headroom.measure.networks.client.measure_network`.
         """
-        known = {row.mode for row in self._runs(graph, dtype)}
+        known = {row.mode for row in self._runs(graph, dtype) if row.status not in DISTURBED}
         missing = [mode for mode in usual_modes() if mode not in known]
         if missing:
             self._admit()

@@ -8,13 +8,14 @@ from typing import Any
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 
-#: Which implementations are tried: those that the libraries' heuristics propose first, or every one they list.
-PLANS = ("heuristic", "all")
-
 
 @dataclass(frozen=True)
 class Task:
-    """A chain of layers in one data type. ``layouts`` are the tensor orders to try for chains that have one."""
+    """A chain of layers in one data type.
+
+    ``plans`` says which implementations are tried: those that the libraries' heuristics propose first
+    (``heuristic``), or every one they list (``all``). ``layouts`` are the tensor orders to try where there are any.
+    """
 
     chain: Chain
     dtype: DataType

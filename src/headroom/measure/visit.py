@@ -14,7 +14,7 @@ from headroom.measure.protocol import GarbageError, Message
 from headroom.measure.reasons import row_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, Timing
-from headroom.store.steps import OPERANDS, REST, is_step
+from headroom.store.steps import DISTURBED, OPERANDS, REST, is_step
 
 Key = tuple[Implementation, str]
 
@@ -41,9 +41,10 @@ class Visit:
     """
 
     def __init__(self, task: Task, budgets: Budgets, known: Sequence[Timing] = ()) -> None:
-        """``known`` rows of an earlier visit are not measured again, nor are they among this one's."""
+        """``known`` rows of an earlier visit are not measured again, unless something disturbed them; nor are they
+        among this one's rows."""
         self._task, self._budgets = task, budgets
-        self._known = [row for row in known if not is_step(row.implementation)]
+        self._known = [row for row in known if not is_step(row.implementation) and row.status not in DISTURBED]
         self._rows: dict[Key, Timing] = {}
         self._end = time.monotonic() + budgets.layer_s
         self._first: Key = (OPERANDS, task.l2_states[0])

@@ -63,6 +63,16 @@ def open_for_reading(where: str | os.PathLike[str] | None = None) -> Stores:
     return Stores.open([*mine, *(Place(file, frozen=True) for file in shipped_files())])
 
 
+def own_or_shipped(where: str | os.PathLike[str] | None = None) -> Place:
+    """The one database to read: ``where``, or the user's own, or the one in the package where that is not there yet."""
+    if where is not None:
+        return find_place(where)
+    own = find_place(os.environ.get(VARIABLE) or default_file())
+    shipped = shipped_files()
+    is_missing = own.file is not None and not own.file.exists() and not os.environ.get(VARIABLE)
+    return Place(shipped[0], frozen=True) if is_missing and shipped else own
+
+
 def seeded_file(*, make: bool) -> Path:
     """The user's own database; where it is not there yet it begins as a copy of the shipped ones, if ``make``."""
     file = default_file()

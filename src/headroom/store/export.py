@@ -57,6 +57,10 @@ def select(store: Store, gpu: str | None = None, system: str | None = None, best
     if system is not None:
         return Selection((store.find_system(system),), best)
     chosen = sorted((summary.system for summary in store.systems(gpu)), key=lambda chosen: chosen.id)
+    if gpu is not None and not chosen:
+        raise StoreError(
+            f"the database {store.name} holds nothing of GPU '{plain_line(gpu, 40)}': headroom db list shows what it holds"
+        )
     return Selection(tuple(chosen), best)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store.rows import Counters, Sweep, System, Timing
-from headroom.store.steps import REST
+from headroom.store.steps import is_finished
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class ChainRecord:
 
     @classmethod
     def of_sweep(cls, sweep: Sweep) -> ChainRecord:
-        is_finished = all(timing.implementation != REST for timing in sweep.timings)
-        visits = ((sweep.plans, sweep.seconds),) if is_finished else ()
+        """A sweep that is not finished is no visit: another run takes its chain up again."""
+        visits = ((sweep.plans, sweep.seconds),) if is_finished(sweep.timings) else ()
         return cls(sweep.system, sweep.chain, sweep.dtype, sweep.method, visits, sweep.timings)
 
 

@@ -131,8 +131,7 @@ class Sweep:
     """A visit of the stopwatch to one chain: what is written in one transaction.
 
     ``plans`` is ``all`` or ``heuristic``: which implementations were tried. A sweep of all covers one of heuristics.
-    A resumed run skips what a finished sweep visited; one that is not finished (some implementations were not tried
-    for want of time) it takes up again.
+    A resumed run skips what a finished sweep visited (:func:`headroom.store.steps.is_finished`), and takes up the rest.
     """
 
     system: System

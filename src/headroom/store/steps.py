@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from headroom.store.rows import Implementation
+from collections.abc import Iterable
+
+from headroom.store.rows import Implementation, Status, Timing
 
 _BENCH, _LISTING = "bench", "candidates"
 
@@ -26,9 +28,23 @@ def library_of(name: str) -> Implementation:
     return Implementation(name, LIBRARY)
 
 
+#: What a row is called whose implementation was timed under conditions that pass.
+DISTURBED = frozenset({Status.THROTTLED, Status.UNSTABLE})
+
 #: The names that tell steps from implementations.
 NAMES = (OPERANDS.name, REST.name, _LISTING, LIBRARY)
 
 
 def is_step(implementation: Implementation) -> bool:
     return implementation.name in NAMES
+
+
+def is_finished(timings: Iterable[Timing]) -> bool:
+    """Whether visiting the chain again would tell no more than the rows of this visit do.
+
+    It would where time ran out, and where whatever ran was disturbed: a GPU that was throttled cools down.
+    """
+    rows = list(timings)
+    statuses = {row.status for row in rows}
+    disturbed = Status.OK not in statuses and bool(statuses & DISTURBED)
+    return not disturbed and all(row.implementation != REST for row in rows)

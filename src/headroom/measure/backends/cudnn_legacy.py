@@ -49,17 +49,6 @@ class CudnnLegacy:
                 implementation = Implementation(self.name, form.name, layout)
                 yield LegacyCandidate(implementation, partial(FormProgram, form, task, operands))
 
-    def candidate(self, task: Task, operands: Operands, implementation: Implementation) -> LegacyCandidate:
-        """The candidate of that name and layout, to run it again.
-
-        Raises:
-            UnsupportedError: there is none.
-        """
-        for candidate in self.candidates(task, operands):
-            if candidate.implementation == implementation:
-                return candidate
-        raise UnsupportedError(f"cuDNN has no {implementation.name} for {task.chain.title}")
-
     def _recurrent(self, task: Task, operands: Operands, algorithm: str) -> LegacyCandidate:
         math = "tf32" if task.dtype is DataType.TF32 else "fp32"
         implementation = Implementation(self.name, f"cudnnRNNForward {algorithm}", "", math)
