@@ -2,10 +2,10 @@
 
     python benchmarks/recorded_rows.py
 
-Writes ``tests/rows/h200_resnet50_b1_bf16.json``: an export that ``headroom db import`` reads, cut down to the layers and
-fusible chains of ``examples/resnet50.onnx`` at batch 1 in bf16, each with its fastest implementation. The system, the
-GPU and the time of every measurement are inside. Tests compare figures with this file, not with the shipped database,
-which grows; make it again only to renew them.
+Writes ``tests/rows/h200_resnet50_b1_bf16.json``: an export that ``headroom db import`` reads, cut down to the layers
+and fusible chains of ``examples/resnet50.onnx`` at batch 1 in bf16, each with its fastest implementation. The system,
+the GPU and the time of every measurement are inside. Tests compare figures with this file, not with the
+shipped database, which grows; make it again only to renew them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     with Store.open(shipped_files()[0], read_only=True) as store:
         exported = json.loads("".join(to_json(store, select(store, gpu="NVIDIA H200", best=1))))
     rows = [row for row in exported["measurements"] if row["chain"]["digest"] in wanted and row["dtype"] == "bf16"]
-    about = f"Extract of the measurements shipped with Headroom: {MODEL}, batch 1, bf16; made by benchmarks/recorded_rows.py."
+    about = f"Measurements shipped with Headroom, of {MODEL} at batch 1 in bf16; by benchmarks/recorded_rows.py"
     head = {"about": about, **{key: exported[key] for key in ("format", "version", "headroom_version", "systems")}}
     TARGET.parent.mkdir(exist_ok=True)
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)

@@ -49,3 +49,9 @@ def test_the_largest_opportunity_is_named() -> None:
 def test_kernels_that_are_not_im2col_are_named_in_the_answer() -> None:
     notes = analyze_graph(graph(conv("c", "x"), relu("r", "c")), H200, DataType.FP32).notes
     assert any(note.startswith("1 layer, ") and "may be not im2col" in note for note in notes)
+
+
+def test_what_only_some_layers_take_is_not_called_the_models_time() -> None:
+    text = spoken(graph(conv("c", "x"), unknown("u", "c"), name="net"), 10.0, None)
+    assert text.startswith("net at batch 1 in bf16 on H200 SXM 141GB: its known layers take about 10 µs ± ")
+    assert "samples/s" not in text

@@ -113,3 +113,35 @@ def test_a_broken_import_is_database_trouble(headroom, database: Path, tmp_path:
     done = headroom("db", "import", tmp_path / "x.json")
     assert done.code == 5
     assert "is not an export of measurements" in done.err
+
+
+def test_show_keeps_to_the_data_type_that_was_asked_for(headroom, database: Path) -> None:
+    assert "bf16" in headroom("db", "show", SYSTEM.id, "--dtype", "bf16").out
+    done = headroom("db", "show", SYSTEM.id, "--dtype", "fp8")
+    assert done.code == 0
+    assert "bf16" not in done.out
+    assert "No rows." in done.out
+
+
+def test_an_export_of_a_gpu_that_is_not_there_is_refused(headroom, database: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    done = headroom("db", "export", "--gpu", "nope", "--out", out)
+    assert (done.code, done.err.count("\n")) == (5, 1)
+    assert "has no rows of GPU 'nope'" in done.err
+    assert not out.exists()
+
+
+def test_who_has_no_database_yet_reads_the_one_in_the_package(
+    headroom, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "shipped.sqlite"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    shutil.copyfile(database, shipped)
+    home = tmp_path / "new"
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.setattr(default, "shipped_files", lambda: (shipped,))
+    assert headroom("db", "check").out.strip().endswith(f"{shipped} is sound")
+    done = headroom("db", "export", "--gpu", "h200")
+    assert (done.code, len(json.loads(done.out)["systems"])) == (0, 2)
+    assert not home.exists()

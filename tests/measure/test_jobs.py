@@ -55,3 +55,8 @@ def test_registered_jobs_exist(name: str) -> None:
     module, _, function = JOBS[name].partition(":")
     assert find_spec(module) is not None
     assert callable(getattr(import_module(module), function))
+
+
+def test_a_library_that_a_job_lacks_is_named_with_what_installs_it() -> None:
+    with pytest.raises(GpuError, match=r"No module named 'measure.nowhere'.*pip install 'headroom\[gpu,torch\]'"):
+        run_job("measure.nowhere:run", {})

@@ -37,12 +37,17 @@ def verdict(
     if not bounds.sequential_us:
         return f"{run}: nothing in this model could be timed."
     error_pct = bounds.sequential_error_pct
-    rate = figures.significant(graph.batch / bounds.sequential_us * 1e6, figures.justified_digits(error_pct))
     light = figures.time(bounds.speed_of_light_us, bounds.speed_of_light_error_pct)
-    sentences = [
-        f"{run} takes about {figures.time_with_error(bounds.sequential_us, error_pct)} layer after layer, "
-        f"{rate} samples/s; the hardware's own limit is {light}."
-    ]
+    took = figures.time_with_error(bounds.sequential_us, error_pct)
+    if bounds.unknown_share:
+        sentences = [
+            f"{run}: its known layers take about {took} one after another, {light} at the hardware's own limit."
+        ]
+    else:
+        rate = figures.significant(graph.batch / bounds.sequential_us * 1e6, figures.justified_digits(error_pct))
+        sentences = [
+            f"{run} takes about {took} layer after layer, {rate} samples/s; the hardware's own limit is {light}."
+        ]
     sentences += [*_measured(timed), *_headroom(bounds, fastest)]
     limit, time_us = max(by_bottleneck.items(), key=lambda item: item[1])
     hint = _HINTS.get(limit, "")

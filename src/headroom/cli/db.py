@@ -57,7 +57,9 @@ def show(
     with open_for_reading(database) as stores:
         found = stores.find_system(system)
         if chain is None:
-            render_system(found, stores.holdings(found), stores.networks(found), Screen())
+            holdings = [each for each in stores.holdings(found) if each.dtype in dtypes]
+            runs = [each for each in stores.networks(found) if each.dtype in dtypes]
+            render_system(found, holdings, runs, Screen())
         else:
             render_chain(found, {each: stores.timings(chain, found, each) for each in dtypes}, Screen())
 
@@ -79,9 +81,10 @@ def export(
     """
     from headroom.files import refuse_overwriting, write_to
     from headroom.store import export
+    from headroom.store.default import own_or_shipped
     from headroom.store.store import Store
 
-    with Store.open(database, read_only=True) as store:
+    with Store.at(own_or_shipped(database), read_only=True) as store:
         refuse_overwriting([store.name], {"out": out})
         chosen = export.select(store, gpu, system, best)
         write_to(out, export.to_json(store, chosen) if form is Format.JSON else export.to_csv(store, chosen))
@@ -127,9 +130,10 @@ def check(database: Database = None) -> None:
     Example: `headroom db check`
     """
     from headroom.store.check import problems
+    from headroom.store.default import own_or_shipped
     from headroom.store.store import Store
 
-    with Store.open(database, read_only=True) as store:
+    with Store.at(own_or_shipped(database), read_only=True) as store:
         found = problems(store)
         for problem in found:
             typer.echo(problem)

@@ -97,9 +97,13 @@ class _Server:
                 self._channel.send({"event": "measured"})
                 gc.collect()  # tensors caught in cycles would be missing from the next layer's memory
             case "job":
-                run = find_job(request["job"])
-                result = run({**request["arguments"], "gpu": self._gpu}, self._progress)
-                self._channel.send({"event": "result", "result": result})
+                self._channel.send({"event": "result", "result": self._run(request["job"], request["arguments"])})
+
+    def _run(self, job: str, arguments: Message) -> Message:
+        try:
+            return find_job(job)({**arguments, "gpu": self._gpu}, self._progress)
+        except ImportError as error:
+            raise GpuError(f"this needs more libraries ({error}); pip install 'headroom[gpu,torch]'") from error
 
     def _facts(self) -> Facts:
         return self._opened().facts()

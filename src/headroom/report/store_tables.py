@@ -20,7 +20,8 @@ _MOST_ROWS = 40
 
 def render_systems(summaries: Sequence[SystemSummary], where: str, console: Console) -> None:
     """One line per system."""
-    console.print(Text(f"{len(summaries)} systems in {where}", style="dim"), soft_wrap=True)
+    many = "system" if len(summaries) == 1 else "systems"
+    console.print(Text(f"{len(summaries)} {many} in {where}", style="dim"), soft_wrap=True)
     table = _table(("system", False), ("layers", True), ("rows", True), ("last measured", False), ("", False))
     for summary in summaries:
         title = Text(view(summary.system.title), style="dim")
@@ -39,7 +40,10 @@ def render_system(
     for holding in holdings:
         became = ", ".join(f"{count} {status}" for status, count in holding.statuses.items())
         table.add_row(str(holding.dtype), holding.l2, str(holding.layers), str(holding.rows), Text(became, style="dim"))
-    console.print(table)
+    if holdings:
+        console.print(table)
+    else:
+        console.print("No rows.")
     if networks:
         runs = _table(("network", False), ("batch", True), ("dtype", False), ("mode", False), ("time", True))
         for run in networks:

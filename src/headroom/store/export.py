@@ -10,11 +10,13 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from headroom._version import __version__
+from headroom.errors import StoreError
 from headroom.store.flat import COLUMNS, flat_row
 from headroom.store.record import ChainRecord
 from headroom.store.rows import NetworkTiming, Status, System, Timing
 from headroom.store.store import Store
 from headroom.store.walk import walk_networks, walk_records
+from headroom.text import plain_line
 
 FORMAT = "headroom-measurements"
 VERSION = 1
@@ -52,14 +54,14 @@ def select(store: Store, gpu: str | None = None, system: str | None = None, best
     """The part of ``store`` that options name: one system by its id, or all those with a GPU, or all.
 
     Raises:
-        StoreError: there is no such system.
+        StoreError: there is no such system, or none with such a GPU.
     """
     if system is not None:
         return Selection((store.find_system(system),), best)
     chosen = sorted((summary.system for summary in store.systems(gpu)), key=lambda chosen: chosen.id)
     if gpu is not None and not chosen:
         raise StoreError(
-            f"the database {store.name} holds nothing of GPU '{plain_line(gpu, 40)}': headroom db list shows what it holds"
+            f"the database {store.name} has no rows of GPU '{plain_line(gpu, 40)}': headroom db list shows what it has"
         )
     return Selection(tuple(chosen), best)
 

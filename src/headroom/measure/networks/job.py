@@ -21,15 +21,10 @@ def run(arguments: Json, say: Say) -> Json:
     """Measure ``arguments["request"]`` on GPU ``arguments["gpu"]``; say each row as soon as it is there.
 
     Raises:
-        GpuError: PyTorch is missing, or finds no GPU.
+        GpuError: PyTorch finds no GPU.
         ModelError: the model cannot be read.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise GpuError(
-            f"running a whole network needs PyTorch ({error}); pip install 'headroom[gpu,torch]'"
-        ) from error
+    import torch
 
     if not torch.cuda.is_available():
         raise GpuError("PyTorch finds no GPU to run a network on; install a CUDA build of PyTorch")
