@@ -64,7 +64,7 @@ def test_other_layers_are_called_what_they_do() -> None:
     assert [i.name for i in named(TorchBackend(), ATTENTION)] == [
         "attention flash", "attention cudnn", "attention efficient", "attention math",
     ]  # fmt: skip
-    assert {i.name for i in named(TorchBackend(), CONV, RELU)} == {"eager", "eager benchmark"}
+    assert {i.name for i in named(TorchBackend(), CONV, RELU)} == {"eager"}
 
 
 def test_layouts_are_tried_where_tensors_have_channels_and_space() -> None:

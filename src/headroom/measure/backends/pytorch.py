@@ -44,7 +44,11 @@ class TorchBackend:
     name = "torch"
 
     def candidates(self, task: Task, operands: Operands) -> Iterator[Candidate]:
-        """One per layout; for convolutions also with cuDNN's search; for attention one per kernel."""
+        """One per layout; for a convolution alone also with cuDNN's search; for attention one per kernel.
+
+        The search times dozens of plans that are measured anyway. It is here to be compared with, and a convolution
+        is the same one wherever it stands in a chain.
+        """
         anchor = task.chain.anchor
         math = math_name(task.dtype, products=anchor.kind.computes_gemm)
         for layout in layouts_of(task):
@@ -77,7 +81,7 @@ def _variants(task: Task) -> list[tuple[str, Contexts]]:
     if anchor.kind is LayerKind.CONVOLUTION:
         default: tuple[str, Contexts] = ("", (partial(_search, False),))
         searched: tuple[str, Contexts] = (" benchmark", (_SEARCHED,))
-        return [default, searched] if task.plans == "all" else [default]
+        return [default, searched] if task.plans == "all" and not task.chain.is_fused else [default]
     if anchor.kind is LayerKind.ATTENTION:
         return [(f" {name}", (partial(_attention_kernel, kernel),)) for name, kernel in _ATTENTION.items()]
     return [("", ())]

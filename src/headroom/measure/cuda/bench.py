@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -79,8 +79,12 @@ class CudaBench:
         found = facts_of(self._state, self._index, self._uuid, self._name, torch.cuda.mem_get_info)
         return replace(found, missing=tuple(self.missing_backends))
 
-    def turn(self) -> AbstractContextManager[object]:
-        return self._turn
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """The GPU to this process alone: what it enqueued meanwhile has ended when the next one's turn begins."""
+        with self._turn:
+            yield
+            torch.cuda.current_stream().synchronize()
 
     def operands(self, task: Task) -> Operands:
         """New operands; what was kept for the last task is let go."""
