@@ -18,6 +18,7 @@ import headroom
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = (ROOT / "docs" / "cli.md").read_text("utf-8")
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 
 
@@ -48,6 +49,21 @@ def test_every_command_in_the_readme_is_one_that_exists() -> None:
     assert len(lines) >= 6
     for line in lines:
         assert shlex.split(line, comments=True)[1] in verbs
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", README))
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_shows_is_one_that_the_command_takes(page: Path) -> None:
+    manual = dict(re.findall(r"\n##+ `headroom ([a-z ]+)`\n(.*?)(?=\n##|\Z)", COMMANDS, flags=re.DOTALL))
+    shown = re.findall(r"^(?:\$ )?headroom ((?:db |gpus )?[a-z]+)(.*)$", page.read_text("utf-8"), flags=re.MULTILINE)
+    for verb, rest in shown:
+        assert verb in manual, f"{page.name}: headroom {verb}"
+        for option in re.findall(r"(?<= )--[a-z0-9-]+", rest.partition(" #")[0]):
+            assert f"`{option}" in manual[verb] or f", {option} " in manual[verb], f"{page.name}: {verb} {option}"
 
 
 def test_the_command_line_page_is_what_the_commands_say(tmp_path: Path) -> None:
