@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from headroom.measure.fake import FakeBench
 from headroom.measure.fake_script import Fault, Script
-from headroom.measure.layer import PoisonedError, measure_layer
+from headroom.measure.layer import HOPELESS, PoisonedError, measure_layer
 from headroom.store.rows import Implementation, Status, Timing
 from headroom.store.steps import OPERANDS, REST, library_of
 from measure.chains import CONV, FUSED, RELU, task
@@ -143,6 +147,23 @@ def test_what_an_earlier_process_found_is_not_tried_again_but_may_win() -> None:
     measure_layer(task(), FakeBench(), notes, known=known)
     assert "plan0" not in notes.by_plan()
     assert notes.by_plan("cold")["plan1"].status is Status.OK, "it was rebuilt to be timed with care"
+
+
+def test_what_is_hopeless_beside_an_earlier_process_is_hopeless() -> None:
+    asked: list[float] = []
+
+    class Asked(FakeBench):
+        def time(self, program: Any, l2: str, **options: Any) -> Any:
+            asked.append(options.get("hopeless_us", math.inf))
+            return super().time(program, l2, **options)
+
+    first = run().by_plan()
+    known = [replace(first["plan0"], median_us=0.125)]
+    measure_layer(task(), Asked(), Notes(), known=known)
+    assert asked[0] == HOPELESS * 0.125
+    asked.clear()
+    measure_layer(task(), Asked(), Notes())
+    assert asked[0] == math.inf
 
 
 def test_a_layer_whose_time_is_over_says_what_was_not_tried() -> None:

@@ -22,11 +22,6 @@ class Finalists:
     def __init__(self) -> None:
         self._kept: dict[Implementation, tuple[float, Built]] = {}
 
-    @property
-    def best_us(self) -> float:
-        """The shortest time so far; infinite where there is none."""
-        return min((median_us for median_us, _ in self._kept.values()), default=float("inf"))
-
     def offer(self, row: Timing, built: Built) -> None:
         """Keep what was just timed, if it is among the fastest."""
         if row.median_us is None:
@@ -52,3 +47,8 @@ def fastest(rows: Iterable[Timing]) -> list[Implementation]:
     sound = [median_us for median_us, _, row in timed if row.status is Status.OK]
     most_us = WITHIN * (sound or [median_us for median_us, _, _ in timed] or [0.0])[0]
     return [row.implementation for median_us, _, row in timed[:FINALISTS] if median_us <= most_us]
+
+
+def shortest_us(rows: Iterable[Timing]) -> float:
+    """The shortest time in ``rows``; infinite where there is none."""
+    return min((row.median_us for row in rows if row.median_us is not None), default=float("inf"))
