@@ -7,8 +7,10 @@ import time
 import pytest
 
 from builders import H200, add, batch_norm, conv, fork, graph, prediction, relu, timed
+from headroom.advise import findings
 from headroom.advise.branches import parallel_regions
 from headroom.advise.findings import find_all
+from headroom.advise.findings.common import make_finding
 from headroom.advise.findings.parallel import parallel_findings
 from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
@@ -151,3 +153,11 @@ def test_regions_of_a_deep_model_are_found_in_linear_time() -> None:
     started = time.process_time()
     assert parallel_regions(model) == ()
     assert time.process_time() - started < 5.0
+
+
+def test_a_saving_that_may_be_none_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = timed(fork(), 10.0, 100.0, 60.0, 10.0, tail_utilization=0.4)
+    sure = make_finding(model, "sure", "", "", [1], saves_us=20.0, error_pct=99.0)
+    unsure = make_finding(model, "unsure", "", "", [1], saves_us=40.0, error_pct=227.0)
+    monkeypatch.setattr(findings, "QUESTIONS", (lambda timed: [unsure, sure],))
+    assert findings.find_all(model) == (sure,)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import H200, add, batch_norm, conv, graph, matmul, relu, unknown
-from headroom.advise.analysis import Analysis
+from headroom.advise.analysis import Analysis, Finding
 from headroom.advise.analyze import analyze_graph
+from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
 from headroom.advise.timed import TimedGraph
 from headroom.errors import StoreError
@@ -178,6 +179,25 @@ def test_a_finding_says_whether_its_saving_is_measured() -> None:
     guess = next(f for f in analyzed(CHAIN, Rows(timings(*alone))).findings if f.kind == "fusion")
     assert guess.source is Source.PREDICTED
     assert "a predicted" in guess.action
+
+
+def last_waves(factor: float) -> list[Finding]:
+    """What is said of a layer's last wave when it takes ``factor`` times as long as the theory says."""
+    layer = matmul("m", "x", m=6304, n=2304, k=768)
+    predicted_us = theory_of(graph(layer)).times_us[0]
+    return list(tail_findings(timed(graph(layer), Rows(timings(([layer], row(factor * predicted_us)))))))
+
+
+def test_a_predicted_saving_on_a_measured_time_is_no_surer_than_the_theory() -> None:
+    (predicted,) = last_waves(1.0)
+    assert predicted.source is Source.PREDICTED
+    assert predicted.error_pct > 10.0
+
+
+def test_no_waves_are_told_of_a_layer_whose_time_the_theory_misses() -> None:
+    assert last_waves(1.4)
+    assert not last_waves(10.0)
+    assert not last_waves(0.4)
 
 
 def test_the_error_of_a_measured_saving_does_not_cancel() -> None:

@@ -146,6 +146,15 @@ class TimedGraph:
                 weighted += prediction.time_us * prediction.error_pct
         return weighted / total if total else 0.0
 
+    def theory_error_pct(self, layers: Iterable[int]) -> float:
+        """Error bar of what the theory says about ``layers``: a measured time makes its waves and shares no surer."""
+        known = [index for index in layers if index in self.configuration_of]
+        theory = self.theory or self.predictions
+        bars = {index: theory[self.configuration_of[index]].error_pct or 0.0 for index in known}
+        total = sum(self.times_us[index] for index in known)
+        weighted = sum(self.times_us[index] * bars[index] for index in known)
+        return max(self.error_pct(known), weighted / total if total else 0.0)
+
     def is_measured(self, layers: Iterable[int]) -> bool:
         """Whether every one of ``layers`` that does work has a measured time."""
         found = (self.prediction(layer) for layer in layers)

@@ -17,10 +17,13 @@ QUESTIONS: tuple[Question, ...] = (parallel_findings, fusion_findings, tail_find
 #: A finding that saves less than this share of the sequential bound is noise beside the error bars.
 SMALLEST_SHARE = 0.002
 
+#: From this error bar on, in percent, a saving may be none.
+CERTAIN_PCT = 100.0
+
 
 def find_all(timed: TimedGraph) -> tuple[Finding, ...]:
-    """Every finding worth a line, the largest saving first."""
+    """Every finding worth a line, the largest saving first; none whose error bar reaches down to no saving at all."""
     smallest_us = SMALLEST_SHARE * timed.sequential_us
     found = [finding for question in QUESTIONS for finding in question(timed)]
-    worth = (finding for finding in found if finding.saves_us > smallest_us)
+    worth = (finding for finding in found if finding.saves_us > smallest_us and finding.error_pct < CERTAIN_PCT)
     return tuple(sorted(worth, key=lambda finding: (-finding.saves_us, finding.kind, finding.layers)))

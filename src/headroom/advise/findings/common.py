@@ -21,12 +21,12 @@ def make_finding(
 ) -> Finding:
     """A finding about ``layers`` (graph indices) that takes ``saves_us`` off the sequential bound.
 
-    Unless ``error_pct`` is given, the saving is a difference of predicted times, so its error bar is that of the
-    layers it is taken from, relative to the saving and never under the bar of the times themselves.
+    Unless ``error_pct`` is given, the saving is a difference of predicted times, so its error bar is the theory's for
+    the layers it is taken from, relative to the saving and never under the bar of the times themselves.
     """
     total_us = timed.sequential_us
     affected_us = sum(timed.times_us[index] for index in layers)
-    of_times = timed.error_pct(layers)
+    of_times = timed.theory_error_pct(layers)
     # Times of one kernel family err together, so a difference keeps their relative error; what remains is the
     # part of the affected time that the saving does not cover, which counts once more.
     spread = of_times * (1.0 + 0.5 * max(0.0, 1.0 - saves_us / affected_us)) if affected_us else of_times

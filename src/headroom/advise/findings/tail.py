@@ -17,6 +17,9 @@ from headroom.advise.timed import TimedGraph
 from headroom.graph.layer import Layer
 from headroom.predict.prediction import Prediction, Source
 
+#: A measured layer whose time the theory misses by more than this factor runs another kernel, in other waves.
+OTHER_KERNEL = 1.5
+
 #: Fill of the last wave under which it counts as mostly empty.
 MOSTLY_EMPTY = 0.5
 
@@ -35,6 +38,8 @@ def tail_findings(timed: TimedGraph) -> Iterator[Finding]:
             continue
         saves_us = _saves_us(prediction.time_us, waves, prediction.floor_us, timed.gpu.launch_us) * configuration.count
         layer = configuration.layer
+        if _is_another_kernel(timed.measured_over_predicted(configuration.members[0])):
+            continue
         yield make_finding(
             timed,
             kind="tail",
@@ -43,6 +48,10 @@ def tail_findings(timed: TimedGraph) -> Iterator[Finding]:
             layers=configuration.members,
             saves_us=saves_us,
         )
+
+
+def _is_another_kernel(measured_over_predicted: float) -> bool:
+    return not 1 / OTHER_KERNEL <= measured_over_predicted <= OTHER_KERNEL
 
 
 def _saves_us(time_us: float, waves: float, floor_us: float, launch_us: float) -> float:
