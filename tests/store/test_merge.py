@@ -130,8 +130,10 @@ def test_an_altered_chain_is_refused(filled: Path, store: Store, layers: str) ->
 def test_a_part_is_exported_by_gpu_and_by_system(filled: Path, store: Store) -> None:
     with Store.open(filled) as source:
         source.record(make_sweep(1, system=replace(SYSTEM, gpu="Tesla V100-PCIE-32GB")))
-        for part, systems in (({"gpu": "h200"}, 2), ({"system": OTHER.id[:5]}, 1), ({"gpu": "a10"}, 0), ({}, 3)):
+        for part, systems in (({"gpu": "h200"}, 2), ({"system": OTHER.id[:5]}, 1), ({}, 3)):
             assert len(json.loads("".join(to_json(source, select(source, **part))))["systems"]) == systems
+        with pytest.raises(StoreError, match="no rows of GPU 'a10'"):
+            select(source, gpu="a10")
 
 
 def test_best_keeps_the_fastest_and_the_frameworks_own_choice(store: Store, tmp_path: Path) -> None:
