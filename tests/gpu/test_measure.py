@@ -12,9 +12,10 @@ import pytest
 
 from headroom.errors import GpuError
 from headroom.graph.tensor import DataType
+from headroom.measure.bench import Facts
 from headroom.measure.client import Worker
 from headroom.measure.driver import driver_of
-from headroom.measure.run import expected_system
+from headroom.measure.run import expected_missing, expected_system
 from headroom.store.rows import Status
 from headroom.store.store import Store
 
@@ -28,11 +29,11 @@ pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(scope="module")
-def worker_system() -> object:
+def facts() -> Facts:
     pytest.importorskip("torch")
     try:
         with Worker() as worker:
-            return worker.facts().system
+            return worker.facts()
     except GpuError as error:
         pytest.skip(f"needs an NVIDIA GPU: {error}")
 
@@ -45,12 +46,13 @@ def measure(database: Path, *options: str) -> str:
     return done.stdout
 
 
-def test_the_parent_knows_the_system_without_loading_cuda(worker_system: object) -> None:
+def test_the_parent_knows_the_system_without_loading_cuda(facts: Facts) -> None:
     with driver_of(0) as driver:
-        assert expected_system(driver) == worker_system
+        assert expected_system(driver) == facts.system
+    assert expected_missing() == set(facts.missing)
 
 
-def test_a_real_model_is_measured_once_and_resumed(worker_system: object, tmp_path: Path) -> None:
+def test_a_real_model_is_measured_once_and_resumed(facts: Facts, tmp_path: Path) -> None:
     database = tmp_path / "rows.sqlite"
     first = measure(database, "--plans", "heuristic", "--budget", "20s")
     rest = measure(database, "--plans", "heuristic")
@@ -59,8 +61,8 @@ def test_a_real_model_is_measured_once_and_resumed(worker_system: object, tmp_pa
     assert "0 layers measured" in measure(database, "--plans", "heuristic")
     assert time.monotonic() - begin < RESUMED_WITHIN_S + 1.0, "half of the slack is for a busy machine"
     with Store.open(database) as store:
-        digests = store.finished(worker_system, DataType.BF16, "heuristic")
-        best = store.best(worker_system, DataType.BF16, "warm", digests)
+        digests = store.finished(facts.system, DataType.BF16, "heuristic", facts.missing)
+        best = store.best(facts.system, DataType.BF16, "warm", digests)
     assert len(best) >= 0.95 * len(digests)
     assert all(timing.status is Status.OK and timing.median_us for timing in best.values())
     share = re.search(r"worker was not at work: ([\d.]+)%", first)

@@ -60,3 +60,9 @@ def test_no_library_anywhere_names_what_to_install(monkeypatch):
     with pytest.raises(GpuError, match="nvidia-cudnn-cu13"):
         legacy.library()
     legacy.library.cache_clear()
+
+
+def test_the_parent_sees_which_packages_are_missing_without_importing_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"torch", "nvmath"}
+    monkeypatch.setattr(backends, "find_spec", lambda package: package if package in installed else None)
+    assert backends.not_installed() == {"cudnn_graph", "inductor"}
