@@ -66,10 +66,12 @@ def _measured(timed: TimedGraph) -> list[str]:
     measured = [pair for pair in timed.pairs() if pair[1].source is Source.MEASURED]
     if not measured:
         return []
-    count = sum(configuration.count for configuration, _ in measured)
+    count, layers = sum(configuration.count for configuration, _ in measured), len(timed.graph.working_layers)
+    if count == layers:
+        return [f"All {layers} layers are measured." if layers > 1 else "Its one layer is measured."]
     time_us = sum((prediction.time_us or 0.0) * configuration.count for configuration, prediction in measured)
     share = figures.percent(time_us / timed.sequential_us)
-    return [f"{count} of {len(timed.graph.working_layers)} layers are measured, {share} of that time."]
+    return [f"{count} of {layers} layers are measured, {share} of that time."]
 
 
 def _headroom(bounds: Bounds, fastest: NetworkTiming | None) -> list[str]:

@@ -68,6 +68,6 @@ def gpu_figures(analysis: Analysis) -> DataTable:
         ("DRAM bandwidth, nominal", f"{gpu.dram_peak_gbs:,.0f} GB/s"),
         ("L2 cache", figures.capacity(gpu.l2.size_bytes)),
         ("Memory", figures.capacity(gpu.memory_bytes)),
-        ("Launch of a kernel", figures.time(gpu.launch_us)),
+        ("Launch of a kernel, in predictions", figures.time(gpu.launch_us)),
     )
     return DataTable((gpu.name, "Figure"), rows)
