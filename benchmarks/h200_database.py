@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import headroom as hr
@@ -35,9 +35,12 @@ from headroom.measure.task import Task
 from headroom.store.export import select, to_json
 from headroom.store.imported import JsonSource
 from headroom.store.merge import merge
+from headroom.store.rows import NetworkTiming, Status
 from headroom.store.store import Store
 from headroom.store.vacuum import vacuum
-from record import DATA, ROOT, write_result
+from network_bounds import FILE as RUNS
+from network_bounds import read as read_runs
+from record import DATA, RESULTS, ROOT, write_result
 
 #: Models of the slices that are not for all.
 NAMED = (
@@ -163,6 +166,7 @@ def ship(database: Path) -> None:
         exported.write_text("".join(to_json(measured, select(measured, gpu="NVIDIA H200", best=KEPT))))
         with Store.open(target) as shipped:
             merge(shipped, JsonSource(exported))
+            _record_networks(shipped)
             vacuum(shipped)
     with closing(sqlite3.connect(target)) as connection:
         # A file without a log beside it can be read where nothing may be written.
@@ -170,6 +174,15 @@ def ship(database: Path) -> None:
         connection.execute("VACUUM")
     write_result("h200_database", {"method": __doc__, "bytes": target.stat().st_size, "systems": _contents(target)})
     print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+def _record_networks(store: Store) -> None:
+    """Whole networks as frameworks ran them on the same systems (``network_bounds.py``)."""
+    names = {field.name for field in fields(NetworkTiming)}
+    for row in read_runs(RESULTS / RUNS):
+        known = {name: value for name, value in row.items() if name in names}
+        known |= {"dtype": DataType(row["dtype"]), "status": Status(row["status"])}
+        store.record_network(store.find_system(row["system"]), NetworkTiming(**known))
 
 
 def _contents(target: Path) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from headroom.measure.bench import Failure
+from headroom.measure.driver import driver_of
 from headroom.measure.networks.device import Device, Gpu, Host, Run
 from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
 from headroom.measure.networks.measuring import blank_row, failed_row, meaning_of, prepare, timed_row
@@ -21,6 +22,7 @@ from headroom.measure.networks.modes import Mode, in_running_order
 from headroom.measure.networks.network import Network, find_network
 from headroom.measure.networks.precision import products_in
 from headroom.measure.networks.request import Request
+from headroom.measure.run import expected_system
 from headroom.store.rows import NetworkTiming
 
 _PROFILED_RUNS = 3
@@ -32,6 +34,7 @@ def main() -> None:
 
     request, rehearsal = Request.from_json(json.loads(sys.argv[1])), "--dry-run" in sys.argv
     device, gauge = (Host(), no_gauge()) if rehearsal else (Gpu(0), gauge_of_gpu(0))
+    system = "" if rehearsal else system_id()
     network = find_network(request).make(device)
     with torch.inference_mode(), products_in(request.dtype):
         # Compiling comes last: it may convert the weights' order once more.
@@ -46,7 +49,13 @@ def main() -> None:
             else:
                 row = timed(row, run, device, gauge)
                 kernels = kernels_of(run) if mode.compile and row.median_us and not rehearsal else []
-            print(json.dumps({**asdict(row), "kernels": kernels}), flush=True)
+            print(json.dumps({"system": system, **asdict(row), "kernels": kernels}), flush=True)
+
+
+def system_id() -> str:
+    """Which system the rows are of, as the database names it."""
+    with driver_of(0) as driver:
+        return expected_system(driver).id
 
 
 def prepared(mode: Mode, network: Network, device: Device) -> Run | Failure:

@@ -88,6 +88,10 @@ def test_a_narrow_terminal_loses_no_figure(command: tuple[str, ...], example: Pa
     words = [str(example) if word == "MODEL" else word for word in command]
     narrow = os.environ | {"COLUMNS": "20"}
     done = subprocess.run([HEADROOM, *words], env=narrow, capture_output=True, text=True, check=True)
-    # Of a layer's row, its name and its kind may end early.
-    figures = [re.sub(r"^\S+ +[a-z]+… ", "", line) for line in done.stdout.splitlines() if not line.startswith("node_")]
+    # Of a layer's row, its name and its kind may end early; of a framework's, its mode.
+    figures = [
+        re.sub(r"^(\S+ +[a-z]+|[a-z][a-z -]+)… ", "", line)
+        for line in done.stdout.splitlines()
+        if not line.startswith("node_")
+    ]
     assert not any("…" in line for line in figures)
