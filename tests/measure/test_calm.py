@@ -21,16 +21,22 @@ def readings(*spreads: float) -> tuple[Iterator[Reading], list[Reading]]:
 
 def test_a_calm_reading_is_taken_once() -> None:
     left, made = readings(0.001, 0.0)
-    assert calmest(lambda: next(left)) is made[0]
+    assert calmest(lambda: next(left), "warm") is made[0]
     assert next(left) is made[1]
 
 
 def test_a_disturbed_reading_is_taken_again() -> None:
     left, made = readings(0.2, 0.001)
-    assert calmest(lambda: next(left)) is made[1]
+    assert calmest(lambda: next(left), "warm") is made[1]
 
 
 def test_where_none_is_calm_the_calmest_counts() -> None:
     left, made = readings(0.3, 0.1, 0.2)
     assert len(made) == ATTEMPTS
-    assert calmest(lambda: next(left)) is made[1]
+    assert calmest(lambda: next(left), "warm") is made[1]
+
+
+def test_cold_readings_may_spread_further() -> None:
+    made = [reading(0.05), reading(0.0)]
+    left = iter(made)
+    assert calmest(lambda: next(left), "cold") is made[0]

@@ -199,7 +199,7 @@ class _Loop:
         return throttled
 
     def _calm_reading(self, program: Program, l2: str) -> Reading:
-        return calmest(lambda: self._bench.time(program, l2, precise=True, turn=self._turn))
+        return calmest(lambda: self._bench.time(program, l2, precise=True, turn=self._turn), l2)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
