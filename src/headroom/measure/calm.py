@@ -8,7 +8,7 @@ from headroom.measure.bench import Reading
 from headroom.measure.verdict import spread_of
 
 #: A precise reading whose interquartile range is a larger share of its median was disturbed. A cold time is a small
-#: difference of two that hold flushes: half of an H200's cold rows spread over 6 % or more with nothing to disturb them.
+#: difference of two that hold flushes: half of the H200's cold rows spread over 6 % or more, undisturbed.
 SPREADS = {"warm": 0.02, "cold": 0.10}
 
 ATTEMPTS = 3
