@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from headroom.errors import GpuError
-from headroom.gpu.detect import detect_gpu
 from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType, TensorSpec
@@ -17,18 +15,10 @@ from headroom.measure.counters.request import Subject
 from headroom.measure.networks.client import measure_network
 from headroom.store.rows import Implementation, NetworkTiming, Status
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_gpu")]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "resnet50.onnx"
 MODES = ("eager", "cuda-graph", "channels-last", "channels-last cuda-graph", "channels-last compile reduce-overhead")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_gpu() -> None:
-    try:
-        detect_gpu()
-    except GpuError as error:
-        pytest.skip(f"needs an NVIDIA GPU: {error}")
 
 
 @pytest.fixture(scope="module")

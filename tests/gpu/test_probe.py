@@ -10,19 +10,10 @@ from typing import Any
 
 import pytest
 
-from headroom.errors import GpuError
 from headroom.gpu.detect import detect_gpu
 from headroom.gpu.sheets import load_gpu
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_gpu() -> None:
-    try:
-        detect_gpu()
-    except GpuError as error:
-        pytest.skip(f"needs an NVIDIA GPU: {error}")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_gpu")]
 
 
 @pytest.fixture(scope="module")

@@ -10,20 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from headroom.errors import GpuError
-from headroom.gpu.detect import detect_gpu
 from headroom.measure.jobs import run_job
 from headroom.measure.selftest import DURATIONS_US
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_gpu() -> None:
-    try:
-        detect_gpu()
-    except GpuError as error:
-        pytest.skip(f"needs an NVIDIA GPU: {error}")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_gpu")]
 
 
 def test_kernels_of_known_duration_are_read_within_the_promise(tmp_path: Path) -> None:

@@ -9,20 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from headroom.errors import GpuError
 from headroom.gpu.detect import detect_gpu
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "resnet50.onnx"
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_gpu() -> None:
-    try:
-        detect_gpu()
-    except GpuError as error:
-        pytest.skip(f"needs an NVIDIA GPU: {error}")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_gpu")]
 
 
 def test_this_gpus_sheet_agrees_with_its_driver() -> None:

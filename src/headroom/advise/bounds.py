@@ -9,7 +9,6 @@ from heapq import heappop, heappush
 from headroom.advise.analysis import Bounds, ScheduledLayer
 from headroom.advise.fusion import floors_with_fusion, fused_groups
 from headroom.advise.timed import TimedGraph
-from headroom.graph.copies import absorbed_copies
 from headroom.predict.prediction import Source
 from headroom.predict.roofline import graph_floor
 
@@ -60,11 +59,11 @@ def _fused(timed: TimedGraph) -> _Fused | None:
 
     ``None`` where that gains nothing.
     """
-    groups, copies = fused_groups(timed), absorbed_copies(timed.graph)
-    copied_us = sum(timed.times_us[layer] for layer in copies)
+    groups = fused_groups(timed)
+    copied_us = sum(timed.times_us[layer] for layer in timed.copies)
     if not groups and not copied_us:
         return None
-    elsewhere = copies.union(layer for group in groups for layer in group.layers)
+    elsewhere = timed.copies.union(layer for group in groups for layer in group.layers)
     alone = [layer for layer in timed.configuration_of if layer not in elsewhere]
     parts = [part for group in groups for part in group.parts]
     alone_us = sum(timed.times_us[layer] for layer in alone)

@@ -9,7 +9,6 @@ from headroom.advise.measurements import error_pct, implementation_text
 from headroom.advise.parts import Part, cheapest
 from headroom.advise.timed import TimedGraph
 from headroom.graph.chains import GEMMS, fusible_chains, segments
-from headroom.graph.copies import absorbed_copies
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.predict.model import predict_layers
@@ -97,9 +96,9 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
             floors[index] = 0.0
         elif prediction is not None and prediction.source is Source.MEASURED:
             floors[index] = min(floors[index], timed.times_us[index])
-    for index in absorbed_copies(graph):
+    for index in timed.copies:
         floors[index] = 0.0
-    for chain in fusible_chains(timed.graph):
+    for chain in fusible_chains(graph):
         # Never above the chain's layers apart: they touch at least what the one kernel touches.
         floors[chain[0]] = min(_chain_floor_us(timed, chain), sum(floors[index] for index in chain))
         for index in chain[1:]:

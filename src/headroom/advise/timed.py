@@ -10,6 +10,7 @@ from headroom.advise.measurements import Measurements, measured, unmeasured, usa
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
 from headroom.graph.chains import LONGEST_KERNEL, fusible_chains, segments
+from headroom.graph.copies import absorbed_copies
 from headroom.graph.graph import Configuration, Coverage, Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
@@ -76,6 +77,11 @@ class TimedGraph:
     def chains(self) -> list[list[int]]:
         """Layers (indices, in order) that could be one kernel."""
         return fusible_chains(self.graph, LONGEST_KERNEL)
+
+    @cached_property
+    def copies(self) -> frozenset[int]:
+        """Layers that only copy, which a neighbour can do without."""
+        return absorbed_copies(self.graph)
 
     @cached_property
     def configuration_of(self) -> dict[int, int]:

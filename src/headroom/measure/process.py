@@ -11,9 +11,8 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
-import headroom
+from headroom.libraries import library_folders
 from headroom.measure import protocol
 from headroom.measure.protocol import GarbageError, Message
 from headroom.text import plain_line
@@ -48,7 +47,7 @@ class WorkerProcess:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
         self._messages: queue.SimpleQueue[Message | LostError] = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, str(gpu), str(os.getpid()), *_library_folders()],
+            [sys.executable, "-I", "-c", _START, str(gpu), str(os.getpid()), *library_folders()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -141,10 +140,3 @@ class WorkerProcess:
         except ValueError:
             return ""  # closed: the worker was ended on purpose
         return plain_line(lines[-1]) if lines else ""
-
-
-def _library_folders() -> list[str]:
-    """Where this process finds its libraries, the current folder aside."""
-    here = str(Path.cwd())
-    folders = [folder for folder in sys.path if Path(folder).is_absolute() and folder != here]
-    return list(dict.fromkeys([*folders, str(Path(headroom.__file__).parents[1])]))

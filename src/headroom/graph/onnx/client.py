@@ -17,11 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import headroom
 from headroom.errors import HeadroomError, ModelError
 from headroom.graph.graph import Graph
 from headroom.graph.onnx import limits
 from headroom.graph.serial import graph_from_json
+from headroom.libraries import library_folders
 from headroom.text import plain_line
 
 #: What the worker may take beyond a file's own time limit, to start and to relay the answer.
@@ -125,10 +125,7 @@ class ReaderWorker:
 
 def worker_command() -> list[str]:
     """How to start the worker with the libraries that this process would import, the current folder's aside."""
-    package = str(Path(headroom.__file__).parents[1])
-    here = str(Path.cwd())
-    folders = [folder for folder in sys.path if Path(folder).is_absolute() and folder != here]
-    return [sys.executable, "-I", "-c", _START, *dict.fromkeys([*folders, package])]
+    return [sys.executable, "-I", "-c", _START, *library_folders()]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from headroom.measure.bench import Failure
 from headroom.measure.cuda.failures import failure_of
@@ -18,6 +17,7 @@ from headroom.measure.networks.precision import products_in
 from headroom.measure.networks.request import Request
 from headroom.measure.networks.runtimes import RUNTIMES
 from headroom.measure.networks.sampling import energy_mj, read
+from headroom.measure.reasons import now
 from headroom.measure.verdict import judge
 from headroom.store.rows import NetworkTiming, Status
 from headroom.text import plain_line
@@ -92,7 +92,7 @@ def blank_row(mode: Mode, network: Network | Source, request: Request, gauge: Ga
         mode.name,
         Status.FAILED,
         gpu_uuid=gauge.gpu_uuid,
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        measured_at=now(),
     )
 
 

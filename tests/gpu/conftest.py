@@ -1,0 +1,17 @@
+"""What every test here needs, and says that it needs where it skips."""
+
+from __future__ import annotations
+
+import pytest
+
+from headroom.errors import GpuError
+from headroom.gpu.detect import detect_gpu
+
+
+@pytest.fixture(scope="session")
+def a_gpu() -> None:
+    """Skips where the driver shows no GPU that there is a sheet for."""
+    try:
+        detect_gpu()
+    except GpuError as error:
+        pytest.skip(f"needs an NVIDIA GPU: {error}")
