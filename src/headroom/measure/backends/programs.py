@@ -46,16 +46,23 @@ class TorchProgram:
     def outputs(self) -> Sequence[Tensor]:
         return self._results
 
+    def prepare(self) -> None:
+        """Run once: libraries choose and compile in their first call, which no graph may capture."""
+        self.launch()
+
 
 @dataclass
-class ThreadProgram(TorchProgram):
-    """A program that launches from a thread of its own.
+class SearchedProgram(TorchProgram):
+    """A convolution whose plan cuDNN's own search chooses, launched from a thread of its own.
 
-    PyTorch keeps the cuDNN plan that it chose for a convolution per thread and shape, whatever made it choose: in a
-    thread that has run the shape before, turning cuDNN's search on changes nothing.
+    PyTorch keeps the plan that it chose for a convolution per thread and shape, whatever made it choose: in a thread
+    that has run the shape before, turning the search on changes nothing.
     """
 
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
+
+    def prepare(self) -> None:
+        """Nothing: the search times kernels, so it waits for the GPU, which the check of the output has to itself."""
 
     def launch(self) -> None:
         # The stream that is current here, and captured perhaps, is not that of another thread.
@@ -75,7 +82,6 @@ class TorchCandidate:
     make: Callable[[], TorchProgram]
 
     def build(self) -> TorchProgram:
-        """Bind, and run once: libraries choose and compile in their first call, which no graph may capture."""
         program = self.make()
-        program.launch()
+        program.prepare()
         return program

@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.measure.backends.layouts import layouts_of
-from headroom.measure.backends.programs import Contexts, ThreadProgram, TorchCandidate, TorchProgram
+from headroom.measure.backends.programs import Contexts, SearchedProgram, TorchCandidate, TorchProgram
 from headroom.measure.backends.torch_ops import bind_chain
 from headroom.measure.backends.torch_ops.math_mode import math_name
 from headroom.measure.bench import Backend, Candidate, Operands, UnsupportedError
@@ -117,7 +117,7 @@ def _program(task: Task, operands: Operands, layout: str, contexts: Contexts) ->
     tensors = {tensor.name: operands.tensor(tensor.name, layout) for tensor in (*chain.inputs, *chain.weights)}
     tensors |= {tensor.name: operands.empty(tensor.name, layout) for tensor in places_of(chain)}
     run = bind_chain(chain, tensors)
-    kind = ThreadProgram if _SEARCHED in contexts else TorchProgram
+    kind = SearchedProgram if _SEARCHED in contexts else TorchProgram
     program = kind(lambda: run(tensors), task.dtype, contexts)
     return _declining(program) if chain.anchor.kind is LayerKind.ATTENTION else program
 
