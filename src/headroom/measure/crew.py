@@ -55,7 +55,7 @@ class Crew:
         """``admit`` is called before the first process starts, and refuses by raising."""
         first = Worker(gpu, budgets, admit=admit)
         self._workers = [first, *(Worker(gpu, budgets) for _ in range(size - 1))]
-        self._spent_s = 0.0
+        self._spent_s = self._waited_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -90,8 +90,7 @@ class Crew:
     @property
     def parent_share(self) -> float:
         """Share of the workers' time in which they waited for this process, not it for them."""
-        waited_s = sum(worker.waited_s for worker in self._workers)
-        return max(0.0, 1.0 - waited_s / self._spent_s) if self._spent_s else 0.0
+        return 1.0 - self._waited_s / self._spent_s if self._spent_s else 0.0
 
     def facts(self) -> Facts:
         """The GPU and its libraries; see :meth:`Worker.facts`."""
@@ -117,7 +116,7 @@ class Crew:
 
         def serve(worker: Worker) -> None:
             # A worker process dies with the thread that started it, so this one lives until nothing is left to do.
-            begin = time.monotonic()
+            begin, waited_before_s = time.monotonic(), worker.waited_s
             try:
                 while (task := next_task()) is not None:
                     start = time.monotonic()
@@ -127,6 +126,7 @@ class Crew:
             finally:
                 with taking:
                     self._spent_s += time.monotonic() - begin
+                    self._waited_s += worker.waited_s - waited_before_s
                 results.put(None)
 
         threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in self._workers]
