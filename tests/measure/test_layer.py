@@ -11,6 +11,7 @@ import pytest
 from headroom.measure.fake import FakeBench
 from headroom.measure.fake_script import Fault, Script
 from headroom.measure.layer import HOPELESS, PoisonedError, measure_layer
+from headroom.measure.reasons import endless, row_of
 from headroom.store.rows import Implementation, Status, Timing
 from headroom.store.steps import OPERANDS, REST, library_of
 from measure.chains import CONV, FUSED, RELU, task
@@ -35,7 +36,8 @@ class Notes:
         self.has_gpu = True
 
     def timing(self, timing: Timing) -> None:
-        assert (timing.implementation, timing.l2) in self.tried or timing.implementation in (REST, OPERANDS, MISSING)
+        untried = timing.implementation in (REST, OPERANDS, MISSING) or timing.reason.startswith("not tried")
+        assert untried or (timing.implementation, timing.l2) in self.tried
         self.rows[timing.implementation, timing.l2] = timing
 
     def by_plan(self, l2: str = "warm", layout: str = "") -> dict[str, Timing]:
@@ -147,6 +149,19 @@ def test_what_an_earlier_process_found_is_not_tried_again_but_may_win() -> None:
     measure_layer(task(), FakeBench(), notes, known=known)
     assert "plan0" not in notes.by_plan()
     assert notes.by_plan("cold")["plan1"].status is Status.OK, "it was rebuilt to be timed with care"
+
+
+def test_an_engine_that_did_not_end_is_not_tried_with_other_knobs() -> None:
+    first = run().by_plan()["plan2"]
+    knobs = replace(first.implementation, name="plan2_k1=0")
+    known = row_of(endless(15.0), knobs, "warm")
+    notes = Notes()
+    measure_layer(task(), FakeBench(), notes, known=[known])
+    skipped = notes.by_plan()["plan2"]
+    assert skipped.status is Status.TIMEOUT
+    assert skipped.reason == "not tried: plan2 did not end with other knobs"
+    assert (skipped.implementation, "warm") not in notes.tried
+    assert notes.by_plan()["plan3"].status is Status.OK
 
 
 def test_what_is_hopeless_beside_an_earlier_process_is_hopeless() -> None:

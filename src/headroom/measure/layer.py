@@ -15,7 +15,16 @@ from typing import TypeVar
 from headroom.measure.bench import Backend, Bench, Candidate, Check, Failure, Operands, Program, Reading
 from headroom.measure.calm import calmest
 from headroom.measure.finalists import Built, Finalists, fastest, shortest_us
-from headroom.measure.reasons import WrongOutputError, left_out, meaning_of, now, row_of, untried
+from headroom.measure.reasons import (
+    WrongOutputError,
+    is_endless,
+    left_out,
+    like_endless,
+    meaning_of,
+    now,
+    row_of,
+    untried,
+)
 from headroom.measure.task import Task
 from headroom.measure.tell import Tell
 from headroom.measure.verdict import timing_of, together
@@ -69,6 +78,7 @@ class _Loop:
         self.l2 = "warm" if "warm" in task.l2_states else task.l2_states[0]
         self.rows = {(row.implementation, row.l2): row for row in known}
         self._failed = {row.implementation for row in known if row.median_us is None}
+        self._endless = {_engine_of(row.implementation) for row in known if is_endless(row)}
         self._facts = bench.facts()
         self._start, self._seconds = time.monotonic(), seconds
         self._candidates: dict[Implementation, Candidate] = {}
@@ -103,6 +113,10 @@ class _Loop:
             if self._spent() > TRYING_SHARE * self._seconds:
                 self._fail(untried(candidate.implementation, self._seconds), REST)
                 return
+            if _engine_of(candidate.implementation) in self._endless:
+                # Each such set of knobs would keep the GPU from all others until patience ends.
+                self._fail(like_endless(candidate.implementation.engine), candidate.implementation)
+                continue
             self._try(candidate, operands)
 
     def time_finalists(self, operands: Operands) -> None:
@@ -223,3 +237,7 @@ class _Loop:
 
     def _spent(self) -> float:
         return time.monotonic() - self._start
+
+
+def _engine_of(implementation: Implementation) -> tuple[str, str, str]:
+    return implementation.backend, implementation.engine, implementation.layout

@@ -12,6 +12,8 @@ from headroom.text import plain_line
 #: Longest reason of a row.
 REASON_CHARACTERS = 300
 
+_NO_END = "it did not end within"
+
 
 class WrongOutputError(Exception):
     """An implementation does not compute what the reference computes."""
@@ -45,6 +47,20 @@ def untried(first: Implementation, seconds: float) -> Failure:
     """Everything from ``first`` on, for want of time."""
     at = f"{first.backend} {first.name}"
     return Failure(Status.TIMEOUT, f"the layer's {seconds:.0f} s were over: {at} and what follows it was not tried")
+
+
+def endless(seconds: float) -> Failure:
+    """An implementation that was waited for so long in vain."""
+    return Failure(Status.TIMEOUT, f"{_NO_END} {seconds:g} s")
+
+
+def is_endless(row: Timing) -> bool:
+    return row.status is Status.TIMEOUT and row.reason.startswith(_NO_END)
+
+
+def like_endless(engine: str) -> Failure:
+    """One more set of knobs of an engine that did not end with another."""
+    return Failure(Status.TIMEOUT, f"not tried: {engine} did not end with other knobs")
 
 
 def row_of(

@@ -11,7 +11,7 @@ from headroom.measure import protocol
 from headroom.measure.bench import Failure
 from headroom.measure.process import LostError, SilentError
 from headroom.measure.protocol import GarbageError, Message
-from headroom.measure.reasons import row_of
+from headroom.measure.reasons import endless, row_of
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, Timing
 from headroom.store.steps import DISTURBED, OPERANDS, REST, is_step
@@ -126,7 +126,7 @@ class Visit:
             GpuError: it was waiting for the GPU, which nobody gives back: that is no implementation's doing.
         """
         if not isinstance(error, SilentError):
-            self._keep(self._running, Status.FAILED, str(error))
+            self._fail(self._running, Failure(Status.FAILED, str(error)))
         elif self._waiting_since is not None:
             raise GpuError(
                 f"another process has kept the turn on the GPU for {self._budgets.turn_s:g} s: end it (it may be "
@@ -137,11 +137,11 @@ class Visit:
             implementation, _ = self._running
             self._break_off(f"while {implementation.backend} {implementation.name} was running")
         else:
-            self._keep(self._running, Status.TIMEOUT, f"it did not end within {self._budgets.plan_s:g} s")
+            self._fail(self._running, endless(self._budgets.plan_s))
 
     def _break_off(self, when: str) -> None:
         reason = f"the layer's {self._budgets.layer_s:g} s were over {when}"
-        self._keep((REST, self._first[1]), Status.TIMEOUT, reason)
+        self._fail((REST, self._first[1]), Failure(Status.TIMEOUT, reason))
         self._complete = True
 
     def _wait_is_over(self) -> None:
@@ -154,5 +154,5 @@ class Visit:
     def _begin(self, key: Key) -> None:
         self._running, self._since = key, time.monotonic()
 
-    def _keep(self, key: Key, status: Status, reason: str) -> None:
-        self._rows[key] = row_of(Failure(status, reason), *key)
+    def _fail(self, key: Key, failure: Failure) -> None:
+        self._rows[key] = row_of(failure, *key)

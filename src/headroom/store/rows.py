@@ -73,6 +73,11 @@ class Implementation:
     layout: str = ""
     math: str = "fp32"
 
+    @property
+    def engine(self) -> str:
+        """The name without its knobs: ``eng22``, ``algo66``; all of it where it has none."""
+        return self.name.partition("_")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
