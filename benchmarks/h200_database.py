@@ -51,8 +51,8 @@ NAMED = (
 
 CIFAR_BATCH = 128
 
-#: Implementations that are kept of every layer in the package's database, beside PyTorch's own choice.
-KEPT = 2
+#: Implementations that are kept of every layer in either state of the cache, beside what PyTorch runs itself.
+KEPT = 1
 
 
 @dataclass(frozen=True)
