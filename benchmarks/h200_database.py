@@ -6,8 +6,8 @@
 
 ``fill`` goes on where it stopped and skips what the database holds. The slices stand in order of value, and inside a
 slice the layers do: every model at batch 1 in bf16; the named models at batch 32 in bf16, then in tf32 and strict fp32
-at batches 32 and 1; the CIFAR networks at batch 128. ``ship`` keeps the fastest implementations of every layer, and
-what PyTorch chooses itself.
+at batches 32 and 1; the CIFAR networks at batch 128; what the bounds of framework runs lack. ``ship`` keeps the
+fastest implementation of every layer, and what PyTorch chooses itself.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ NAMED = (
     "mobilenet_v2", "efficientnet_b0", "convnext_tiny_dynamo", "vit_b_16_dynamo", "bert_base",
 )  # fmt: skip
 
+#: Whose framework runs are held against their bounds too (``network_bounds.py``).
+BOUNDED = ("alexnet", "googlenet", "mobilenet_v3_large", "resnet18", "shufflenet_v2_x1_0")
+
 CIFAR_BATCH = 128
 
 #: Implementations that are kept of every layer in either state of the cache, beside what PyTorch runs itself.
@@ -74,6 +77,9 @@ SLICES = (
     Slice(NAMED, 32, "fp32"),
     Slice(("cifar",), CIFAR_BATCH, "tf32"),
     Slice(("cifar",), CIFAR_BATCH, "fp32"),
+    Slice(BOUNDED, 32, "bf16"),
+    Slice(BOUNDED, 1, "tf32"),
+    Slice(BOUNDED, 32, "tf32"),
 )
 
 

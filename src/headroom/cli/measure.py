@@ -31,6 +31,13 @@ def measure(
     Example: `headroom measure resnet50.onnx --dtype bf16,tf32 --batch 1,32 --budget 5m`
     """
     import headroom as hr
+    from headroom.cli.ahead import import_ahead
+
+    batches, dims = parse_batches(batch), parse_dims(dim or [])
+    wanted, budget_s = parse_dtypes(dtype), parse_seconds(budget)
+    import_ahead("headroom.measure.extras")
+    graphs = [hr.load(model, batch=samples, dims=dims) for samples in batches]
+
     from headroom.cli.measuring import Watch, counted, networks, outlook, summary
     from headroom.cli.screen import Screen
     from headroom.measure.extras import Extras
@@ -42,10 +49,8 @@ def measure(
             screen.print(line, markup=False, soft_wrap=True)
 
     screen = Screen()
-    batches, dims = parse_batches(batch), parse_dims(dim or [])
-    wishes = Wishes(plans, fused, direction, parse_seconds(budget), shared)
-    dtypes = parse_dtypes(dtype) or (usual_dtype(gpu),)
-    graphs = [hr.load(model, batch=samples, dims=dims) for samples in batches]
+    wishes = Wishes(plans, fused, direction, budget_s, shared)
+    dtypes = wanted or (usual_dtype(gpu),)
     with Store.open(db) as store, Watch(quiet=quiet) as watch:
         try:
             report = measure_graphs(graphs, dtypes, store, gpu=gpu, wishes=wishes, on_progress=watch)
