@@ -84,9 +84,10 @@ class Bounds:
 class Finding:
     """One opportunity.
 
-    ``saves_us`` comes off the sequential bound, ``speedup`` is the whole model's; ``action`` is what to do,
-    in one sentence; ``layers`` and ``modules`` name the user's own code. ``source`` says whether the saving was
-    measured, before and after, or is predicted.
+    ``saves_us`` comes off the user's own run where a profile was given, else off the sequential bound; ``speedup`` is
+    the whole model's; ``action`` is what to do, in one sentence, with the code or setting in it; ``layers`` and
+    ``modules`` name the user's own code. ``source`` says whether the saving was measured, before and after, or is
+    predicted. ``limits`` is what of it PyTorch cannot get today, and why.
     """
 
     kind: str
@@ -98,6 +99,7 @@ class Finding:
     modules: tuple[str, ...]
     action: str
     source: Source = Source.PREDICTED
+    limits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

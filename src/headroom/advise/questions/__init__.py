@@ -1,0 +1,17 @@
+"""The questions, one file each: functions from a case to an answer. Adding one adds a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headroom.advise.case import Case
+from headroom.advise.questions.answer import Answer
+
+Question = Callable[[Case], Answer]
+
+QUESTIONS: tuple[Question, ...] = ()
+
+
+def answer_all(case: Case) -> tuple[Answer, ...]:
+    """Every question's answer, in the order of their numbers."""
+    return tuple(sorted((question(case) for question in QUESTIONS), key=lambda answer: answer.number))
