@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headroom.advise.fusion import FusedGroup
 from headroom.gpu.spec import GpuSpec
@@ -13,6 +14,10 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Prediction, Source
 from headroom.store.rows import NetworkTiming, Timing
+
+if TYPE_CHECKING:
+    from headroom.advise.execution import Execution
+    from headroom.advise.questions.answer import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ class Finding:
     ``saves_us`` comes off the user's own run where a profile was given, else off the sequential bound; ``speedup`` is
     the whole model's; ``action`` is what to do, in one sentence, with the code or setting in it; ``layers`` and
     ``modules`` name the user's own code. ``source`` says whether the saving was measured, before and after, or is
-    predicted. ``limits`` is what of it PyTorch cannot get today, and why.
+    predicted. ``limits`` is what of it PyTorch cannot get today, and why. ``code`` holds the lines to put in or the
+    command to type, exactly and nothing else, where there are any; ``action`` then need not repeat them.
     """
 
     kind: str
@@ -100,6 +106,7 @@ class Finding:
     action: str
     source: Source = Source.PREDICTED
     limits: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,8 @@ class Analysis:
     the sequential bound; ``time_by_bottleneck`` says what limits it; ``schedule`` is the parallel bound's
     timeline. ``system`` is where measured times come from, ``networks`` is how long frameworks took there for the
     whole model, each way it was run; ``measured_us`` is the fastest of them. ``fused`` are the chains that the fused
-    bound runs in fewer kernels, indices into ``Graph.layers``.
+    bound runs in fewer kernels, indices into ``Graph.layers``. ``questions`` are the answers behind ``findings``;
+    ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency.
     """
 
     model: str
@@ -161,6 +169,8 @@ class Analysis:
     networks: tuple[NetworkTiming, ...] = ()
     fused: tuple[FusedGroup, ...] = ()
     notes: tuple[str, ...] = ()
+    questions: tuple[Answer, ...] = ()
+    execution: Execution | None = None
 
     @property
     def measured_layers(self) -> int:
