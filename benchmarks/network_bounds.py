@@ -85,7 +85,7 @@ def rounds_of(wanted: Iterator[Request], processes: int, done: set[tuple[Any, ..
     """Groups that run side by side. Autotuning times kernels itself and needs the GPU for itself."""
     group: list[Request] = []
     for request in wanted:
-        if all((request.model, request.batch, str(request.dtype), mode) in done for mode in request.modes):
+        if all((request.name, request.batch, str(request.dtype), mode) in done for mode in request.modes):
             continue
         if AUTOTUNE in request.modes:
             if group:

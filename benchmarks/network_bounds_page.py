@@ -75,7 +75,7 @@ def cases_of(rows: Iterable[dict[str, Any]], models: Path) -> Iterable[Case]:
     """The rows of each network together, with the bound of its layers."""
     groups: dict[tuple[str, int, str], dict[str, dict[str, Any]]] = {}
     for row in rows:
-        name = row["model"].rpartition(":")[2] if ":" in row["model"] else Path(row["model"]).stem
+        name = row["model"].rpartition(":")[2]
         groups.setdefault((name, row["batch"], row["dtype"]), {})[row["mode"]] = row
     for (name, batch, dtype), runs in sorted(groups.items()):
         graph = hr.load(models / BOUNDS.get(name, f"{name}.onnx"), batch=batch)

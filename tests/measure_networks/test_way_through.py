@@ -64,7 +64,7 @@ def test_a_callable_runs_under_the_digest_of_its_analysis(address: str) -> None:
     module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU())
     assert eager.graph == graph_digest(read_module(module, torch.zeros(1, 6), batch=4))
     assert eager.median_us is not None
-    assert (eager.batch, eager.dtype) == (4, DataType.BF16)
+    assert (eager.model, eager.batch, eager.dtype) == (address, 4, DataType.BF16)
     assert graph.status is Status.UNSUPPORTED
 
 
@@ -74,6 +74,12 @@ def test_an_onnx_file_runs_rebuilt_under_the_digest_of_its_analysis(export: Expo
     assert eager.graph == graph_digest(read_onnx(path, batch=3))
     assert eager.median_us is not None
     assert eager.batch == 3
+
+
+def test_rows_name_a_file_as_an_analysis_does_and_not_where_it_lies(export: Export) -> None:
+    path = export("squeeze")
+    (eager,) = rehearsed(Request(str(path.resolve()), DataType.FP32, ("eager",)))
+    assert eager.model == read_onnx(path).name == path.stem
 
 
 def test_a_network_that_does_not_even_load_is_a_row_per_mode(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def blank_row(mode: Mode, network: Network | Source, request: Request, gauge: Ga
     """The row of a mode before anything has run."""
     return NetworkTiming(
         network.digest,
-        request.model,
+        request.name,
         network.batch,
         request.dtype,
         mode.name,

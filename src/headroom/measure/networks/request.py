@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from headroom.graph.tensor import DataType
+from headroom.graph.torch.callable import is_callable_address
 from headroom.measure.networks.modes import in_running_order
+from headroom.text import plain_line
 
 #: The energy counter moves every tenth of a second or so: over a second it is read within a few per cent.
 ENERGY_SECONDS = 1.0
@@ -37,6 +40,11 @@ class Request:
 
     def __post_init__(self) -> None:
         in_running_order(self.modes)
+
+    @property
+    def name(self) -> str:
+        """What rows call the model, as an analysis does: they travel, and where a file lay says nothing elsewhere."""
+        return self.model if is_callable_address(self.model) else plain_line(Path(self.model).stem)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "dtype": str(self.dtype), "modes": list(self.modes)}
