@@ -24,6 +24,10 @@ class Member:
         self._process.start()
         mouth.close()
 
+    def has_said(self, seconds: float) -> bool:
+        """Whether it says, or has said, something within ``seconds``; ending without a word counts."""
+        return self._ear.poll(seconds)
+
     def kill(self) -> None:
         assert self._process.pid is not None
         os.kill(self._process.pid, signal.SIGKILL)

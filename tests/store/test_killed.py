@@ -36,6 +36,8 @@ def _kill_writers(place: str, rounds: int) -> None:
     for turn in range(rounds):
         first = turn * WRITERS * _SHARE
         members = [Member(_writer(place, first + each * _SHARE)) for each in range(WRITERS)]
+        # On a slow machine they would be killed before they have written anything, which proves nothing.
+        assert members[0].has_said(seconds=30.0)
         for member in members:
             time.sleep(chance.uniform(0.0, 0.06))
             member.kill()
