@@ -24,6 +24,10 @@ class ModelError(HeadroomError):
     exit_code = 3
 
 
+class ProfileError(ModelError):
+    """An execution profile that cannot be read, or that says nothing about a run."""
+
+
 class GpuError(HeadroomError):
     """Trouble with a GPU: none found, a driver call that failed."""
 

@@ -1,0 +1,34 @@
+"""Reads an execution profile, whichever profiler wrote it; the content tells which, not the file's name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from headroom.errors import ProfileError
+from headroom.measure.profiles.kineto import is_kineto, read_kineto
+from headroom.measure.profiles.profile import Profile
+from headroom.measure.profiles.profile_file import parse_json, read_bytes
+
+#: What the database inside an Nsight Systems export, and inside its own report, begins with.
+_SQLITE = b"SQLite format 3\x00"
+
+_READABLE = "a trace of PyTorch's profiler (.json or .json.gz)"
+
+
+def read_profile(path: str | os.PathLike[str]) -> Profile:
+    """The profile at ``path``.
+
+    Raises:
+        ProfileError: it cannot be read, is damaged, or is of no kind that Headroom reads.
+    """
+    place = Path(path)
+    content = read_bytes(place)
+    if content.startswith(_SQLITE):
+        raise ProfileError(f"{place} is a database, perhaps of Nsight Systems; Headroom reads {_READABLE}")
+    if not content.strip():
+        raise ProfileError(f"{place} is empty; give {_READABLE}")
+    value = parse_json(place, content)
+    if is_kineto(value):
+        return read_kineto(place, value)
+    raise ProfileError(f"{place} is JSON, but no profile that Headroom knows; give {_READABLE}")
