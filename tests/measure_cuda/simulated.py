@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class SimulatedGpu:
     """Player, state and clock in one. Kernels take what ``kernel`` says; each replay adds what its start costs.
 
-    Time on the GPU and on the host is one: the host's questions take ``question_us`` each.
+    Time on the GPU and on the host is one: the host's questions take ``question_us`` each. ``delays_us`` is what
+    disturbs single replays, by their number.
     """
 
     start_us: float = 4.0
@@ -20,6 +21,7 @@ class SimulatedGpu:
     busy_until_us: float = 0.0
     replays: list[float] = field(default_factory=list)
     captured: list[int] = field(default_factory=list)
+    delays_us: Mapping[int, float] = field(default_factory=dict)
     _recording: list[float] = field(default_factory=list)
 
     def kernel(self, time_us: float) -> Callable[[], None]:
@@ -38,6 +40,7 @@ class SimulatedGpu:
         return Mark(self)
 
     def enqueue(self, time_us: float) -> None:
+        time_us += self.delays_us.get(len(self.replays), 0.0)
         self.busy_until_us = max(self.busy_until_us, self.now_us) + time_us
         self.replays.append(time_us)
 

@@ -67,6 +67,15 @@ def test_a_launch_that_cannot_win_gets_no_samples_unless_they_cost_next_to_nothi
     assert watch.read(gpu.kernel(30.0), "warm", precise=False, hopeless_us=10.0).samples_us
 
 
+@pytest.mark.parametrize("disturbed", range(12))
+def test_one_disturbed_replay_neither_makes_a_launch_hopeless_nor_its_samples_short(disturbed: int) -> None:
+    gpu = SimulatedGpu(delays_us={disturbed: 280.0})
+    watch = Stopwatch(gpu, gpu, gpu.kernel(FLUSH_US), gpu.pause)
+    reading = watch.read(gpu.kernel(2.0), "warm", precise=False, nothing=gpu.kernel(1.0), hopeless_us=16.0)
+    assert gpu.captured[-1] == pytest.approx(pace_of(2.0, QUICK).launches, rel=0.1)
+    assert statistics.median(reading.samples_us) == pytest.approx(2.0, rel=0.03)
+
+
 def test_short_launches_share_a_sample_and_long_ones_do_not() -> None:
     assert pace_of(2.0, QUICK).launches == 75
     assert pace_of(0.01, PRECISE).launches == MOST_LAUNCHES
