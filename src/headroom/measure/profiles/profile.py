@@ -18,8 +18,8 @@ class LaunchKind(StrEnum):
 class Operand:
     """An operator's argument: a tensor with its dimensions, or a plain value, whose text is in ``value``.
 
-    A tensor's ``dtype`` is in the words of ``TensorSpec.element`` (``float32``, ``bfloat16``, ``int64``, …), empty for a
-    member of a list of tensors; a plain value's is as the profiler wrote it (``Scalar``, ``ScalarList``).
+    A tensor's ``dtype`` is in the words of ``TensorSpec.element`` (``float32``, ``bfloat16``, ``int64``, …), empty for
+    a member of a list of tensors; a plain value's is as the profiler wrote it (``Scalar``, ``ScalarList``).
     """
 
     dims: tuple[int, ...] = ()
