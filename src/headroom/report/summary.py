@@ -121,6 +121,15 @@ def unknown_text(analysis: Analysis) -> str:
     )
 
 
+def saved_from(analysis: Analysis) -> str:
+    """What savings come off, as the end of "savings come off …"."""
+    if analysis.execution is not None:
+        return f"the run in your profile ({figures.time(analysis.execution.latency_us)})"
+    if analysis.questions and analysis.measured_us is not None:
+        return f"the fastest measured run ({figures.time(analysis.measured_us, analysis.measured_error_pct)})"
+    return "the sequential bound"
+
+
 def named(names: tuple[str, ...], most: int, limit: int) -> str:
     """The first ``most`` names, and how many more there are; empty and repeated names are left out."""
     distinct = list(dict.fromkeys(name for name in names if name))

@@ -128,6 +128,32 @@ class Timeline:
     legend: tuple[tuple[str, str], ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One series of a line chart: the straight pieces between its points, and the points."""
+
+    name: str
+    css: str
+    pieces: tuple[Line, ...]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """Curves over a common axis; titles of axes carry their units."""
+
+    key: str
+    title: str
+    help: str
+    x_title: str
+    y_title: str
+    curves: tuple[Curve, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    table: DataTable
+    legend: tuple[tuple[str, str], ...]
+
+
 def tip(*lines: str) -> str:
     """The facts of one mark, a line each; empty ones are left out."""
     return "\n".join(line for line in lines if line)

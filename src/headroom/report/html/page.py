@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
 import jinja2
+from markupsafe import Markup
 
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis
+from headroom.report.html.questions import WORDS
 from headroom.report.html.rows import COLUMNS
 from headroom.report.html.views import answer_view, comparison_chart
 
@@ -32,6 +35,7 @@ def render_html(analyses: Sequence[Analysis]) -> str:
             answers=views,
             comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
             columns=[(heading, meaning) for heading, meaning, _ in COLUMNS],
+            words=WORDS,
             style=style,
             script=script,
             policy=(
@@ -54,7 +58,13 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["pc"] = lambda value: f"{value:.3f}".rstrip("0").rstrip(".") + "%"
     environment.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
+    environment.filters["breakable"] = _breakable
     return environment
+
+
+def _breakable(text: str) -> Markup:
+    """``text``, escaped, with places to break a line in what would else break inside a word."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._/:])(?=\w)", text))
 
 
 @cache

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headroom import figures
-from headroom.advise.analysis import Analysis, Finding
+from headroom.advise.analysis import Analysis
 from headroom.report import side_by_side, summary
 from headroom.report.html.bars import ladder_chart, layer_chart, share_chart
+from headroom.report.html.cards import FindingCard, finding_card
 from headroom.report.html.charts import Bar, BarChart, DataTable, Scatter, Segment, Timeline, tip
 from headroom.report.html.facts import gpu_figures, run_table, small_figures, source_chip
+from headroom.report.html.questions import QuestionView, question_views
 from headroom.report.html.roofline import roofline_chart
 from headroom.report.html.rows import LayerRow, layer_rows
 from headroom.report.html.timeline import timeline_chart
@@ -18,27 +20,7 @@ from headroom.report.html.traffic import heaviest_chart, level_chart
 from headroom.text import view
 
 _UNKNOWN_SHOWN = 200
-_PLACES_SHOWN = 4
-_PLACES_LISTED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class FindingCard:
-    """A finding, ready to print: every second part of ``action`` is code.
-
-    ``places`` are the user's modules, or the layers where modules are unknown.
-    """
-
-    kind: str
-    title: str
-    saves: str
-    error: str
-    source: str
-    speedup: str
-    action: tuple[str, ...]
-    places: tuple[str, ...]
-    more_places: tuple[str, ...]
-    unlisted: int
+_FINDINGS_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +42,9 @@ class AnswerView:
     traffic: tuple[BarChart, ...]
     timeline: Timeline
     findings: tuple[FindingCard, ...]
+    more_findings: tuple[FindingCard, ...]
+    saved_from: str
+    questions: tuple[QuestionView, ...]
     rows: list[LayerRow]
     kinds: tuple[str, ...]
     bottlenecks: tuple[str, ...]
@@ -71,7 +56,7 @@ class AnswerView:
 
 
 def answer_view(analysis: Analysis, key: str) -> AnswerView:
-    rows = layer_rows(analysis)
+    rows, cards = layer_rows(analysis), _cards(analysis)
     unknown = analysis.coverage.unknown_layers
     gpu = view(analysis.gpu.name, 60)
     return AnswerView(
@@ -89,7 +74,10 @@ def answer_view(analysis: Analysis, key: str) -> AnswerView:
         roofline=roofline_chart(analysis),
         traffic=(level_chart(analysis), heaviest_chart(analysis)),
         timeline=timeline_chart(analysis),
-        findings=tuple(_finding(finding) for finding in analysis.findings),
+        findings=cards[:_FINDINGS_SHOWN],
+        more_findings=cards[_FINDINGS_SHOWN:],
+        saved_from=summary.saved_from(analysis),
+        questions=question_views(analysis.questions),
         rows=rows,
         kinds=tuple(sorted({row.kind for row in rows})),
         bottlenecks=tuple(sorted({row.bottleneck for row in rows})),
@@ -114,27 +102,10 @@ def _shares(analysis: Analysis) -> tuple[BarChart, ...]:
     )
 
 
-def _finding(finding: Finding) -> FindingCard:
-    names = list(dict.fromkeys(name for name in (finding.modules or finding.layers) if name))
-    places = tuple(view(name, 100) for name in names[:_PLACES_LISTED])
-    return FindingCard(
-        kind=view(finding.kind, 60),
-        title=view(finding.title, 300),
-        saves=figures.time(finding.saves_us, finding.error_pct),
-        error=figures.error(finding.error_pct),
-        source=finding.source.value,
-        speedup=figures.ratio(finding.speedup),
-        action=_with_code(view(finding.action, 1000)),
-        places=places[:_PLACES_SHOWN],
-        more_places=places[_PLACES_SHOWN:],
-        unlisted=max(0, len(names) - _PLACES_LISTED),
-    )
-
-
-def _with_code(sentence: str) -> tuple[str, ...]:
-    """A sentence cut at its backquotes; whole where they do not come in pairs."""
-    parts = tuple(sentence.split("`"))
-    return parts if len(parts) % 2 else (sentence,)
+def _cards(analysis: Analysis) -> tuple[FindingCard, ...]:
+    """All findings, the largest saving first, each with the question that it answers."""
+    asked = {finding: answer.number for answer in analysis.questions for finding in answer.findings}
+    return tuple(finding_card(finding, asked.get(finding)) for finding in analysis.findings)
 
 
 def comparison_chart(analyses: Sequence[Analysis]) -> BarChart:

@@ -157,6 +157,21 @@
     });
   }
 
+  // --- code to copy: one click selects it without a script, and with one puts it on the clipboard
+  for (const block of all(".copyable")) {
+    const button = block.querySelector("[data-copy]");
+    if (!navigator.clipboard) continue;
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const said = (text) => {
+        button.textContent = text;
+        live.textContent = text;
+        setTimeout(() => { button.textContent = "Copy"; }, 1500);
+      };
+      navigator.clipboard.writeText(block.querySelector("code").textContent).then(() => said("Copied"), () => said("Select it"));
+    });
+  }
+
   // --- tabs, when there are several answers
   const tabs = all('[role="tab"]');
   const select = (tab) => {

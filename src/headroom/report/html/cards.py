@@ -1,0 +1,70 @@
+"""Findings as cards: what it saves, what to do, the lines to copy, what cannot be had, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headroom import figures
+from headroom.advise.analysis import Finding
+from headroom.text import clean, view
+
+_PLACES_SHOWN = 4
+_PLACES_LISTED = 200
+
+#: Longest piece of code on a card, in characters: a page of a screen.
+_CODE_LIMIT = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCard:
+    """A finding, ready to print: every second part of ``action`` and ``limits`` is code.
+
+    ``code`` is to be copied as it stands, line breaks included. ``question`` is the number of the question that found
+    it, ``None`` where that is not known. ``places`` are the user's modules, or the layers where modules are unknown.
+    """
+
+    kind: str
+    title: str
+    saves: str
+    error: str
+    source: str
+    speedup: str
+    action: tuple[str, ...]
+    code: str
+    limits: tuple[str, ...]
+    question: int | None
+    places: tuple[str, ...]
+    more_places: tuple[str, ...]
+    unlisted: int
+
+
+def finding_card(finding: Finding, question: int | None = None) -> FindingCard:
+    """The card of ``finding``; ``question`` is the number of the question whose answer it belongs to."""
+    names = list(dict.fromkeys(name for name in (finding.modules or finding.layers) if name))
+    places = tuple(view(name, 100) for name in names[:_PLACES_LISTED])
+    return FindingCard(
+        kind=view(finding.kind, 60).replace("_", " "),
+        title=view(finding.title, 300),
+        saves=figures.time(finding.saves_us, finding.error_pct),
+        error=figures.error(finding.error_pct),
+        source=finding.source.value,
+        speedup=figures.ratio(finding.speedup),
+        action=with_code(view(finding.action, 1000)),
+        code=code_lines(finding.code),
+        limits=with_code(view(finding.limits, 1000)) if finding.limits else (),
+        question=question,
+        places=places[:_PLACES_SHOWN],
+        more_places=places[_PLACES_SHOWN:],
+        unlisted=max(0, len(names) - _PLACES_LISTED),
+    )
+
+
+def with_code(sentence: str) -> tuple[str, ...]:
+    """A sentence cut at its backquotes; whole where they do not come in pairs."""
+    parts = tuple(sentence.split("`"))
+    return parts if len(parts) % 2 else (sentence,)
+
+
+def code_lines(code: str) -> str:
+    """Code without control characters, its lines and their indentation kept."""
+    return "\n".join(clean(line.expandtabs(4)).rstrip() for line in code[:_CODE_LIMIT].strip("\r\n").splitlines())
