@@ -43,6 +43,15 @@ def clean_all(texts: Iterable[str]) -> list[str]:
     return [clean(text) for text in texts]
 
 
+def clean_lines(text: str) -> str:
+    """``text`` as :func:`clean` makes it, line by line: for code, whose breaks and indentation count.
+
+    >>> clean_lines("with graph:\\n\\tout = model(x)\\x1b[31m")
+    'with graph:\\n    out = model(x)'
+    """
+    return "\n".join(clean(line.expandtabs(4)).rstrip() for line in text.strip("\r\n").splitlines())
+
+
 def view(text: str, limit: int = VIEW_LIMIT) -> str:
     """``text`` cleaned and cut to ``limit`` characters, with an ellipsis in the middle where it was longer.
 

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headroom._version import __version__
-from headroom.advise.analysis import Analysis, Bounds, Finding, LayerAnswer
+from headroom.advise.analysis import Analysis, Bounds, LayerAnswer
 from headroom.advise.measurements import usable
 from headroom.advise.networks import run_error_pct
 from headroom.figures import rounded, whole
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Source
+from headroom.report.answer_questions import finding_dict, profile_dict, question_dict
+from headroom.report.kernels import kernel_dicts
 from headroom.report.shapes import shape_text
+from headroom.report.your_run import RunTime, run_times
 from headroom.store.rows import NetworkTiming
 from headroom.text import clean, clean_all
 
@@ -47,7 +50,9 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "macs": analysis.macs,
         "flops": analysis.flops,
         "bounds": _bounds(analysis.bounds, overall_source(analysis)),
-        "findings": [_finding(finding) for finding in analysis.findings],
+        "findings": [finding_dict(finding) for finding in analysis.findings],
+        "questions": [question_dict(question) for question in analysis.questions],
+        "profile": None if analysis.execution is None else profile_dict(analysis.execution),
         "coverage": {
             "known_share": rounded(analysis.coverage.known_share),
             "known_macs_share": rounded(analysis.coverage.known_macs_share),
@@ -64,7 +69,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "time_by_kind": _times(analysis.time_by_kind),
         "time_by_module": _times(analysis.time_by_module),
         "time_by_bottleneck": _times(analysis.time_by_bottleneck),
-        "layers": [_layer(answer, analysis.dtype) for answer in analysis.answers],
+        "layers": _layers(analysis),
         "fused_chains": _chains(analysis),
         "notes": clean_all(analysis.notes),
     }
@@ -104,21 +109,12 @@ def _bounds(bounds: Bounds, source: Source) -> dict[str, Any]:
     return result
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "kind": finding.kind,
-        "title": clean(finding.title),
-        "saves_us": rounded(finding.saves_us),
-        "error_pct": rounded(finding.error_pct),
-        "source": finding.source.value,
-        "speedup": rounded(finding.speedup),
-        "layers": clean_all(finding.layers),
-        "modules": clean_all(finding.modules),
-        "action": clean(finding.action),
-    }
+def _layers(analysis: Analysis) -> list[dict[str, Any]]:
+    ran = run_times(analysis)
+    return [_layer(answer, analysis.dtype, ran.get(position)) for position, answer in enumerate(analysis.answers)]
 
 
-def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
+def _layer(answer: LayerAnswer, dtype: DataType, ran: RunTime | None) -> dict[str, Any]:
     """One configuration: every figure is for one occurrence, ``count`` says how many there are."""
     layer, prediction, timing = answer.layer, answer.prediction, answer.timing
     modules = clean_all(answer.modules)
@@ -138,6 +134,9 @@ def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
         "error_pct": rounded(prediction.error_pct),
         "source": prediction.source.value,
         "predicted_us": rounded(answer.predicted_us),
+        "run_us": None if ran is None or ran.total_us is None else rounded(ran.total_us / answer.count),
+        "run_inside": "" if ran is None else clean(ran.inside),
+        "run_beside": [] if ran is None else clean_all(ran.beside),
         "samples": None if timing is None else timing.samples,
         "iqr_us": None if timing is None else rounded(timing.iqr_us),
         "noisy": answer.is_noisy,
@@ -148,6 +147,7 @@ def _layer(answer: LayerAnswer, dtype: DataType) -> dict[str, Any]:
         "l2_bytes": whole(prediction.l2_bytes),
         "dram_bytes": whole(prediction.dram_bytes),
         "implementation": clean(prediction.algorithm),
+        "kernels": kernel_dicts(answer),
         "tile": None if prediction.tile is None else list(prediction.tile),
         "ctas": prediction.ctas,
         "waves": rounded(prediction.waves),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.analysis import Finding
-from headroom.text import clean, view
+from headroom.text import clean_lines, view
 
 _PLACES_SHOWN = 4
 _PLACES_LISTED = 200
@@ -50,7 +50,7 @@ def finding_card(finding: Finding, question: int | None = None) -> FindingCard:
         source=finding.source.value,
         speedup=figures.ratio(finding.speedup),
         action=with_code(view(finding.action, 1000)),
-        code=code_lines(finding.code),
+        code=clean_lines(finding.code[:_CODE_LIMIT]),
         limits=with_code(view(finding.limits, 1000)) if finding.limits else (),
         question=question,
         places=places[:_PLACES_SHOWN],
@@ -63,8 +63,3 @@ def with_code(sentence: str) -> tuple[str, ...]:
     """A sentence cut at its backquotes; whole where they do not come in pairs."""
     parts = tuple(sentence.split("`"))
     return parts if len(parts) % 2 else (sentence,)
-
-
-def code_lines(code: str) -> str:
-    """Code without control characters, its lines and their indentation kept."""
-    return "\n".join(clean(line.expandtabs(4)).rstrip() for line in code[:_CODE_LIMIT].strip("\r\n").splitlines())

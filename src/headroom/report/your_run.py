@@ -1,0 +1,55 @@
+"""The user's own run beside the best: what each configuration took in the profile."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headroom.advise.analysis import Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class RunTime:
+    """What a configuration took in the user's run.
+
+    ``total_us`` covers all occurrences; it is ``None`` where they ran inside the kernels of the layer that ``inside``
+    names. ``beside`` names the layers that ran inside this one's kernels, so that the time is theirs as well.
+    """
+
+    total_us: float | None
+    inside: str = ""
+    beside: tuple[str, ...] = ()
+
+
+def run_times(analysis: Analysis) -> Mapping[int, RunTime]:
+    """By index into ``Analysis.answers``; what no launch of the run was matched to is left out.
+
+    Kernels that did several layers count for the one among them that takes longest at its best.
+    """
+    if analysis.execution is None:
+        return {}
+    name_of = {i: name for answer in analysis.answers for i, name in zip(answer.indices, answer.names, strict=True)}
+    answer_of = {i: position for position, answer in enumerate(analysis.answers) for i in answer.indices}
+    best_us = [answer.prediction.time_us or 0.0 for answer in analysis.answers]
+    total_us: dict[int, float] = defaultdict(float)
+    inside: dict[int, str] = {}
+    beside: dict[int, list[str]] = defaultdict(list)
+    for run in analysis.execution.runs:
+        layers = [layer for layer in run.layers if layer in answer_of]
+        if not layers:
+            continue
+        leader = max(layers, key=lambda layer: best_us[answer_of[layer]])
+        total_us[answer_of[leader]] += run.time_us
+        for layer in layers:
+            if layer != leader:
+                inside.setdefault(answer_of[layer], name_of[leader])
+                beside[answer_of[leader]].append(name_of[layer])
+    return {
+        position: RunTime(
+            total_us.get(position),
+            "" if position in total_us else inside[position],
+            tuple(dict.fromkeys(beside.get(position, ()))),
+        )
+        for position in sorted({*total_us, *inside})
+    }
