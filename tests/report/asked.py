@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headroom.advise.analysis import Analysis, Finding
+from headroom.advise.execution import Execution, LayerRun
 from headroom.advise.questions.answer import Answer, Lines, Table, Waterfall
+from headroom.measure.profiles.profile import Launch, LaunchKind, Profile, Step
 from headroom.predict.prediction import Source
 from report.factory import MARKUP, make_analysis
 
@@ -224,3 +226,21 @@ def asked_analysis(batch: int = 1, *, hostile: bool = True) -> Analysis:
         verdict="The run takes 2.92 ms, 14 times the 211 µs that its layers need: the GPU waits "
         "for the host. Capture the model in a CUDA graph first.",
     )
+
+
+def profiled_analysis(*, hostile: bool = True) -> Analysis:
+    """An analysis beside a run: a convolution and the ReLU behind it share a kernel, all else has its own."""
+    analysis = asked_analysis(hostile=hostile)
+    best_us = {i: answer.prediction.time_us or 0.0 for answer in analysis.answers for i in answer.indices}
+    kind = {i: answer.layer.operator for answer in analysis.answers for i in answer.indices}
+    order = sorted(best_us)
+    groups = [(i, i + 1) if kind[i] == "Conv" else (i,) for i in order if i == 0 or kind[i - 1] != "Conv"]
+    launches, runs, now_us = [], [], 100.0
+    for place, layers in enumerate(groups):
+        took_us = 2.0 * sum(best_us[i] for i in layers) + 1.0
+        launches.append(Launch(f"kernel_{place}", LaunchKind.KERNEL, now_us, took_us, stream=7))
+        runs.append(LayerRun(layers, (place,), (), took_us))
+        now_us += took_us + 8.0
+    step = Step("inference", 0.0, _LATENCY_US, launches=tuple(launches))
+    profile = Profile("pytorch", "trace.json", "NVIDIA H200", (step,))
+    return replace(analysis, execution=Execution(profile, step, tuple(runs), (), _LATENCY_US, 0.97))

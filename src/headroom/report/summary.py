@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headroom import figures
-from headroom.advise.analysis import Analysis, LayerAnswer
+from headroom.advise.analysis import Analysis, Finding, LayerAnswer
 from headroom.report.answer import overall_source
 from headroom.text import view
 
@@ -45,10 +45,10 @@ def ladder(analysis: Analysis) -> tuple[Rung, ...]:
     )  # fmt: skip
     if analysis.measured_us is None:
         return rungs
-    return (
-        *rungs,
-        Rung("measured", "Measured", "what the GPU takes today", analysis.measured_us, analysis.measured_error_pct),
-    )
+    label, meaning = "Measured", "what the GPU takes today"
+    if analysis.execution is not None:
+        label, meaning = "Your run", f"as {view(analysis.execution.profile.title, 60)} has it"
+    return (*rungs, Rung("measured", label, meaning, analysis.measured_us, analysis.measured_error_pct))
 
 
 def subtitle(analysis: Analysis) -> str:
@@ -121,12 +121,29 @@ def unknown_text(analysis: Analysis) -> str:
     )
 
 
+def question_of(analysis: Analysis) -> Mapping[Finding, int]:
+    """The number of the question that each finding answers, as far as a question has it."""
+    return {finding: answer.number for answer in analysis.questions for finding in answer.findings}
+
+
+def profile_text(analysis: Analysis) -> str:
+    """What is known of the user's run, in a sentence or two; empty where no profile was given."""
+    execution = analysis.execution
+    if execution is None:
+        return ""
+    latency_us, step = execution.latency_us, execution.step
+    busy = figures.percent(min(step.gpu_busy_us / latency_us, 1.0)) if latency_us > 0 else figures.NOTHING
+    return (
+        f"Your run, from {view(execution.profile.title, 60)}: {figures.time(latency_us)} per inference, in which the "
+        f"GPU is busy for {figures.time(step.gpu_busy_us)} ({busy}) with {len(step.launches):,} launches; "
+        f"{figures.percent(execution.matched_share)} of that time is known by layer."
+    )
+
+
 def saved_from(analysis: Analysis) -> str:
     """What savings come off, as the end of "savings come off …"."""
     if analysis.execution is not None:
         return f"the run in your profile ({figures.time(analysis.execution.latency_us)})"
-    if analysis.questions and analysis.measured_us is not None:
-        return f"the fastest measured run ({figures.time(analysis.measured_us, analysis.measured_error_pct)})"
     return "the sequential bound"
 
 

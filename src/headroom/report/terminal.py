@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from headroom import figures
-from headroom.advise.analysis import Analysis, Finding
-from headroom.report import summary
+from headroom.advise.analysis import Analysis
+from headroom.report import advice, summary
 from headroom.report.layer_table import layer_table
 from headroom.report.runs import runs
 from headroom.report.side_by_side import side_by_side
@@ -23,7 +23,6 @@ from headroom.text import view
 #: Characters of the longest bar.
 _BAR_WIDTH = 24
 _TOP_LAYERS = 10
-_TOP_FINDINGS = 5
 _TOP_SHARES = 8
 _UNKNOWN_SHOWN = 5
 
@@ -47,13 +46,13 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
 
 def _full(analysis: Analysis, width: int) -> RenderableType:
     return Group(*_opening(analysis), *_bounds(analysis), *_runs(analysis), *_where(analysis),
-                 *_layers(analysis, width), *_findings(analysis), *_unknown(analysis),
+                 *_layers(analysis, width), *_advice(analysis), *_unknown(analysis),
                  *_notes(analysis.notes))  # fmt: skip
 
 
 def _short(analysis: Analysis) -> RenderableType:
     """What the table beside it does not say: the verdict, the best finding, what is unknown."""
-    parts = [*_opening(analysis), *(_finding(rank, f) for rank, f in enumerate(analysis.findings[:1], start=1))]
+    parts = [*_opening(analysis), *(advice.finding_lines(1, finding) for finding in analysis.findings[:1])]
     if analysis.coverage.unknown_layers:
         parts.append(_indented(summary.unknown_text(analysis), "dim"))
     return Group(*parts, Text(""))
@@ -79,6 +78,8 @@ def _bounds(analysis: Analysis) -> Iterable[RenderableType]:
         table.add_row(Text(rung.label, style), Text(rung.text, style), Text(rung.error_text, "dim"), bar)
     yield table
     yield _indented(f"{summary.source_text(analysis)} {summary.unknown_text(analysis)}".lstrip(), "dim")
+    if analysis.execution is not None:
+        yield _indented(summary.profile_text(analysis))
     yield _indented(f"Memory: {summary.memory_text(analysis)}.", "" if analysis.memory.fits else "bold red")
 
 
@@ -128,32 +129,12 @@ def _layers(analysis: Analysis, width: int) -> Iterable[RenderableType]:
         yield layer_table(analysis, answers, width)
 
 
-def _findings(analysis: Analysis) -> Iterable[RenderableType]:
+def _advice(analysis: Analysis) -> Iterable[RenderableType]:
     yield _heading("What to do")
-    if not analysis.findings:
-        yield _indented("No finding: branches, fusion and last waves hold no saving worth a line here.")
-    for rank, finding in enumerate(analysis.findings[:_TOP_FINDINGS], start=1):
-        yield _finding(rank, finding)
-    rest = len(analysis.findings) - _TOP_FINDINGS
-    if rest > 0:
-        yield _indented(
-            f"{rest} smaller {'finding is' if rest == 1 else 'findings are'} in the HTML and JSON answers.", "dim"
-        )
-
-
-def _finding(rank: int, finding: Finding) -> RenderableType:
-    saves = figures.time_with_error(finding.saves_us, finding.error_pct)
-    places = summary.named(finding.modules or finding.layers, most=3, limit=36)
-    lines = [
-        Text.assemble((f"{rank}. {view(finding.title, 120)}", "bold")),
-        Text(f"saves {saves} ({finding.source.value}), {figures.ratio(finding.speedup)} for the whole model", "green"),
-        Text(view(finding.action, 600)),
-    ]
-    if places:
-        lines.append(Text(f"at {places}", "dim"))
-    return Padding(
-        Group(lines[0], *(Padding(line, (0, 0, 0, 3), expand=False) for line in lines[1:])), (0, 0, 0, 2), expand=False
-    )
+    yield from advice.findings(analysis)
+    if analysis.questions:
+        yield _heading("The questions behind it")
+        yield from advice.questions(analysis)
 
 
 def _unknown(analysis: Analysis) -> Iterable[RenderableType]:

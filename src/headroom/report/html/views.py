@@ -104,7 +104,7 @@ def _shares(analysis: Analysis) -> tuple[BarChart, ...]:
 
 def _cards(analysis: Analysis) -> tuple[FindingCard, ...]:
     """All findings, the largest saving first, each with the question that it answers."""
-    asked = {finding: answer.number for answer in analysis.questions for finding in answer.findings}
+    asked = summary.question_of(analysis)
     return tuple(finding_card(finding, asked.get(finding)) for finding in analysis.findings)
 
 

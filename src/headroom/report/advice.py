@@ -1,0 +1,88 @@
+"""The advisor in a terminal: what to do, ranked, and each question with its answer in a sentence or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from headroom import figures
+from headroom.advise.analysis import Analysis, Finding
+from headroom.report import summary
+from headroom.text import clean_lines, view
+
+_TOP_FINDINGS = 5
+_PLACES_SHOWN = 3
+
+#: Lines of code that a finding shows; a screen is no place for more, and the other outputs hold them all.
+_CODE_LINES = 8
+
+
+def findings(analysis: Analysis) -> Iterable[RenderableType]:
+    """The largest findings in full, and how many more there are."""
+    if not analysis.findings:
+        yield _indented("No finding: nothing here holds a saving worth a line.")
+        return
+    asked = summary.question_of(analysis)
+    for rank, finding in enumerate(analysis.findings[:_TOP_FINDINGS], start=1):
+        yield finding_lines(rank, finding, asked.get(finding))
+    rest = len(analysis.findings) - _TOP_FINDINGS
+    if rest > 0:
+        yield _indented(
+            f"{rest} smaller {'finding is' if rest == 1 else 'findings are'} in the HTML and JSON answers.", "dim"
+        )
+    yield _indented(
+        f"Savings come off {summary.saved_from(analysis)}, one at a time; they do not always add up.", "dim"
+    )
+
+
+def finding_lines(rank: int, finding: Finding, question: int | None = None) -> RenderableType:
+    """A finding: title, saving with its error bar, what to do, the code, what cannot be had, where.
+
+    ``question`` is the number of the question that found it.
+    """
+    saves = figures.time_with_error(finding.saves_us, finding.error_pct)
+    places = summary.named(finding.modules or finding.layers, most=_PLACES_SHOWN, limit=36)
+    title = Text.assemble((f"{rank}. {view(finding.title, 120)}", "bold"))
+    if question is not None:
+        title.append(f" (question {question})", "dim")
+    lines: list[RenderableType] = [
+        Text(f"saves {saves} ({finding.source.value}), {figures.ratio(finding.speedup)} for the whole model", "green"),
+        Text(view(finding.action, 600)),
+    ]
+    if finding.code:
+        lines.append(_code(finding.code))
+    if finding.limits:
+        lines.append(Text(f"not in PyTorch today: {view(finding.limits, 600)}", "yellow"))
+    if places:
+        lines.append(Text(f"at {places}", "dim"))
+    return Padding(
+        Group(title, *(Padding(line, (0, 0, 0, 3), expand=False) for line in lines)), (0, 0, 0, 2), expand=False
+    )
+
+
+def questions(analysis: Analysis) -> Iterable[RenderableType]:
+    """Every question with its answer; what it needs for a better one once, below."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for answer in analysis.questions:
+        text = Text.assemble((view(answer.question, 120), "bold"), f" {view(answer.sentence, 600)}")
+        table.add_row(Text(f"{answer.number}.", "dim"), text)
+    yield Padding(table, (0, 0, 0, 2), expand=False)
+    for need in dict.fromkeys(answer.needs for answer in analysis.questions if answer.needs):
+        yield _indented(f"For a better answer: {view(need, 400)}", "dim")
+
+
+def _code(code: str) -> RenderableType:
+    lines = [view(line, 200) for line in clean_lines(code).split("\n")]
+    if len(lines) > _CODE_LINES:
+        lines = [*lines[: _CODE_LINES - 1], "…"]
+    return Padding(Text("\n".join(lines), "cyan"), (0, 0, 0, 2), expand=False)
+
+
+def _indented(text: str, style: str = "") -> RenderableType:
+    return Padding(Text(text, style), (0, 0, 0, 2), expand=False)
