@@ -1,4 +1,4 @@
-"""Real execution profiles of an H200, and what tests make of them."""
+"""Real execution profiles: PyTorch's of an H200, and ONNX Runtime's of a CPU."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from headroom.measure.profiles.reading import read_profile
 
 FOLDER = Path(__file__).with_name("recorded_profiles")
 
-#: ``NETWORK-BATCH-VARIANT`` of every trace that lies here.
-NAMES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))
+#: ``NETWORK-BATCH-VARIANT`` of every H200 trace that lies here.
+NAMES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*-*-*.json.gz"))
 
 
 def recorded(name: str) -> Profile:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Times beyond these, in us, are damage and no clock: three centuries, and eleven days for one event.
 _LATEST_US = 1e16
@@ -16,8 +15,9 @@ _LARGEST = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A span of time on one lane: a host thread, or a stream of a GPU."""
+    """A span of time on one lane: a host thread, or a stream of a GPU. ``place`` is where it stands in the file."""
 
+    place: int
     name: str
     category: str
     start_us: float
@@ -56,7 +56,8 @@ def time_us(value: object, latest_us: float = _LATEST_US) -> float | None:
             return None
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if math.isfinite(value) and abs(value) <= latest_us else None
+    # Compared before it is converted: a whole number of hundreds of digits is no float. No comparison holds for NaN.
+    return float(value) if abs(value) <= latest_us else None
 
 
 def complete_events(raw: Sequence[object]) -> tuple[list[Event], int]:
@@ -64,18 +65,19 @@ def complete_events(raw: Sequence[object]) -> tuple[list[Event], int]:
 
     Times count from the first event, so that they keep their nanoseconds.
     """
-    spans = [each for each in raw if isinstance(each, dict) and each.get("ph") == "X"]
-    checked = [event for each in spans if (event := _event(each)) is not None]
-    origin_us = min((event[2] for event in checked), default=0.0)
-    events = [
-        Event(name, category, round(start_us - origin_us, 3), duration_us, lane, arguments)
-        for name, category, start_us, duration_us, lane, arguments in checked
-    ]
+    events, damaged = [], 0
+    for place, each in enumerate(raw):
+        if isinstance(each, dict) and each.get("ph") == "X":
+            event = _event(place, each)
+            damaged += event is None
+            events += [] if event is None else [event]
+    origin_us = min((event.start_us for event in events), default=0.0)
+    events = [replace(event, start_us=round(event.start_us - origin_us, 3)) for event in events]
     events.sort(key=lambda event: (event.start_us, -event.duration_us))
-    return events, len(spans) - len(events)
+    return events, damaged
 
 
-def _event(raw: Mapping[str, object]) -> tuple[str, str, float, float, tuple[str, str], Mapping[str, object]] | None:
+def _event(place: int, raw: Mapping[str, object]) -> Event | None:
     name, category, arguments = raw.get("name"), raw.get("cat", ""), raw.get("args", {})
     start_us, duration_us = time_us(raw.get("ts")), time_us(raw.get("dur"), _LONGEST_US)
     if not isinstance(name, str) or not isinstance(category, str) or not isinstance(arguments, dict):
@@ -83,7 +85,7 @@ def _event(raw: Mapping[str, object]) -> tuple[str, str, float, float, tuple[str
     if start_us is None or duration_us is None or duration_us < 0:
         return None
     lane = (_short(raw.get("pid")), _short(raw.get("tid")))
-    return name, category, start_us, duration_us, lane, arguments
+    return Event(place, name, category, start_us, duration_us, lane, arguments)
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from headroom.measure.profiles.events import Event, whole
@@ -51,10 +52,10 @@ def launch(event: Event, host: Event | None, call: int | None) -> Launch:
 
 def gpu_name(properties: object, steps: Sequence[Step]) -> str:
     """The driver's name of the device that ran most launches, from the trace's ``deviceProperties``."""
-    ran = [launch.device for step in steps for launch in step.launches]
+    ran = Counter(launch.device for step in steps for launch in step.launches)
     if not ran or not isinstance(properties, list):
         return ""
-    wanted = max(sorted(set(ran)), key=ran.count)
+    ((wanted, _),) = ran.most_common(1)
     for device in properties:
         if isinstance(device, dict) and whole(device.get("id")) == wanted and isinstance(device.get("name"), str):
             return str(device["name"])[:200]

@@ -40,10 +40,10 @@ def _operand(dims: object, kind: object, strides: object, value: object) -> list
     if any(isinstance(each, list) for each in tensors):
         steps = _list(strides)
         return [
-            Operand(_whole_numbers(each), "", _whole_numbers(_at(steps, place)))
+            Operand(whole_numbers(each), "", whole_numbers(_at(steps, place)))
             for place, each in enumerate(tensors[:_MOST_OPERANDS])
         ]
-    return [Operand(_whole_numbers(dims), ELEMENTS.get(name, name), _whole_numbers(strides), text)]
+    return [Operand(whole_numbers(dims), ELEMENTS.get(name, name), whole_numbers(strides), text)]
 
 
 def _list(value: object) -> list[object]:
@@ -54,6 +54,7 @@ def _at(values: list[object], place: int) -> object:
     return values[place] if place < len(values) else None
 
 
-def _whole_numbers(value: object) -> tuple[int, ...]:
+def whole_numbers(value: object) -> tuple[int, ...]:
+    """The whole numbers in a list; damage is left out."""
     numbers = [whole(each) for each in _list(value)[:_MOST_DIMENSIONS]]
     return tuple(number for number in numbers if number is not None)

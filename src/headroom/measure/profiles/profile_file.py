@@ -10,18 +10,18 @@ from pathlib import Path
 from headroom.errors import ProfileError
 from headroom.text import plain_line
 
-#: The longest text that is parsed. Kineto writes some 300 bytes per event, and an event takes about a kilobyte once
-#: parsed: a million events, a hundred steps of a large network.
-TEXT_LIMIT_BYTES = 256 << 20
+#: The longest text that is parsed. Kineto writes some 250 bytes per event, and an event takes about two kilobytes once
+#: parsed: half a million events, or fifty steps of a large network, and a gigabyte of memory.
+TEXT_LIMIT_BYTES = 128 << 20
 
 _GZIP = b"\x1f\x8b"
 
 
-def read_bytes(path: Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """The file's content, unpacked where it is gzip.
 
     Raises:
-        ProfileError: it is absent, no file, damaged, or longer than ``limit_bytes`` once unpacked.
+        ProfileError: it is absent, no file, damaged, or longer than :data:`TEXT_LIMIT_BYTES` once unpacked.
     """
     if path.exists() and not path.is_file():
         raise ProfileError(f"{path} is not a file; name the profile itself")
@@ -30,16 +30,18 @@ def read_bytes(path: Path, limit_bytes: int = TEXT_LIMIT_BYTES) -> bytes:
             packed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
             # One byte more than is allowed tells a file that is too long from one that just fits.
-            content = gzip.GzipFile(fileobj=file).read(limit_bytes + 1) if packed else file.read(limit_bytes + 1)
+            content = (
+                gzip.GzipFile(fileobj=file).read(TEXT_LIMIT_BYTES + 1) if packed else file.read(TEXT_LIMIT_BYTES + 1)
+            )
     except FileNotFoundError:
         raise ProfileError(f"{path} does not exist; check the path, or record it with headroom profile") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise ProfileError(f"{path} is damaged gzip, perhaps cut short; copy it again or record it again") from None
     except (OSError, ValueError) as error:
         raise ProfileError(f"{plain_line(str(path))} cannot be read: {error}; check the path") from None
-    if len(content) > limit_bytes:
+    if len(content) > TEXT_LIMIT_BYTES:
         raise ProfileError(
-            f"{path} holds more than {limit_bytes >> 20} MiB of text; record fewer steps: two are enough"
+            f"{path} holds more than {TEXT_LIMIT_BYTES >> 20} MiB of text; record fewer steps: two are enough"
         )
     return content
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from headroom.errors import ProfileError
 from headroom.measure.profiles.kineto import is_kineto, read_kineto
+from headroom.measure.profiles.onnxruntime import is_onnxruntime, read_onnxruntime
 from headroom.measure.profiles.profile import Profile
 from headroom.measure.profiles.profile_file import parse_json, read_bytes
 
 #: What the database inside an Nsight Systems export, and inside its own report, begins with.
 _SQLITE = b"SQLite format 3\x00"
 
-_READABLE = "a trace of PyTorch's profiler (.json or .json.gz)"
+_READABLE = "a trace of PyTorch's profiler or a profile of ONNX Runtime (.json or .json.gz)"
 
 
 def read_profile(path: str | os.PathLike[str]) -> Profile:
@@ -31,4 +32,6 @@ def read_profile(path: str | os.PathLike[str]) -> Profile:
     value = parse_json(place, content)
     if is_kineto(value):
         return read_kineto(place, value)
+    if is_onnxruntime(value):
+        return read_onnxruntime(place, value)
     raise ProfileError(f"{place} is JSON, but no profile that Headroom knows; give {_READABLE}")
