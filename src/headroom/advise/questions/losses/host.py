@@ -1,0 +1,65 @@
+"""The GPU waits for the host: launches come slower than the GPU runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headroom import figures
+from headroom.advise.analysis import Finding
+from headroom.advise.recorded import Recorded
+from headroom.advise.timelines import HOST_ERROR
+
+#: A replayed graph's time from recorded kernels, beside the graph itself: four of five of 36 runs lie within.
+REPLAY_ERROR = 0.06
+
+CUDA_GRAPH = """\
+static_input = example_input.clone()
+with torch.no_grad():
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            model(static_input)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        static_output = model(static_input)
+
+# for every inference:
+static_input.copy_(new_input)
+graph.replay()
+result = static_output.clone()"""
+
+
+def host_bound(run: Recorded) -> Iterator[Finding]:
+    """What a CUDA graph saves: the run's latency less its kernels back to back."""
+    if run.is_graph:
+        return
+    replayed_us = run.timelines.replayed_us
+    saves_us = run.latency_us - replayed_us
+    if saves_us <= 0:
+        return
+    host_us, gpu_us = run.timelines.host_us, run.step.gpu_busy_us
+    error_us = REPLAY_ERROR * replayed_us + HOST_ERROR * (host_us if run.timelines.is_host_bound else saves_us)
+    why = (
+        f"the host needs {figures.time(host_us, 9.0)} to ask for {len(run.step.launches)} launches, which keep the GPU "
+        f"busy for {figures.time(gpu_us)}"
+        if run.timelines.is_host_bound
+        else f"{len(run.step.launches)} launches follow one another with gaps"
+    )
+    yield run.finding(
+        kind="launch_gaps",
+        title="The GPU waits for the host" if run.timelines.is_host_bound else "Gaps between launches",
+        action=(
+            f"Capture the model in a CUDA graph and replay it: {why}; replayed back to back they take a predicted "
+            f"{figures.time(replayed_us, 100 * REPLAY_ERROR)}. torch.compile(model, mode='reduce-overhead') does the "
+            f"same and fuses."
+        ),
+        layers=run.layers(range(len(run.step.launches))),
+        saved=(saves_us, 100 * error_us / saves_us),
+        code=CUDA_GRAPH,
+        limits=(
+            "Shapes and addresses must not change between replays, nothing may wait for the GPU inside, and what "
+            "PyTorch decides while capturing (a mask it cannot look at, say) may choose other kernels."
+        ),
+    )

@@ -1,0 +1,113 @@
+"""Padding that the layer behind it could do: put in by converters, or run by the framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from headroom import figures
+from headroom.advise.analysis import Finding
+from headroom.advise.case import Case
+from headroom.advise.findings.common import counted, make_finding
+from headroom.advise.recorded import Recorded
+from headroom.graph.graph import Graph
+from headroom.graph.layer import Layer
+from headroom.graph.work import Convolution, Movement
+
+_PADS = frozenset({"pad", "constant_pad_nd"})
+
+
+def needless_padding(case: Case) -> Iterator[Finding]:
+    """Pad layers of the model itself: those that pad by nothing, and those before a convolution that could pad."""
+    timed = case.timed
+    nothing = [i for i, layer in enumerate(timed.graph.layers) if _is_pad(layer) and _pads_nothing(layer)]
+    absorbed = [i for i in range(len(timed.graph.layers)) if _convolution_could(timed.graph, i)]
+    for layers, title, action, code, limits in (
+        (
+            nothing,
+            "by zero values",
+            "Remove the Pad layers that add nothing; frameworks copy the whole tensor for them.",
+            "",
+            "A framework that sees the zeros skips the layer: then nothing is gained.",
+        ),
+        (
+            absorbed,
+            "before convolutions that could pad themselves",
+            "Let the convolution pad: give it the padding and remove the Pad layer before it, which copies the whole "
+            "tensor; a convolution pads for nothing.",
+            _code(timed.graph, absorbed),
+            "Holds for padding with zeros that is the same on both sides; the shapes tell that it can be, and the file "
+            "has to say that it is.",
+        ),
+    ):
+        if not layers:
+            continue
+        run = Recorded.of(case)
+        found = f"{counted(len(layers), 'Pad layer')} {title}"
+        if run is not None:
+            runs = (each for each in run.execution.runs if set(each.layers) <= set(layers))
+            launches = {launch for each in runs for launch in each.launches}
+            saved = run.timelines.saves(run.without(launches))
+            yield run.finding("needless_padding", found, action, layers, saved, code=code, limits=limits)
+            continue
+        saves_us = sum(timed.times_us[layer] for layer in layers)
+        yield replace(
+            make_finding(timed, "needless_padding", found, action, layers, saves_us), code=code, limits=limits
+        )
+
+
+def padding_launches(run: Recorded) -> Iterator[Finding]:
+    """Padding that ran and that no layer of the model asks for: a converter's or the library's."""
+    launches = run.extras("pad")
+    saved = run.timelines.saves(run.without(launches)) if launches else (0.0, 0.0)
+    if not saved[0]:
+        return
+    yield run.finding(
+        kind="padding",
+        title=f"{counted(len(launches), 'padding launch', 'padding launches')} that the model does not ask for",
+        action=(
+            f"Give each convolution its padding as an argument instead of padding its input, and channel counts that "
+            f"are multiples of 8; padding takes {figures.time(run.time_us(launches))} of the GPU's time."
+        ),
+        layers=run.layers(launches),
+        saved=saved,
+        code="torch.nn.Conv2d(in_channels, out_channels, kernel_size, padding=p)  # instead of torch.nn.ZeroPad2d(p)",
+        limits="A library that pads channels for its kernels stops only where it gets other widths.",
+    )
+
+
+def _is_pad(layer: Layer) -> bool:
+    """Whether a layer pads, whatever its reader made of it: one that adds nothing is a view to the graph."""
+    function = str(getattr(layer.work, "function", ""))
+    return function.lower() in _PADS or layer.operator.rpartition("::")[2].lower() in _PADS
+
+
+def _pads_nothing(layer: Layer) -> bool:
+    return bool(layer.inputs) and layer.inputs[0].shape == layer.outputs[0].shape
+
+
+def _convolution_could(graph: Graph, index: int) -> bool:
+    """Whether a Pad layer adds as much to each side of space as a convolution, its only reader, could add itself."""
+    layer = graph.layers[index]
+    if not _is_pad(layer) or not isinstance(layer.work, Movement) or not layer.inputs:
+        return False
+    before, after = layer.inputs[0].shape, layer.outputs[0].shape
+    grows = [b - a for a, b in zip(before, after, strict=True)]
+    if any(grows[:2]) or not any(grows) or any(more < 0 or more % 2 for more in grows[2:]):
+        return False
+    readers = [other for other in graph.layers if any(t.name == layer.outputs[0].name for t in other.inputs)]
+    kept = {tensor.name for tensor in graph.outputs}
+    return layer.outputs[0].name not in kept and len(readers) == 1 and isinstance(readers[0].work, Convolution)
+
+
+def _code(graph: Graph, pads: list[int]) -> str:
+    """The argument that the first of the convolutions needs: what it has, and what its Pad layer adds."""
+    if not pads:
+        return ""
+    pad = graph.layers[pads[0]]
+    reader = next(other for other in graph.layers if any(t.name == pad.outputs[0].name for t in other.inputs))
+    assert isinstance(reader.work, Convolution)
+    grows = [(b - a) // 2 for a, b in zip(pad.inputs[0].shape[2:], pad.outputs[0].shape[2:], strict=True)]
+    needed = tuple(begin + more for (begin, _), more in zip(reader.work.padding, grows, strict=True))
+    name = reader.module or reader.name
+    return f"padding={needed}  # of {name}; then remove {pad.module or pad.name}"

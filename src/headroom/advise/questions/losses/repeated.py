@@ -1,0 +1,100 @@
+"""Work done twice: two layers that compute the same of the same operands, or one layer that ran more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from headroom import figures
+from headroom.advise.analysis import Finding
+from headroom.advise.case import Case
+from headroom.advise.execution import OtherRun
+from headroom.advise.findings.common import counted, make_finding
+from headroom.advise.recorded import Recorded
+from headroom.graph.graph import Graph
+
+_LIMITS = "Layers that draw random numbers (dropout in training) are meant to differ and must stay."
+
+
+def repeated_layers(case: Case) -> Iterator[Finding]:
+    """Layers of the model that give what an earlier layer gave: the same work on the same tensors and weights."""
+    timed = case.timed
+    again = _again(timed.graph)
+    if not again:
+        return
+    first, later = timed.graph.layers[again[0][0]], timed.graph.layers[again[0][1]]
+    layers = [index for _, index in again]
+    title = f"{counted(len(again), 'layer')} computed twice"
+    action = f"Compute {first.name} once and use its result where {later.name} computes it again."
+    code = f"y = self.{first.module or first.name}(x)  # once, kept for both"
+    run = Recorded.of(case)
+    if run is not None:
+        runs = (each for each in run.execution.runs if set(each.layers) <= set(layers))
+        launches = {launch for each in runs for launch in each.launches}
+        saved = run.timelines.saves(run.without(launches))
+        yield run.finding("repeated_work", title, action, layers, saved, code=code, limits=_LIMITS)
+        return
+    finding = make_finding(
+        timed, "repeated_work", title, action, layers, sum(timed.times_us[index] for index in layers)
+    )
+    yield replace(finding, code=code, limits=_LIMITS)
+
+
+def repeated_runs(run: Recorded) -> Iterator[Finding]:
+    """Launches beyond a layer's own that do what the layer does: the same kernels, asked for by the same operator."""
+    found = [other for other in run.execution.others if other.purpose == "unknown" and _repeats(run, other)]
+    launches = [launch for other in found for launch in other.launches]
+    saved = run.timelines.saves(run.without(launches)) if launches else (0.0, 0.0)
+    if not saved[0]:
+        return
+    layers = run.layers(launches)
+    yield run.finding(
+        kind="repeated_work",
+        title=f"{counted(len(layers), 'layer')} ran more than once",
+        action=(
+            f"Call {', '.join(run.case.timed.names(layers[:3]))} once per inference and keep the result: the second "
+            f"run takes {figures.time(run.time_us(launches))} of the GPU's time."
+        ),
+        layers=layers,
+        saved=saved,
+        code=f"y = {run.case.timed.graph.layers[layers[0]].module or 'layer'}(x)  # once" if layers else "",
+        limits="The profile tells shapes, not values: since the model has the layer once, both are taken as equal.",
+    )
+
+
+def _again(graph: Graph) -> list[tuple[int, int]]:
+    """(first, again): pairs of layers with equal work on the same tensors."""
+    same: dict[str, str] = {}
+    seen: dict[object, int] = {}
+    pairs = []
+    for index, layer in enumerate(graph.layers):
+        if not layer.inputs:
+            continue
+        reads = tuple(same.get(tensor.name, tensor.name) for tensor in layer.inputs)
+        weights = tuple(tensor.name for tensor in layer.weights)
+        key = (layer.operator, layer.work, reads, weights, tuple(t.shape for t in layer.outputs))
+        first = seen.setdefault(key, index)
+        if first == index or not _is_pure(layer.operator):
+            continue
+        # What reads the second of two equal results reads, in effect, the first: equal chains are found whole.
+        earlier = graph.layers[first].outputs
+        same |= {t.name: same.get(e.name, e.name) for t, e in zip(layer.outputs, earlier, strict=True)}
+        if layer.kind.does_work:
+            pairs.append((first, index))
+    return pairs
+
+
+def _is_pure(operator: str) -> bool:
+    return not any(word in operator.lower() for word in ("rand", "dropout", "multinomial", "bernoulli"))
+
+
+def _repeats(run: Recorded, other: OtherRun) -> bool:
+    if other.near is None:
+        return False
+    own = {
+        launch.name
+        for each in run.execution.runs
+        if other.near in each.layers
+        for launch in run.execution.launches(each)
+    }
+    return any(launch.name in own for launch in run.execution.launches(other))
