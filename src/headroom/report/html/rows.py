@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
 from headroom.report.html.charts import css_name
+from headroom.report.kernels import launched, short_name, transposes
 from headroom.report.shapes import shape_text
 from headroom.report.summary import named
 from headroom.text import view
@@ -21,9 +23,25 @@ class Cell:
     sort: str = ""
 
 
+#: Kernels that a row names; of those beyond, the ones that turn a layout round.
+_KERNELS_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLine:
+    """A kernel of a measured implementation. ``name`` is the whole one, ``text`` fits the table."""
+
+    text: str
+    name: str
+    transposes: bool
+
+
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """A configuration, ready to print. ``search`` is what the search field looks into, in lower case."""
+    """A configuration, ready to print. ``search`` is what the search field looks into, in lower case.
+
+    ``hidden_kernels`` counts the launches that have no line in ``kernels``.
+    """
 
     name: str
     detail: str
@@ -35,6 +53,8 @@ class LayerRow:
     source: str
     source_detail: str
     implementation: str
+    kernels: tuple[KernelLine, ...]
+    hidden_kernels: int
     notes: tuple[str, ...]
     cells: tuple[Cell, ...]
 
@@ -123,6 +143,20 @@ def _beside(answer: LayerAnswer) -> tuple[str, ...]:
     return (f"predicted {figures.time(answer.predicted_us)}",) if answer.is_measured and answer.predicted_us else ()
 
 
+def _kernels(answer: LayerAnswer) -> tuple[tuple[KernelLine, ...], int]:
+    """Each kernel once, in the order of its first launch, and how many launches go without a line."""
+    whole = [kernel.name for kernel in launched(answer)]
+    times = Counter(map(short_name, whole))
+    names = {short_name(name): name for name in reversed(whole)}
+    shown = [short for at, short in enumerate(times) if at < _KERNELS_SHOWN or transposes(names[short])]
+    lines = (
+        KernelLine(view(short, 60) + (f" × {times[short]}" if times[short] > 1 else ""),
+                   view(names[short], 400), transposes(names[short]))
+        for short in shown
+    )  # fmt: skip
+    return tuple(lines), times.total() - sum(times[short] for short in shown)
+
+
 def _row(answer: LayerAnswer, analysis: Analysis) -> LayerRow:
     layer, prediction = answer.layer, answer.prediction
     others = named(answer.names[1:], most=3, limit=60)
@@ -130,10 +164,12 @@ def _row(answer: LayerAnswer, analysis: Analysis) -> LayerRow:
     notes = (*_beside(answer), *(view(note, 400) for note in prediction.notes))
     name = view(layer.name)
     modules = named(answer.modules, most=3, limit=80)
+    kernels, hidden_kernels = _kernels(answer)
+    ran = [f"{kernel.text} transposes the layout" if kernel.transposes else kernel.text for kernel in kernels]
     return LayerRow(
         name=name,
         detail=detail,
-        search=" ".join((name, detail, modules, others, prediction.algorithm)).lower(),
+        search=" ".join((name, detail, modules, others, prediction.algorithm, *ran)).lower(),
         kind=layer.kind.value,
         kind_css=css_name(layer.kind.value),
         bottleneck=prediction.bottleneck.value,
@@ -141,6 +177,8 @@ def _row(answer: LayerAnswer, analysis: Analysis) -> LayerRow:
         source=prediction.source.value + (", noisy" if answer.is_noisy else ""),
         source_detail=_samples(answer),
         implementation=view(prediction.algorithm, 80),
+        kernels=kernels,
+        hidden_kernels=hidden_kernels,
         notes=(*((f"also {others}",) if others else ()), *notes),
         cells=tuple(make(answer, analysis) for _, _, make in COLUMNS),
     )
