@@ -41,10 +41,19 @@ class Rows:
     system: System = SYSTEM
     others: Sequence[System] = ()
     asked: int = 0
+    others_tried: Mapping[str, Sequence[Timing]] = field(default_factory=dict)
 
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
         self.asked += 1
         return {chain.digest: self.timings[chain.digest] for chain in chains if chain.digest in self.timings}
+
+    def tried(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Sequence[Timing]]:
+        digests = [chain.digest for chain in chains]
+        found = {
+            digest: [*self.others_tried.get(digest, ()), *filter(None, [self.timings.get(digest)])]
+            for digest in digests
+        }
+        return {digest: sorted(rows, key=lambda row: row.median_us or 1e9) for digest, rows in found.items() if rows}
 
     def networks(self, graph: str) -> Sequence[NetworkTiming]:
         return self.runs

@@ -7,12 +7,19 @@ from collections.abc import Callable
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer, Memory
 from headroom.advise.bounds import lower_bounds, parallel_schedule
-from headroom.advise.findings import find_all
+from headroom.advise.case import Case
+from headroom.advise.execution import Execution
+from headroom.advise.findings import ranked
 from headroom.advise.findings.common import counted
+from headroom.advise.findings.parallel import parallel_findings
+from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
+from headroom.advise.latency import latency_of
 from headroom.advise.measured_notes import measured_notes, nothing_measured
 from headroom.advise.measurements import Measurements
-from headroom.advise.networks import fastest_run, network_notes, network_runs, run_error_pct
+from headroom.advise.networks import fastest_run, network_notes, network_runs
+from headroom.advise.other_dtypes import OtherTypes
+from headroom.advise.questions import answer_all
 from headroom.advise.timed import TimedGraph
 from headroom.advise.verdict import verdict
 from headroom.errors import StoreError, UsageError
@@ -35,10 +42,12 @@ def analyze_graph(
     measurements: Measurements | None = None,
     *,
     theory_fills: bool = True,
+    execution: Execution | None = None,
 ) -> Analysis:
-    """Bounds, where time goes and findings for ``graph`` on ``gpu``.
+    """Bounds, where time goes, the advisor's answers and their findings for ``graph`` on ``gpu``.
 
     Times are measured where ``measurements`` have them; the rest is predicted, or unknown if not ``theory_fills``.
+    ``execution`` is the user's own run of the model, which savings then come off.
 
     Raises:
         UsageError: the GPU has no unit for ``dtype``.
@@ -47,19 +56,17 @@ def analyze_graph(
     if not gpu.supports(dtype):
         known = ", ".join(data_type for data_type in DataType if gpu.supports(data_type))
         raise UsageError(f"{gpu.name} has no {dtype} units; choose --dtype from {known}")
-    timed = TimedGraph.predict(graph, gpu, dtype, l2_state)
-    networks: tuple[NetworkTiming, ...] = ()
-    if measurements is not None:
-        timed = timed.measured_by(measurements, theory_fills=theory_fills)
-        networks = network_runs(graph, dtype, measurements)
+    case = _case(TimedGraph.predict(graph, gpu, dtype, l2_state), measurements, execution, theory_fills=theory_fills)
+    timed = case.timed
     if not theory_fills and graph.configurations and not any(timed.timings):
         raise StoreError(nothing_measured(gpu, dtype, l2_state, graph.batch))
-    bounds = lower_bounds(timed)
-    findings = find_all(timed)
+    questions = answer_all(case)
+    found = [finding for answer in questions for finding in answer.findings]
+    findings = ranked([*found, *parallel_findings(timed), *tail_findings(timed)], case.comes_off_us)
     by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
     answers = _answers(timed)
-    fastest = fastest_run(networks)
-    used = measurements if any(timed.timings) or networks else None
+    latency = latency_of(execution, case.networks)
+    used = measurements if any(timed.timings) or case.networks else None
     return Analysis(
         model=graph.name,
         gpu=gpu,
@@ -67,11 +74,11 @@ def analyze_graph(
         dtype=dtype,
         l2_state=l2_state,
         answers=answers,
-        bounds=bounds,
+        bounds=case.bounds,
         findings=findings,
         coverage=timed.coverage,
         memory=Memory(graph.weight_bytes(dtype), graph.peak_activation_bytes(dtype), gpu.memory_bytes),
-        verdict=verdict(timed, bounds, findings, by_bottleneck, fastest),
+        verdict=verdict(timed, case.bounds, findings, by_bottleneck, latency),
         schedule=parallel_schedule(timed),
         time_by_kind=_time_by(timed, lambda layer, _: str(layer.kind)),
         time_by_module=_time_by_module(timed),
@@ -79,17 +86,40 @@ def analyze_graph(
         macs=graph.macs,
         flops=graph.flops,
         system=None if used is None else used.system.title,
-        measured_us=None if fastest is None else fastest.median_us,
-        measured_error_pct=0.0 if fastest is None else run_error_pct(fastest),
-        networks=networks,
+        measured_us=None if latency is None else latency.time_us,
+        measured_error_pct=0.0 if latency is None else latency.error_pct,
+        networks=tuple(case.networks),
         fused=fused_groups(timed),
+        questions=questions,
+        execution=execution,
         notes=(
             *graph.notes,
             *measured_notes(timed, measurements),
-            *network_notes(networks, fastest),
+            *network_notes(case.networks, fastest_run(case.networks)),
             *_layer_notes(timed),
             *_cache_notes(timed),
         ),
+    )
+
+
+def _case(
+    timed: TimedGraph, measurements: Measurements | None, execution: Execution | None, *, theory_fills: bool
+) -> Case:
+    runs: tuple[NetworkTiming, ...] = ()
+    if measurements is not None:
+        timed = timed.measured_by(measurements, theory_fills=theory_fills)
+        runs = network_runs(timed.graph, measurements)
+    networks = tuple(run for run in runs if run.dtype is timed.dtype)
+    latency = latency_of(execution, networks)
+    return Case(
+        timed=timed,
+        bounds=lower_bounds(timed),
+        measurements=measurements,
+        execution=execution,
+        networks=networks,
+        latency_us=None if latency is None else latency.time_us,
+        other_dtypes=OtherTypes(timed, measurements),
+        other_networks=tuple(run for run in runs if run.dtype is not timed.dtype),
     )
 
 

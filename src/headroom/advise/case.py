@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from headroom.advise.analysis import Bounds
 from headroom.advise.execution import Execution
 from headroom.advise.measurements import Measurements
+from headroom.advise.networks import fastest_run
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
 from headroom.store.rows import NetworkTiming
@@ -18,8 +19,8 @@ class Case:
     """A model on a GPU at one batch and data type.
 
     ``execution`` is there where a profile was given, ``networks`` where the database has whole runs. ``latency_us`` is
-    what savings come off: the profile's latency, else the fastest whole run's, else ``None`` (then they come off the
-    sequential bound). ``other_dtypes`` are the same graph timed in the other types that the GPU has units for.
+    the profile's latency, else the fastest whole run's, else ``None``. ``other_dtypes`` are the same graph timed in the
+    other types that the GPU has units for, and ``other_networks`` its whole runs in those.
     """
 
     timed: TimedGraph
@@ -29,3 +30,22 @@ class Case:
     networks: Sequence[NetworkTiming] = ()
     latency_us: float | None = None
     other_dtypes: Mapping[DataType, TimedGraph] = field(default_factory=dict)
+    other_networks: Sequence[NetworkTiming] = ()
+
+    @property
+    def comes_off_us(self) -> float:
+        """What savings come off: the user's own run where there is a profile, else the sequential bound."""
+        return self.timed.sequential_us if self.execution is None else self.execution.latency_us
+
+    @property
+    def dtypes(self) -> Mapping[DataType, TimedGraph]:
+        """The graph in every type that the GPU has units for, this case's first."""
+        return {self.timed.dtype: self.timed, **self.other_dtypes}
+
+    def fastest(self, dtype: DataType) -> NetworkTiming | None:
+        """The fastest whole run in ``dtype`` that the database has."""
+        return fastest_run(self.networks if dtype is self.timed.dtype else self.runs(dtype))
+
+    def runs(self, dtype: DataType) -> Sequence[NetworkTiming]:
+        """Whole runs in ``dtype``, the fastest first."""
+        return [run for run in (*self.networks, *self.other_networks) if run.dtype is dtype]

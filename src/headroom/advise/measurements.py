@@ -36,6 +36,9 @@ class Measurements(Protocol):
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
         """The fastest ``ok`` row of each chain that has one, by the chain's digest."""
 
+    def tried(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Sequence[Timing]]:
+        """Every row of each chain that has any, by the chain's digest, the fastest first."""
+
     def networks(self, graph: str) -> Sequence[NetworkTiming]:
         """Runs of the whole network whose :func:`~headroom.graph.chain.graph_digest` is ``graph``."""
 

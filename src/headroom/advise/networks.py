@@ -8,15 +8,13 @@ from headroom import figures
 from headroom.advise.measurements import Measurements, error_pct, usable
 from headroom.graph.chain import graph_digest
 from headroom.graph.graph import Graph
-from headroom.graph.tensor import DataType
 from headroom.store.rows import NetworkTiming
 
 
-def network_runs(graph: Graph, dtype: DataType, measurements: Measurements) -> tuple[NetworkTiming, ...]:
-    """Runs of this very model at this batch and data type: the fastest first, then those that gave no time."""
-    runs = measurements.networks(graph_digest(graph))
-    mine = [run for run in runs if run.batch == graph.batch and run.dtype == dtype]
-    return tuple(sorted(mine, key=lambda run: (not usable(run), _sortable_us(run), run.mode, run.measured_at)))
+def network_runs(graph: Graph, measurements: Measurements) -> tuple[NetworkTiming, ...]:
+    """Runs of this very model at this batch, in any type: the fastest first, then those that gave no time."""
+    runs = [run for run in measurements.networks(graph_digest(graph)) if run.batch == graph.batch]
+    return tuple(sorted(runs, key=lambda run: (not usable(run), _sortable_us(run), run.mode, run.measured_at)))
 
 
 def fastest_run(runs: Sequence[NetworkTiming]) -> NetworkTiming | None:

@@ -36,6 +36,14 @@ class StoredMeasurements:
                 _check_types(timing.implementation)
             return found
 
+    def tried(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Sequence[Timing]]:
+        with _readable(self.store):
+            rows = {digest: self.store.timings(digest, self.system, dtype, l2) for digest in {c.digest for c in chains}}
+            for timing in (timing for timings in rows.values() for timing in timings):
+                _check_types(timing)
+                _check_types(timing.implementation)
+            return {digest: timings for digest, timings in rows.items() if timings}
+
     def networks(self, graph: str) -> Sequence[NetworkTiming]:
         with _readable(self.store):
             runs = self.store.networks(self.system, graph)

@@ -26,7 +26,8 @@ class TimedGraph:
 
     ``predictions`` are what bounds are made of: measured where there is a row, else the ``theory``'s. ``fused`` holds
     the rows of fusible chains and their parts, by the layers (indices) that run as one kernel. Where ``theory_fills``
-    is false, nothing but rows counts.
+    is false, nothing but rows counts. ``corrections`` are what the theory's times were multiplied by, where another
+    data type's rows told how far it is off.
     """
 
     graph: Graph
@@ -38,6 +39,7 @@ class TimedGraph:
     timings: tuple[Timing | None, ...] = ()
     fused: Mapping[tuple[int, ...], Timing] = field(default_factory=dict)
     theory_fills: bool = True
+    corrections: tuple[float, ...] = ()
 
     @classmethod
     def predict(cls, graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str) -> TimedGraph:
@@ -98,10 +100,12 @@ class TimedGraph:
         return None if index is None else self.predictions[index]
 
     def measured_over_predicted(self, layer: int) -> float:
-        """How much longer a measured layer takes than the theory says; 1 where either is not known."""
+        """How much longer a layer takes than the theory says, measured here or in another type; 1 where not known."""
         index = self.configuration_of.get(layer)
-        if index is None or not self.timings or (timing := self.timings[index]) is None:
+        if index is None:
             return 1.0
+        if not self.timings or (timing := self.timings[index]) is None:
+            return self.corrections[index] if self.corrections else 1.0
         return (timing.median_us or 0.0) / (self.theory[index].time_us or timing.median_us or 1.0)
 
     def timing(self, configuration: int) -> Timing | None:

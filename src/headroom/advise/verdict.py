@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 from headroom import figures
 from headroom.advise.analysis import Bounds, Finding
-from headroom.advise.networks import run_error_pct
+from headroom.advise.latency import Latency
 from headroom.advise.timed import TimedGraph
 from headroom.predict.prediction import Bottleneck, Source
-from headroom.store.rows import NetworkTiming
 
 #: What a limit means for someone who meets it for the first time.
 _HINTS: dict[str, str] = {
@@ -24,11 +23,11 @@ def verdict(
     bounds: Bounds,
     findings: tuple[Finding, ...],
     by_bottleneck: Mapping[str, float],
-    fastest: NetworkTiming | None = None,
+    latency: Latency | None = None,
 ) -> str:
     """How fast, how much of that is measured, the headroom, what limits it most, and the largest opportunity.
 
-    ``fastest`` is the measured run of the whole model that took least.
+    ``latency`` is what the whole model takes today.
     """
     graph = timed.graph
     run = f"{graph.name} at batch {graph.batch} in {timed.dtype} on {timed.gpu.name}"
@@ -48,7 +47,7 @@ def verdict(
         sentences = [
             f"{run} takes about {took} layer after layer, {rate} samples/s; the hardware's own limit is {light}."
         ]
-    sentences += [*_measured(timed), *_headroom(bounds, fastest)]
+    sentences += [*_measured(timed), *_headroom(bounds, latency)]
     limit, time_us = max(by_bottleneck.items(), key=lambda item: item[1])
     hint = _HINTS.get(limit, "")
     sentences.append(f"{figures.percent(time_us / bounds.sequential_us)} of that time is limited by {limit}{hint}.")
@@ -74,26 +73,25 @@ def _measured(timed: TimedGraph) -> list[str]:
     return [f"{count} of {layers} layers are measured, {share} of that time."]
 
 
-def _headroom(bounds: Bounds, fastest: NetworkTiming | None) -> list[str]:
+def _headroom(bounds: Bounds, latency: Latency | None) -> list[str]:
     """The distance between what was measured and the lowest bound that is made of kernels."""
-    if fastest is None or fastest.median_us is None:
+    if latency is None:
         return []
     name, bound_us, bound_error_pct = (
         ("sequential", bounds.sequential_us, bounds.sequential_error_pct)
         if bounds.fused_us is None
         else ("fused", bounds.fused_us, bounds.fused_error_pct)
     )
-    latency = figures.time_with_error(fastest.median_us, run_error_pct(fastest))
-    distance_us = fastest.median_us - bound_us
-    shown = figures.time(abs(distance_us), _relative_pct(fastest, distance_us, bound_us, bound_error_pct or 0.0))
+    took = figures.time_with_error(latency.time_us, latency.error_pct)
+    distance_us = latency.time_us - bound_us
+    shown = figures.time(abs(distance_us), _relative_pct(latency, distance_us, bound_us, bound_error_pct or 0.0))
     if distance_us < 0:
-        return [f"With {fastest.mode} it was measured at {latency}, {shown} below the {name} bound."]
-    share = figures.percent(distance_us / fastest.median_us)
-    return [f"With {fastest.mode} it was measured at {latency}: {shown}, {share}, is headroom above the {name} bound."]
+        return [f"{latency.how} it was measured at {took}, {shown} below the {name} bound."]
+    share = figures.percent(distance_us / latency.time_us)
+    return [f"{latency.how} it was measured at {took}: {shown}, {share}, is headroom above the {name} bound."]
 
 
-def _relative_pct(fastest: NetworkTiming, distance_us: float, bound_us: float, bound_error_pct: float) -> float:
+def _relative_pct(latency: Latency, distance_us: float, bound_us: float, bound_error_pct: float) -> float:
     """Error bar of the distance between two figures, in percent of the distance."""
-    latency_us = fastest.median_us or 0.0
-    spread_us = math.hypot(latency_us * run_error_pct(fastest), bound_us * bound_error_pct)
+    spread_us = math.hypot(latency.time_us * latency.error_pct, bound_us * bound_error_pct)
     return spread_us / abs(distance_us) if distance_us else math.inf

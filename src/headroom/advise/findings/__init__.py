@@ -22,8 +22,16 @@ CERTAIN_PCT = 100.0
 
 
 def find_all(timed: TimedGraph) -> tuple[Finding, ...]:
-    """Every finding worth a line, the largest saving first; none whose error bar reaches down to no saving at all."""
-    smallest_us = SMALLEST_SHARE * timed.sequential_us
-    found = [finding for question in QUESTIONS for finding in question(timed)]
-    worth = (finding for finding in found if finding.saves_us > smallest_us and finding.error_pct < CERTAIN_PCT)
-    return tuple(sorted(worth, key=lambda finding: (-finding.saves_us, finding.kind, finding.layers)))
+    """What can be found without a profile or whole runs, ranked."""
+    return ranked((finding for question in QUESTIONS for finding in question(timed)), timed.sequential_us)
+
+
+def ranked(findings: Iterable[Finding], total_us: float) -> tuple[Finding, ...]:
+    """Every finding worth a line beside ``total_us``, the largest saving first, and each once.
+
+    Left out are those whose error bar reaches down to no saving at all.
+    """
+    smallest_us = SMALLEST_SHARE * total_us
+    worth = [finding for finding in findings if finding.saves_us > smallest_us and finding.error_pct < CERTAIN_PCT]
+    once = {(finding.kind, finding.layers, finding.title): finding for finding in worth}
+    return tuple(sorted(once.values(), key=lambda finding: (-finding.saves_us, finding.kind, finding.layers)))

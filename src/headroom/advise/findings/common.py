@@ -18,6 +18,9 @@ def make_finding(
     saves_us: float,
     source: Source = Source.PREDICTED,
     error_pct: float | None = None,
+    *,
+    code: str = "",
+    limits: str = "",
 ) -> Finding:
     """A finding about ``layers`` (graph indices) that takes ``saves_us`` off the sequential bound.
 
@@ -40,6 +43,8 @@ def make_finding(
         modules=timed.modules(layers),
         action=action,
         source=source,
+        limits=limits,
+        code=code,
     )
 
 

@@ -4,67 +4,125 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.fusion import FusedGroup, fused_groups
+from headroom.advise.recipes import Recipe, recipe_for
 from headroom.advise.timed import TimedGraph
 from headroom.graph.kinds import LayerKind
 from headroom.predict.prediction import Source
 
 
-def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
-    """One finding per pattern (``convolution + batch + relu``) over all its occurrences.
+@dataclass(frozen=True)
+class Pattern:
+    """Chains of the same steps that run faster fused, all of them measured so or all predicted."""
 
-    Chains whose saving was measured and chains whose saving is predicted are a finding each.
+    timed: TimedGraph
+    groups: tuple[FusedGroup, ...]
+
+    @property
+    def name(self) -> str:
+        return self.groups[0].pattern
+
+    @property
+    def source(self) -> Source:
+        return self.groups[0].source
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return tuple(index for group in self.groups for index in group.layers)
+
+    @property
+    def before_us(self) -> float:
+        return sum(group.unfused_us for group in self.groups)
+
+    @property
+    def after_us(self) -> float:
+        return sum(group.fused_us for group in self.groups)
+
+    @property
+    def saves_us(self) -> float:
+        return self.before_us - self.after_us
+
+    @property
+    def after_error_pct(self) -> float:
+        return sum(group.fused_us * group.error_pct for group in self.groups) / (self.after_us or 1.0)
+
+    @property
+    def error_pct(self) -> float | None:
+        """Error bar of a measured saving, in percent of it: two measurements' noise does not cancel, unlike a
+        theory's. ``None`` for a predicted one, whose bar is the theory's."""
+        if self.source is not Source.MEASURED:
+            return None
+        before = sum(group.unfused_us * self.timed.error_pct(group.layers) for group in self.groups)
+        return math.hypot(before, self.after_us * self.after_error_pct) / self.saves_us
+
+    @property
+    def best(self) -> FusedGroup:
+        """The chain that saves most, of those measured fused if any was."""
+        return max(self.groups, key=lambda group: (bool(group.implementations), group.saves_us))
+
+    @property
+    def recipe(self) -> Recipe:
+        layers = [self.timed.graph.layers[index] for index in self.best.layers]
+        return recipe_for(layers, self.best.implementations)
+
+    @property
+    def folded_us(self) -> float:
+        """What of the saving is had by folding BatchNorm into the weights, whatever else is fused."""
+        folded = (index for index in self.layers if self.timed.graph.layers[index].kind is LayerKind.NORMALIZATION)
+        return min(self.saves_us, sum(self.timed.times_us[index] for index in folded)) if self.recipe.folds else 0.0
+
+
+def fusion_patterns(timed: TimedGraph) -> tuple[Pattern, ...]:
+    """Every pattern (``convolution + batch norm + relu``) over all its occurrences, the largest saving first.
+
+    Chains whose saving was measured and chains whose saving is predicted are a pattern each.
     """
-    patterns: dict[tuple[tuple[str, ...], Source], list[FusedGroup]] = {}
+    alike: dict[tuple[tuple[str, ...], Source], list[FusedGroup]] = {}
     for group in fused_groups(timed):
-        patterns.setdefault((group.steps, group.source), []).append(group)
-    for (_, source), groups in patterns.items():
-        pattern = groups[0].pattern
-        before_us = sum(group.unfused_us for group in groups)
-        after_us = sum(group.fused_us for group in groups)
-        layers = [index for group in groups for index in group.layers]
-        before = figures.time(before_us, timed.error_pct(layers))
-        after = figures.time(after_us, sum(group.fused_us * group.error_pct for group in groups) / after_us)
+        alike.setdefault((group.steps, group.source), []).append(group)
+    patterns = (Pattern(timed, tuple(groups)) for groups in alike.values())
+    return tuple(sorted(patterns, key=lambda pattern: -pattern.saves_us))
+
+
+def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
+    """One finding per pattern."""
+    for pattern in fusion_patterns(timed):
+        recipe = pattern.recipe
         yield make_finding(
             timed,
             kind="fusion",
-            title=f"{pattern}: {counted(len(groups), 'chain')} in separate kernels",
-            action=(
-                f"Fuse {pattern} ({_how(timed, groups[0])}): {counted(len(groups), 'chain')}, "
-                f"{before} apart and a {source} {after} fused.{_measured_fused(groups)}"
-            ),
-            layers=layers,
-            saves_us=before_us - after_us,
-            source=source,
-            error_pct=_difference_pct(timed, groups) if source is Source.MEASURED else None,
+            title=f"{pattern.name}: {counted(len(pattern.groups), 'chain')} in separate kernels",
+            action=_action(pattern),
+            layers=pattern.layers,
+            saves_us=pattern.saves_us,
+            source=pattern.source,
+            error_pct=pattern.error_pct,
+            code=recipe.code,
+            limits=recipe.limits,
         )
 
 
-def _difference_pct(timed: TimedGraph, groups: list[FusedGroup]) -> float:
-    """Error bar of a measured saving, in percent of it: two measurements' noise does not cancel, unlike a theory's."""
-    before_us = sum(group.unfused_us * timed.error_pct(group.layers) for group in groups)
-    after_us = sum(group.fused_us * group.error_pct for group in groups)
-    return math.hypot(before_us, after_us) / sum(group.saves_us for group in groups)
+def _action(pattern: Pattern) -> str:
+    before = figures.time(pattern.before_us, pattern.timed.error_pct(pattern.layers))
+    after = figures.time(pattern.after_us, pattern.after_error_pct)
+    folded = ""
+    if pattern.folded_us and pattern.folded_us < 0.95 * pattern.saves_us:
+        folded = f" Folding BatchNorm alone saves about {figures.time(pattern.folded_us, pattern.error_pct or 100.0)}."
+    return (
+        f"Fuse {pattern.name}: {counted(len(pattern.groups), 'chain')}, {before} apart and a {pattern.source} {after} "
+        f"fused. In PyTorch, {pattern.recipe.how}.{folded}{_measured_fused(pattern)}"
+    )
 
 
-def _measured_fused(groups: list[FusedGroup]) -> str:
+def _measured_fused(pattern: Pattern) -> str:
     """How many of the chains were measured fused, and the kernel behind the largest saving among them."""
-    timed = [group for group in groups if group.implementations]
-    if not timed:
+    fused = [group for group in pattern.groups if group.implementations]
+    if not fused:
         return ""
-    names = max(timed, key=lambda group: group.saves_us).implementations
-    return f" {counted(len(timed), 'chain')} measured fused, the most saved by `{'`, `'.join(names)}`."
-
-
-def _how(timed: TimedGraph, group: FusedGroup) -> str:
-    """The implementation that fuses a chain which begins like this one."""
-    kind = timed.graph.layers[group.layers[0]].kind
-    if kind is LayerKind.CONVOLUTION:
-        return "a cuDNN graph with a pointwise epilogue, BatchNorm folded into the weights"
-    if kind in (LayerKind.MATMUL, LayerKind.MATVEC):
-        return "a cuBLASLt epilogue or a compiled kernel"
-    return "one kernel of torch.compile or TensorRT"
+    names = "`, `".join(pattern.best.implementations)
+    return f" {counted(len(fused), 'chain')} measured fused, the most saved by `{names}`."

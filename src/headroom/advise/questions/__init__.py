@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from headroom.advise.case import Case
 from headroom.advise.questions.answer import Answer
+from headroom.advise.questions.fusion import fusion
 
 Question = Callable[[Case], Answer]
 
-QUESTIONS: tuple[Question, ...] = ()
+QUESTIONS: tuple[Question, ...] = (
+    fusion,
+)  # fmt: skip
 
 
 def answer_all(case: Case) -> tuple[Answer, ...]:
