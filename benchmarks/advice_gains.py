@@ -1,0 +1,308 @@
+"""What settings really gain: each beside the run that it changes, on an H200, with a profile of that run.
+
+    python benchmarks/advice_gains.py measure OUT_FOLDER [--limit SECONDS] [--networks NAME,…] [--rehearse]
+
+``measure`` needs the GPU, PyTorch, torchvision and transformers. It appends to ``OUT_FOLDER/advice_gains.jsonl``, skips
+what is there, and stops in time for ``--limit``. A run and its change are timed by turns, block after block, so that a
+drift meets both alike; a profile of the run, from which the advice is made, goes to ``OUT_FOLDER/profiles``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bound_networks
+from planted_networks import PLANTED
+
+FILE = "advice_gains.jsonl"
+
+NETWORKS = (
+    "resnet50", "vit_b_16", "bert_base", "mobilenet_v2", "googlenet", "efficientnet_b0", "convnext_tiny", "vgg16",
+    "resnet18", "squeezenet1_1", "shufflenet_v2_x1_0", "alexnet",
+)  # fmt: skip
+BATCHES = (1, 32)
+
+#: Where branches can be put on streams of their own, and where something is planted.
+BRANCHED, PLANTED_IN = ("googlenet",), ("resnet50", "mobilenet_v2")
+
+BLOCKS = 7
+BLOCK_S = 0.03
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network is run. ``planted`` names what is planted into it."""
+
+    dtype: str = "fp32"
+    channels_last: bool = False
+    benchmark: bool = False
+    tf32: bool = False
+    autocast: bool = False
+    captured: bool = False
+    streams: bool = False
+    planted: str = ""
+
+    @property
+    def name(self) -> str:
+        words = [self.dtype]
+        words += [
+            word.replace("_", "-") for word in ("channels_last", "benchmark", "tf32", "autocast") if getattr(self, word)
+        ]
+        words += ["graph"] if self.captured else []
+        words += ["streams"] if self.streams else []
+        return " ".join([*words, *([f"with {self.planted}"] if self.planted else [])])
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting, and the run that it changes."""
+
+    setting: str
+    before: Way
+    after: Way
+
+
+def changes(network: str) -> Iterator[Change]:
+    """What is tried on ``network``, grouped by the run that is changed."""
+    plain, half = Way(), Way(dtype="bf16")
+    graph = replace(half, captured=True)
+    yield Change("cuda-graph", plain, replace(plain, captured=True))
+    yield Change("tf32", plain, replace(plain, tf32=True))
+    yield Change("autocast", plain, replace(plain, autocast=True))
+    yield Change("bf16", plain, half)
+    yield Change("channels-last", plain, replace(plain, channels_last=True))
+    yield Change("benchmark", plain, replace(plain, benchmark=True))
+    yield Change("cuda-graph", half, graph)
+    yield Change("channels-last", half, replace(half, channels_last=True))
+    yield Change("benchmark", half, replace(half, benchmark=True))
+    yield Change("channels-last", graph, replace(graph, channels_last=True))
+    yield Change("benchmark", graph, replace(graph, benchmark=True))
+    still = replace(graph, dtype="fp32")
+    yield Change("tf32", still, replace(still, tf32=True))
+    yield Change("bf16", still, graph)
+    if network in BRANCHED:
+        yield Change("streams", graph, replace(graph, streams=True))
+    if network in PLANTED_IN:
+        for planted in PLANTED:
+            yield Change(f"without {planted}", replace(half, planted=planted), half)
+
+
+class Runner:
+    """One network run one way, in a thread of its own.
+
+    PyTorch keeps a convolution's plan per thread and shape, however it was chosen: in one thread cuDNN's search would
+    change nothing for shapes that were run before.
+    """
+
+    def __init__(self, network: str, batch: int, way: Way, device: str) -> None:
+        self._way, self._device = way, device
+        self._thread = ThreadPoolExecutor(1)
+        self._run: Callable[[], Any] = self._thread.submit(self._prepared, network, batch).result()
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    def block_us(self, repeats: int) -> float:
+        """Microseconds per inference of ``repeats`` in a row, the GPU's last work included."""
+        return self._thread.submit(self._block_us, repeats).result()
+
+    def profiled(self) -> bytes:
+        """A compressed trace of a few marked steps."""
+        return self._thread.submit(self._profiled).result()
+
+    def _prepared(self, network: str, batch: int) -> Callable[[], Any]:
+        import torch
+
+        module, example = getattr(bound_networks, network)()
+        if self._way.planted:
+            PLANTED[self._way.planted](module)
+        if self._way.streams:
+            put_branches_on_streams(module)
+        example = example.repeat(batch, *[1] * (example.dim() - 1)).to(self._device)
+        module = module.to(self._device)
+        if self._way.dtype == "bf16":
+            module = module.bfloat16()
+        if example.is_floating_point():
+            example = torch.randn_like(example)
+            example = example.bfloat16() if self._way.dtype == "bf16" else example
+        if self._way.channels_last and example.dim() == 4:
+            module = module.to(memory_format=torch.channels_last)
+            example = example.contiguous(memory_format=torch.channels_last)
+
+        def run() -> Any:
+            cast = torch.autocast(self._device, torch.bfloat16) if self._way.autocast else nullcontext()
+            with torch.inference_mode(), cast:
+                return module(example)
+
+        self._set()
+        for _ in range(3):
+            run()
+        return captured(run) if self._way.captured else run
+
+    def _set(self) -> None:
+        import torch
+
+        torch.backends.cudnn.benchmark = self._way.benchmark
+        torch.backends.cuda.matmul.allow_tf32 = self._way.tf32
+
+    def _block_us(self, repeats: int) -> float:
+        self._set()
+        self._run()
+        synchronize()
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            self._run()
+        synchronize()
+        return (time.perf_counter() - begin) / repeats * 1e6
+
+    def _profiled(self) -> bytes:
+        import torch
+        from torch.profiler import ProfilerActivity, profile, record_function
+
+        self._set()
+        self._run()
+        synchronize()
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+        with profile(activities=activities, record_shapes=True) as profiled:
+            for step in range(STEPS):
+                with record_function(f"ProfilerStep#{step}"):
+                    self._run()
+            synchronize()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "trace.json"
+            profiled.export_chrome_trace(str(path))
+            return gzip.compress(path.read_bytes(), 6, mtime=0)
+
+
+def synchronize() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def captured(run: Callable[[], Any]) -> Callable[[], Any]:
+    """``run`` as one CUDA graph."""
+    import torch
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        kept = run()
+
+    def replay(_kept: Any = kept) -> None:  # the outputs live in the graph's memory as long as it does
+        graph.replay()
+
+    return replay
+
+
+def put_branches_on_streams(module: Any) -> None:
+    """The four branches of GoogLeNet's blocks, each on a stream of its own."""
+    import torch
+    from torchvision.models.googlenet import Inception
+
+    side = [torch.cuda.Stream() for _ in range(3)]
+
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        main = torch.cuda.current_stream()
+        outputs = [self.branch1(x)]
+        for stream, branch in zip(side, (self.branch2, self.branch3, self.branch4), strict=True):
+            stream.wait_stream(main)
+            with torch.cuda.stream(stream):
+                outputs.append(branch(x))
+        for stream in side:
+            main.wait_stream(stream)
+        return torch.cat(outputs, 1)
+
+    for block in module.modules():
+        if isinstance(block, Inception):
+            block.forward = forward.__get__(block)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Every change of every network, until the time is up."""
+    begin = time.monotonic()
+    out, device = Path(arguments.out), "cpu" if arguments.rehearse else "cuda"
+    (out / "profiles").mkdir(parents=True, exist_ok=True)
+    path = out / FILE
+    path.touch()
+    done = {key_of(json.loads(line)) for line in path.read_text().splitlines()}
+    for batch in BATCHES:
+        for network in arguments.networks.split(",") if arguments.networks else NETWORKS:
+            before: dict[Way, Runner] = {}
+            for change in changes(network):
+                if time.monotonic() - begin > arguments.limit:
+                    print(f"stopping before {network} {batch} {change.setting}")
+                    return
+                if (network, batch, change.before.name, change.setting) in done:
+                    continue
+                row = {"network": network, "batch": batch, "before": change.before.name, "setting": change.setting}
+                try:
+                    if change.before not in before:
+                        for runner in before.values():
+                            runner.close()
+                        before = {change.before: Runner(network, batch, change.before, device)}
+                        file = f"{network}-{batch}-{change.before.name.replace(' ', '_')}.json.gz"
+                        (out / "profiles" / file).write_bytes(before[change.before].profiled())
+                    row |= compared(before[change.before], network, batch, change.after, device)
+                except RuntimeError as error:
+                    row["error"] = f"{type(error).__name__}: {error}"[:200]
+                with path.open("a") as file_of_rows:
+                    file_of_rows.write(json.dumps(row) + "\n")
+                print(row, flush=True)
+            for runner in before.values():
+                runner.close()
+    print("nothing is left to measure")
+
+
+def compared(before: Runner, network: str, batch: int, way: Way, device: str) -> dict[str, float]:
+    """Both by turns; medians and the median of the differences of neighbours, with its interquartile range."""
+    after = Runner(network, batch, way, device)
+    try:
+        repeats = [max(3, int(BLOCK_S * 1e6 / max(1.0, runner.block_us(3)))) for runner in (before, after)]
+        pairs = [(before.block_us(repeats[0]), after.block_us(repeats[1])) for _ in range(BLOCKS)]
+    finally:
+        after.close()
+    gains = [one - other for one, other in pairs]
+    low, _, high = statistics.quantiles(gains, n=4)
+    return {
+        "before_us": statistics.median(one for one, _ in pairs),
+        "after_us": statistics.median(other for _, other in pairs),
+        "gain_us": statistics.median(gains),
+        "gain_iqr_us": high - low,
+    }
+
+
+def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["network"], row["batch"], row["before"], row["setting"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["measure"])
+    parser.add_argument("out")
+    parser.add_argument("--limit", type=float, default=540.0)
+    parser.add_argument("--networks", default="")
+    parser.add_argument("--rehearse", action="store_true", help="on the host, without a GPU")
+    measure(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
