@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from headroom.advise.analysis import Bounds
+from headroom.advise.bounds import lower_bounds
 from headroom.advise.execution import Execution
 from headroom.advise.measurements import Measurements
 from headroom.advise.networks import fastest_run
@@ -42,9 +44,15 @@ class Case:
         """The graph in every type that the GPU has units for, this case's first."""
         return {self.timed.dtype: self.timed, **self.other_dtypes}
 
+    @cached_property
+    def bounds_by_dtype(self) -> Mapping[DataType, Bounds]:
+        """The bounds in every type that the GPU has units for, this case's first."""
+        others = {dtype: lower_bounds(timed) for dtype, timed in self.other_dtypes.items()}
+        return {self.timed.dtype: self.bounds, **others}
+
     def fastest(self, dtype: DataType) -> NetworkTiming | None:
         """The fastest whole run in ``dtype`` that the database has."""
-        return fastest_run(self.networks if dtype is self.timed.dtype else self.runs(dtype))
+        return fastest_run(self.runs(dtype))
 
     def runs(self, dtype: DataType) -> Sequence[NetworkTiming]:
         """Whole runs in ``dtype``, the fastest first."""

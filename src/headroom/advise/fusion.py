@@ -155,7 +155,8 @@ def _is_whole(parts: Sequence[Part], length: int) -> bool:
 def _predicted_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list[float]:
     """Time of each chain as one kernel, all predicted in one call.
 
-    Where the first layer was measured, the theory's error on it is taken to be its error on the chain.
+    Where the first layer was measured, the theory's error on it is taken to be its error on the chain. A chain that was
+    measured in another data type gains the same share of its time here.
     """
     fused = [_as_one(timed, chain) for chain in chains]
     predictions = predict_layers(fused, timed.gpu, timed.dtype, l2_state=timed.l2_state)
@@ -164,8 +165,18 @@ def _predicted_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list
         time_us = prediction.time_us or 0.0
         if layer.kind in GEMMS:
             time_us += _epilogue_us(timed, chain)
-        times.append(max(time_us * timed.measured_over_predicted(chain[0]), _chain_floor_us(timed, chain)))
+        corrected_us = _as_in_another_type(timed, chain) or time_us * timed.measured_over_predicted(chain[0])
+        times.append(max(corrected_us, _chain_floor_us(timed, chain)))
     return times
+
+
+def _as_in_another_type(timed: TimedGraph, chain: Sequence[int]) -> float | None:
+    """Time of a chain as one kernel if fusion gains what it gained, measured, in the type that ``timed`` leans on."""
+    row = None if timed.alike is None else timed.alike.fused.get(tuple(chain))
+    if timed.alike is None or row is None or row.median_us is None:
+        return None
+    apart_us = sum(timed.alike.times_us[index] for index in chain)
+    return sum(timed.times_us[index] for index in chain) * row.median_us / apart_us if apart_us else None
 
 
 def _as_one(timed: TimedGraph, chain: Sequence[int]) -> Layer:

@@ -14,7 +14,6 @@ from headroom.advise.measurements import Measurements
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Prediction, Source
-from headroom.store.rows import Timing
 
 #: Types whose rows tell most of a type's kernels: of the same width, then of the same units.
 _ALIKE: Mapping[DataType, tuple[DataType, ...]] = {
@@ -50,10 +49,11 @@ class OtherTypes(Mapping[DataType, TimedGraph]):
 
     def _timed_in(self, dtype: DataType) -> TimedGraph:
         plain = self._measured_in(dtype)
-        if self.measurements is None or not plain.theory_fills or (plain.timings and all(plain.timings)):
+        if self.measurements is None or not plain.theory_fills or all(plain.timings):
             return plain
-        alike = [self._measured_in(other) for other in _ALIKE[dtype] if self.timed.gpu.supports(other)]
-        return corrected(plain, [other for other in alike if any(other.timings)])
+        alike = (self._measured_in(other) for other in _ALIKE[dtype] if self.timed.gpu.supports(other))
+        told = next((other for other in alike if any(other.timings)), None)
+        return plain if told is None else corrected(plain, told)
 
     def _measured_in(self, dtype: DataType) -> TimedGraph:
         if dtype is self.timed.dtype:
@@ -66,29 +66,17 @@ class OtherTypes(Mapping[DataType, TimedGraph]):
         return self._rows[dtype]
 
 
-def corrected(timed: TimedGraph, alike: list[TimedGraph]) -> TimedGraph:
-    """``timed`` with each predicted time multiplied by how far the theory is off for that layer in the first of
-    ``alike`` that measured it; never below the layer's floor."""
-    factors = tuple(
-        1.0 if timed.timing(index) is not None else _measured_over_predicted(alike, index)
-        for index in range(len(timed.predictions))
-    )
+def corrected(timed: TimedGraph, alike: TimedGraph) -> TimedGraph:
+    """``timed`` with each predicted time multiplied by how far the theory is off for that layer in ``alike``, never
+    below the layer's floor."""
     predictions = tuple(
-        _longer(prediction, factor) for prediction, factor in zip(timed.predictions, factors, strict=True)
+        _longer(prediction, alike.measured_over_predicted(configuration.members[0]))
+        for configuration, prediction in timed.pairs()
     )
-    return replace(timed, predictions=predictions, corrections=factors)
-
-
-def _measured_over_predicted(alike: list[TimedGraph], configuration: int) -> float:
-    for other in alike:
-        timing: Timing | None = other.timing(configuration)
-        theory_us = other.theory[configuration].time_us if other.theory else None
-        if timing is not None and timing.median_us and theory_us:
-            return timing.median_us / theory_us
-    return 1.0
+    return replace(timed, predictions=predictions, alike=alike)
 
 
 def _longer(prediction: Prediction, factor: float) -> Prediction:
-    if factor == 1.0 or prediction.time_us is None or prediction.source is Source.MEASURED:
+    if prediction.time_us is None or prediction.source is Source.MEASURED:
         return prediction
     return replace(prediction, time_us=max(prediction.floor_us, prediction.time_us * factor))

@@ -26,8 +26,8 @@ class TimedGraph:
 
     ``predictions`` are what bounds are made of: measured where there is a row, else the ``theory``'s. ``fused`` holds
     the rows of fusible chains and their parts, by the layers (indices) that run as one kernel. Where ``theory_fills``
-    is false, nothing but rows counts. ``corrections`` are what the theory's times were multiplied by, where another
-    data type's rows told how far it is off.
+    is false, nothing but rows counts. ``alike`` is the graph in another data type, whose rows tell how far the theory is
+    off where this type has none.
     """
 
     graph: Graph
@@ -39,7 +39,7 @@ class TimedGraph:
     timings: tuple[Timing | None, ...] = ()
     fused: Mapping[tuple[int, ...], Timing] = field(default_factory=dict)
     theory_fills: bool = True
-    corrections: tuple[float, ...] = ()
+    alike: TimedGraph | None = None
 
     @classmethod
     def predict(cls, graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str) -> TimedGraph:
@@ -105,7 +105,7 @@ class TimedGraph:
         if index is None:
             return 1.0
         if not self.timings or (timing := self.timings[index]) is None:
-            return self.corrections[index] if self.corrections else 1.0
+            return 1.0 if self.alike is None else self.alike.measured_over_predicted(layer)
         return (timing.median_us or 0.0) / (self.theory[index].time_us or timing.median_us or 1.0)
 
     def timing(self, configuration: int) -> Timing | None:
@@ -169,6 +169,16 @@ class TimedGraph:
         """Whether every one of ``layers`` that does work has a measured time."""
         found = (self.prediction(layer) for layer in layers)
         return all(prediction is None or prediction.source is Source.MEASURED for prediction in found)
+
+    @cached_property
+    def measured_share(self) -> float:
+        """Share of the sequential time that is measured."""
+        measured_us = sum(
+            (prediction.time_us or 0.0) * configuration.count
+            for configuration, prediction in self.pairs()
+            if prediction.source is Source.MEASURED
+        )
+        return measured_us / self.sequential_us if self.sequential_us else 0.0
 
     def pairs(self) -> Iterable[tuple[Configuration, Prediction]]:
         return zip(self.graph.configurations, self.predictions, strict=True)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from headroom.advise.case import Case
 from headroom.advise.questions.answer import Answer
 from headroom.advise.questions.fusion import fusion
+from headroom.advise.questions.how_low import how_low
 
 Question = Callable[[Case], Answer]
 
 QUESTIONS: tuple[Question, ...] = (
+    how_low,
     fusion,
 )  # fmt: skip
 
