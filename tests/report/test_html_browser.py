@@ -11,6 +11,7 @@ import pytest
 import headroom
 from headroom.advise.analysis import Analysis
 from headroom.report.html import render_html
+from report.asked import GRAPH, asked_analysis
 from report.factory import make_analysis
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -20,6 +21,13 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 ]  # fmt: skip
+
+
+#: Texts of the questions that stick out of the page. What is wider scrolls inside a frame of its own.
+_OUTSIDE = """() => [...document.querySelectorAll(":is(.question, .question-list) :is(p, h2, h3, td, th, pre, li)")]
+    .filter(text => !text.closest(".scroll"))
+    .filter(text => text.getBoundingClientRect().left < 0 || text.getBoundingClientRect().right > innerWidth + 1)
+    .map(text => text.textContent.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +163,58 @@ def test_filters_narrow_the_table_and_reset_brings_it_back(show: Opener) -> None
     assert len(_names(page)) == everything
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_each_question_is_a_page_that_reads_at_any_width(show: Opener, scheme: str, width: int) -> None:
+    analysis = asked_analysis()
+    page = show(analysis, scheme=scheme, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(_OUTSIDE) == []
+    for answer in analysis.questions:
+        section = page.locator(f"#a0-q{answer.number}")
+        sentence = section.locator(".sentence")
+        assert sentence.is_visible()
+        assert float(sentence.evaluate("p => parseFloat(getComputedStyle(p).fontSize)")) >= 19
+        for figure in section.locator("figure.chart").all():
+            assert figure.locator(".mark").count() >= 2
+
+
+def test_the_navigation_brings_each_question_under_its_own_bar(show: Opener) -> None:
+    page = show(asked_analysis(hostile=False))
+    page.emulate_media(reduced_motion="reduce")
+    for number in (1, 5, 8):
+        page.locator(f'.contents a[href="#a0-q{number}"]').click()
+        title, bar = page.locator(f"#a0-q{number} h2").bounding_box(), page.locator(".contents").bounding_box()
+        assert title is not None
+        assert bar is not None
+        assert bar["y"] == 0
+        assert bar["height"] - 1 <= title["y"] < 300
+
+
+def test_code_is_copied_whole_and_selected_by_one_click(show: Opener) -> None:
+    page = show(asked_analysis(hostile=False))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    block = page.locator("#a0-q4 .copyable").first
+    block.get_by_role("button", name="Copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == GRAPH.code
+    assert block.get_by_role("button").inner_text() == "Copied"
+    block.locator("code").click()
+    assert page.evaluate("getSelection().toString()").strip() == GRAPH.code
+
+
+def test_without_a_script_the_questions_are_all_there(browser: sync_api.Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_html([asked_analysis(hostile=False)]), "utf-8")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    for number in range(1, 9):
+        assert page.locator(f"#a0-q{number} .sentence").is_visible()
+    assert page.locator("#a0-q3 pre").first.is_visible()
+    assert page.get_by_role("button", name="Copy").count() == 0
+    context.close()
+
+
 def test_the_theme_button_goes_from_auto_to_light_to_dark_and_back(show: Opener) -> None:
     page = show(make_analysis(hostile=False), scheme="dark")
     button, papers = page.get_by_role("button", name="Theme"), []
@@ -203,7 +263,7 @@ def test_the_schedule_zooms(show: Opener) -> None:
 def test_a_real_model_opens_with_all_its_charts(show: Opener, shared_models: Path) -> None:
     graph = headroom.load(shared_models / "googlenet.onnx")
     page = show(headroom.analyze(graph, gpu="h200", dtype="bf16"))
-    for figure in page.locator("figure").all():
+    for figure in page.locator("figure.chart").all():
         assert figure.locator(".mark").count() > 0, figure.get_attribute("id")
 
 

@@ -35,6 +35,7 @@ class AnswerView:
     verdict: str
     facts: tuple[tuple[str, str, str], ...]
     ladder: BarChart
+    profile: str
     networks: DataTable | None
     shares: tuple[BarChart, ...]
     layers: BarChart
@@ -68,6 +69,7 @@ def answer_view(analysis: Analysis, key: str) -> AnswerView:
         verdict=view(analysis.verdict, 1000),
         facts=small_figures(analysis),
         ladder=ladder_chart(analysis),
+        profile=summary.profile_text(analysis),
         networks=run_table(analysis),
         shares=_shares(analysis),
         layers=layer_chart(analysis),

@@ -15,7 +15,7 @@ def waterfall_chart(waterfall: Waterfall, key: str) -> BarChart:
     left = [max(left_us, 0.0) for _, left_us in waterfall.steps]
     names = [view(name, 80) for name, _ in waterfall.steps]
     full_us = max(left, default=0.0) or 1.0
-    befores = [None, *left[:-1]]
+    befores = [None, *left][: len(left)]
     bars = tuple(
         _bar(name, before_us, left_us, full_us, is_last=at == len(left) - 1)
         for at, (name, before_us, left_us) in enumerate(zip(names, befores, left, strict=True))

@@ -1,0 +1,146 @@
+"""A page per question: sentence first, code to copy, tables with units, charts with tables, names as names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from headroom.advise.questions.answer import Answer, Lines, Table, Waterfall
+from headroom.report.html import render_html
+from headroom.report.html.lines import line_chart
+from headroom.report.html.waterfall import waterfall_chart
+from report.asked import asked_analysis, profiled_analysis
+from report.factory import MARKUP, make_analysis
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_html([asked_analysis()])
+
+
+def _section(page: str, anchor: str) -> str:
+    found = re.search(rf'<section id="{anchor}".*?</section>', page, re.DOTALL)
+    assert found, anchor
+    return found.group()
+
+
+def _text(markup: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", markup)).split())
+
+
+def test_each_question_has_a_section_that_the_navigation_and_the_list_lead_to(page: str) -> None:
+    for answer in asked_analysis().questions:
+        anchor = f"a0-q{answer.number}"
+        section = _section(page, anchor)
+        assert answer.question in _text(section)
+        assert page.count(f'href="#{anchor}"') >= 3
+
+
+def test_the_sentence_comes_first_on_its_page(page: str) -> None:
+    for answer in asked_analysis().questions:
+        section = _section(page, f"a0-q{answer.number}")
+        after_title = section.split("</h2>", 1)[1].lstrip()
+        assert after_title.startswith('<p class="sentence">')
+        assert _text(after_title).startswith(answer.sentence[:60])
+
+
+def test_code_is_a_block_with_its_lines_and_limits_say_what_cannot_be_had(page: str) -> None:
+    section = _section(page, "a0-q4")
+    (graph, layout) = re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", section, re.DOTALL)
+    assert "with torch.cuda.graph(graph):\n    output = model(static_input)\n" in graph
+    assert layout.count("\n") == 1
+    assert "What PyTorch cannot get today" in _section(page, "a0-q3")
+
+
+def test_a_table_shows_units_in_its_head_and_numbers_at_the_right(page: str) -> None:
+    table = _section(page, "a0-q1").split("Bounds per data type")[1]
+    assert '<th scope="col" class=num>Sequential<small>µs</small></th>' in table
+    assert "<td class=num>1,120</td>" in table
+    assert "<td class=num>–</td>" in table
+    assert '<th scope="col">Dtype</th>' in table
+
+
+def test_words_that_a_newcomer_lacks_are_explained(page: str) -> None:
+    words = _text(_section(page, "a0-questions"))
+    for word in ("Lower bound (LBL)", "Speed of light", "Kernel", "Measured", "Predicted"):
+        assert word in words
+
+
+def test_a_finding_leads_to_the_question_that_found_it(page: str) -> None:
+    findings = _section(page, "a0-findings")
+    assert re.findall(r'href="#a0-q(\d)"', findings) == ["4", "4", "3", "5", "2", "6"]
+
+
+def test_what_a_better_answer_needs_is_said(page: str) -> None:
+    assert "<code>headroom profile MODEL</code>" in _section(page, "a0-q8")
+
+
+def test_a_strangers_names_stay_text_in_cells_cards_and_charts() -> None:
+    answer = Answer(
+        1, MARKUP, MARKUP, tables=(Table(MARKUP, (MARKUP, "time us"), ((MARKUP, 1.0),), MARKUP),),
+        charts=(Lines(MARKUP, MARKUP, MARKUP, ((MARKUP, ((1, 2), (2, 3))),)), Waterfall(MARKUP, ((MARKUP, 9.0),))),
+        needs=MARKUP,
+    )  # fmt: skip
+    page = render_html([replace(make_analysis(), questions=(answer,))])
+    assert page.count("<script>") == 1
+    assert "<img" not in page
+
+
+def test_an_analysis_without_questions_has_no_empty_pages() -> None:
+    page = render_html([make_analysis()])
+    assert "-questions" not in page
+    assert 'class="sentence"' not in page
+
+
+def test_a_long_table_says_what_it_leaves_out() -> None:
+    rows = tuple((f"layer{number}", number) for number in range(700))
+    answer = Answer(3, "Which?", "These.", tables=(Table("All", ("layer", "launches"), rows),))
+    section = _section(render_html([replace(make_analysis(), questions=(answer,))]), "a0-q3")
+    assert "200 more rows are in the JSON answer." in section
+
+
+def test_a_line_chart_over_batches_has_its_ticks_at_the_batches_and_starts_at_zero() -> None:
+    lines = Lines("Latency", "batch", "latency us", (("measured", ((1, 100.0), (8, 150.0), (64, 400.0))),))
+    chart = line_chart(lines, "k")
+    assert [tick.label for tick in chart.x_ticks] == ["1", "8", "64"]
+    assert [round(tick.at) for tick in chart.x_ticks] == [0, 50, 100]
+    assert chart.y_ticks[0].label == "0"
+    assert chart.y_title == "Latency, µs"
+    assert [point.x for point in chart.curves[0].points] == pytest.approx([0, 50, 100])
+    assert chart.table.rows[1] == ("8", "150")
+
+
+def test_a_line_chart_leaves_out_what_is_not_finite() -> None:
+    chart = line_chart(Lines("t", "batch", "latency us", (("a", ((1, float("nan")), (2, 5.0))), ("b", ()))), "k")
+    assert [len(curve.points) for curve in chart.curves] == [1]
+    assert line_chart(Lines("t", "x", "y", ()), "k").curves == ()
+
+
+@pytest.mark.parametrize("low", [0.001, 1.0, 1e4])
+def test_every_point_of_a_line_chart_is_inside_its_frame(low: float) -> None:
+    points = tuple((2.0**power, low * 3.0**power) for power in range(9))
+    chart = line_chart(Lines("t", "batch", "latency us", (("a", points),)), "k")
+    assert all(0 <= p.x <= 100 and 0 <= p.y <= 100 for curve in chart.curves for p in curve.points)
+    assert all(0 <= tick.at <= 100 for tick in (*chart.x_ticks, *chart.y_ticks))
+
+
+def test_a_waterfall_goes_down_by_what_each_step_takes_off() -> None:
+    chart = waterfall_chart(Waterfall("t", (("run", 200.0), ("graph", 80.0), ("nothing", 80.0), ("best", 50.0))), "k")
+    assert [bar.value for bar in chart.bars] == ["200 µs", "80.0 µs", "80.0 µs", "50.0 µs"]
+    assert [bar.note for bar in chart.bars] == ["", "−120 µs", "±0", "−30.0 µs"]
+    kept, saved = chart.bars[1].segments
+    assert (kept.width, saved.x, saved.width) == (40.0, 40.0, 60.0)
+    assert "4.00× if all of it is done" in chart.help
+
+
+def test_a_waterfall_of_nothing_is_no_chart() -> None:
+    assert waterfall_chart(Waterfall("t", ()), "k").bars == ()
+
+
+def test_with_a_profile_the_page_says_what_the_run_took() -> None:
+    page = _text(render_html([profiled_analysis()]))
+    assert "Your run, from trace.json: 2.92 ms per inference" in page
+    assert "Savings come off the run in your profile" in page
