@@ -1,0 +1,68 @@
+"""How well a pairing holds: the shares of layers and of units that found each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headroom.advise.matching.pairing import Pairing
+from headroom.advise.matching.score import OTHER_SOURCE
+from headroom.advise.matching.signature import Family
+from headroom.advise.matching.units import Unit
+
+#: What a framework runs on its own unless it fuses.
+_PLAIN = frozenset({Family.POINTWISE, Family.NORMALIZATION, Family.POOLING, Family.SOFTMAX})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What tells a profile of this model from another's.
+
+    ``layers`` and ``units`` index the convolutions, products, attentions and recurrences of the two sides, the
+    ``missed`` those without a partner. ``deviating`` are pairs (atom, unit) with the layer's weights and another input.
+    ``sized_share`` is the share of the other units of known size that found a layer of that size, ``plain_share``
+    that of the layers between the products that found a unit. ``folded`` counts the normalisations where none ran.
+    """
+
+    layers: tuple[int, ...]
+    missed_layers: tuple[int, ...]
+    units: tuple[int, ...]
+    missed_units: tuple[int, ...]
+    deviating: tuple[tuple[int, int], ...]
+    sized_share: float
+    plain_share: float
+    folded: int = 0
+
+
+def evidence(pairing: Pairing) -> Evidence:
+    """What the pairing says about whether the profile is one of the model."""
+    atoms, units = pairing.atoms, pairing.units
+    run = {atoms[atom].layer for atom, _ in pairing.pairs}
+    used = {unit for _, unit in pairing.pairs}
+    layers = tuple(at for at, atom in enumerate(atoms) if atom.signature.family.multiplies and not atom.piece)
+    multiplying = tuple(at for at, unit in enumerate(units) if unit.signature.family.multiplies)
+    sized = [at for at, unit in enumerate(units) if _sized(unit)]
+    plain = [atom for atom in atoms if not atom.piece and atom.signature.family in _PLAIN]
+    folded = [atom for atom in plain if atom.signature.family is Family.NORMALIZATION]
+    if any(unit.signature.family is Family.NORMALIZATION for unit in units) or any(a.layer in run for a in folded):
+        folded = []
+    plain = [atom for atom in plain if not folded or atom.signature.family is not Family.NORMALIZATION]
+    return Evidence(
+        layers,
+        tuple(at for at in layers if atoms[at].layer not in run),
+        multiplying,
+        tuple(at for at in multiplying if at not in used),
+        tuple((a, u) for a, u in pairing.pairs if not atoms[a].piece and pairing.scores[a, u] == OTHER_SOURCE),
+        _share(sum(at in used for at in sized), len(sized)),
+        _share(sum(atom.layer in run for atom in plain), len(plain)),
+        len(folded),
+    )
+
+
+def _sized(unit: Unit) -> bool:
+    signature = unit.signature
+    known = bool(signature.spans) or signature.written is not None
+    return known and not signature.family.multiplies and not unit.kernel.purpose
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0

@@ -1,0 +1,103 @@
+"""From pairs of layers and units to the runs of an execution."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from headroom.advise.execution import LayerRun, OtherRun
+from headroom.advise.matching.signature import Family
+from headroom.advise.matching.units import Unit, launch_kernel
+from headroom.graph.graph import Graph
+from headroom.measure.profiles.profile import Step
+
+#: What a call on its own was for, by a word in the operator's name; the first that is found counts.
+_PURPOSES = (
+    ("pad", "pad"), ("fill", "fill"), ("zero", "fill"), ("to_copy", "cast"), ("cast", "cast"),
+    ("contiguous", "transpose"), ("transpose", "transpose"), ("permute", "transpose"),
+    ("copy", "copy"), ("clone", "copy"), ("memcpy", "copy"), ("reshape", "copy"),
+)  # fmt: skip
+
+
+def runs_of(
+    graph: Graph, step: Step, units: Sequence[Unit], layers_of: Mapping[int, Sequence[int]]
+) -> tuple[tuple[LayerRun, ...], tuple[OtherRun, ...]]:
+    """Every launch in one run. ``layers_of`` maps a unit to the layers that it ran.
+
+    Units that ran the same layers make one run. Within a unit, a launch that no layer asks for (a layout transpose
+    before a convolution) is another run near that layer.
+    """
+    launches: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    calls: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    others: list[OtherRun] = []
+    following = _following(len(units), layers_of)
+    for place, unit in enumerate(units):
+        layers = tuple(layers_of.get(place, ()))
+        if not layers:
+            others += _other(graph, step, unit, following[place])
+            continue
+        own, beside = _parted(step, unit)
+        launches[layers] += own
+        calls[layers] += () if unit.call is None else (unit.call,)
+        others += (_beside(graph, step, purpose, index, layers[0]) for index, purpose in beside)
+    runs = [
+        LayerRun(layers, tuple(indices), tuple(calls[layers]), _time_us(step, indices))
+        for layers, indices in launches.items()
+    ]
+    return tuple(runs), tuple(others)
+
+
+def _following(count: int, layers_of: Mapping[int, Sequence[int]]) -> list[int | None]:
+    """For each unit the layer of the next unit that has one, at the end of the last."""
+    near: list[int | None] = [None] * count
+    current = layers_of[max(layers_of)][-1] if layers_of else None
+    for place in range(count - 1, -1, -1):
+        if layers_of.get(place):
+            current = layers_of[place][0]
+        near[place] = current
+    return near
+
+
+def _parted(step: Step, unit: Unit) -> tuple[list[int], list[tuple[int, str]]]:
+    """A unit's launches that do the layer's work, and the rest with their purposes."""
+    purposes = [(index, launch_kernel(step.launches[index]).purpose) for index in unit.launches]
+    own = [index for index, purpose in purposes if not purpose]
+    if own:
+        return own, [(index, purpose) for index, purpose in purposes if purpose]
+    # The layer itself is a copy.
+    return [index for index, _ in purposes], []
+
+
+def _beside(graph: Graph, step: Step, purpose: str, index: int, near: int) -> OtherRun:
+    launch = step.launches[index]
+    calls = () if launch.call is None else (launch.call,)
+    return OtherRun(purpose, (index,), calls, launch.duration_us, near, graph.layers[near].module)
+
+
+def _other(graph: Graph, step: Step, unit: Unit, near: int | None) -> list[OtherRun]:
+    """The launches of a unit that no layer asks for: one run, or one each where their purposes differ."""
+    by_purpose: dict[str, list[int]] = defaultdict(list)
+    for index in unit.launches:
+        by_purpose[_purpose(step, unit, index)].append(index)
+    module = graph.layers[near].module if near is not None else ""
+    if unit.call is not None:
+        module = step.calls[unit.call].module or module
+    calls = () if unit.call is None else (unit.call,)
+    return [
+        OtherRun(purpose, tuple(indices), calls, _time_us(step, indices), near, module)
+        for purpose, indices in by_purpose.items()
+    ]
+
+
+def _purpose(step: Step, unit: Unit, index: int) -> str:
+    purpose = launch_kernel(step.launches[index]).purpose
+    if unit.call is not None and unit.signature.family is Family.MOVEMENT:
+        name = step.calls[unit.call].name.lower()
+        told = next((meant for word, meant in _PURPOSES if word in name), "copy")
+        # A pad fills the whole tensor first; the kernel that casts says so itself.
+        return told if told == "pad" or purpose in ("", "copy") else purpose
+    return purpose or "unknown"
+
+
+def _time_us(step: Step, indices: Sequence[int]) -> float:
+    return sum(step.launches[index].duration_us for index in indices)

@@ -1,0 +1,139 @@
+"""How well a unit of a profile fits a layer."""
+
+from __future__ import annotations
+
+import math
+
+from headroom.advise.matching.layers import Atom
+from headroom.advise.matching.signature import Family, Signature
+from headroom.advise.matching.units import Unit
+
+#: A product or convolution with the very dimensions of the layer.
+EXACT = 10.0
+#: The same weights, another size of image or batch: planted padding, a deviation worth seeing.
+OTHER_SOURCE = 5.0
+#: A kernel of the right family, its dimensions unknown.
+LIKELY = 8.0
+#: A convolution run as a matrix product, which 1x1 convolutions often are.
+AS_PRODUCT = 7.0
+#: Any other layer with the same function and the same number of values.
+SAME = 3.0
+#: The same function, the number of values unknown.
+NAMED = 2.0
+#: Only the family fits.
+VAGUE = 0.8
+#: A piece of a layer is taken only where no layer of its own fits.
+PIECE = 0.6
+#: What it costs to leave a product or convolution without its other half, and anything else.
+MISSED_PRODUCT = 4.0
+MISSED = 0.3
+
+_NONE = 0.0
+
+#: Families that one kernel or operator may serve: global pooling is a mean, a lookup a gather.
+_KIN = {
+    frozenset({Family.POOLING, Family.REDUCTION}),
+    frozenset({Family.EMBEDDING, Family.MOVEMENT}),
+    frozenset({Family.POINTWISE, Family.MOVEMENT}),
+}
+
+
+def missed_layer(atom: Atom) -> float:
+    """The cost of a layer that nothing ran. Attention has its pieces instead; copies may be views."""
+    family = atom.signature.family
+    if atom.piece or family in (Family.ATTENTION, Family.MOVEMENT):
+        return 0.0
+    return MISSED_PRODUCT if family.multiplies else MISSED
+
+
+def missed_unit(unit: Unit) -> float:
+    """The cost of a unit that no layer asks for."""
+    return MISSED_PRODUCT if unit.signature.family.multiplies else MISSED * (not unit.kernel.purpose)
+
+
+def score(atom: Atom, unit: Unit) -> float:
+    """How well they fit, 0 where they cannot."""
+    layer, ran = atom.signature, unit.signature
+    found = _multiplying(layer, ran) if layer.family.multiplies or ran.family.multiplies else _plain(layer, ran)
+    if found and ran.name and ran.name == layer.name:
+        found += 1.0
+    return found * PIECE if atom.piece else found
+
+
+def absorbs(atom: Atom, unit: Unit) -> float:
+    """How well a unit that runs an earlier layer fits this one besides: a fused kernel, an epilogue."""
+    layer, ran = atom.signature, unit.signature
+    if layer.functions and layer.functions & ran.functions and not atom.piece:
+        return NAMED if layer.family in (Family.POINTWISE, Family.NORMALIZATION, Family.MOVEMENT) else _NONE
+    return _NONE
+
+
+def _multiplying(layer: Signature, ran: Signature) -> float:
+    if layer.family is not ran.family:
+        pair = {layer.family, ran.family}
+        if pair != {Family.CONVOLUTION, Family.PRODUCT}:
+            return _NONE
+        return _as_product(layer, ran)
+    if layer.family is Family.CONVOLUTION and ran.weight:
+        return _convolution(layer, ran)
+    if layer.family is Family.PRODUCT and ran.product:
+        return _product(layer, ran)
+    if layer.family is Family.ATTENTION and ran.source and layer.source:
+        return EXACT if math.prod(layer.source) == math.prod(ran.source) else OTHER_SOURCE
+    return LIKELY
+
+
+def _convolution(layer: Signature, ran: Signature) -> float:
+    if layer.weight != ran.weight:
+        return _NONE
+    return EXACT if layer.source == ran.source else OTHER_SOURCE
+
+
+def _product(layer: Signature, ran: Signature) -> float:
+    if layer.product is None or ran.product is None:
+        return _NONE
+    if layer.product == ran.product:
+        return EXACT
+    same_weight = layer.weight and ran.weight and sorted(layer.weight) == sorted(ran.weight)
+    return OTHER_SOURCE if same_weight and layer.product[1] == ran.product[1] else _NONE
+
+
+def _as_product(layer: Signature, ran: Signature) -> float:
+    """A convolution and a product: only their sizes can tell whether they are the same."""
+    if ran.family is Family.PRODUCT and not ran.product:
+        return AS_PRODUCT
+    if not layer.weight or not ran.weight or not layer.source or not ran.source:
+        return _NONE if ran.weight else AS_PRODUCT / 2
+    same = math.prod(layer.weight) == math.prod(ran.weight) and math.prod(layer.source) == math.prod(ran.source)
+    return AS_PRODUCT if same else _NONE
+
+
+def _plain(layer: Signature, ran: Signature) -> float:
+    if layer.family is not ran.family and frozenset({layer.family, ran.family}) not in _KIN:
+        return NAMED if _fused_has(layer, ran) else _NONE
+    if layer.weight and ran.weight:
+        return SAME if layer.weight == ran.weight else _NONE
+    fits = _size_fits(layer, ran)
+    if fits is False:
+        return _NONE
+    if not layer.functions or not ran.functions:
+        return VAGUE if layer.family is ran.family else _NONE
+    if layer.functions & ran.functions:
+        return SAME if fits else NAMED
+    # The name is another's, but the data is the same: a function that has two names.
+    return VAGUE if fits and layer.family is ran.family else _NONE
+
+
+def _fused_has(layer: Signature, ran: Signature) -> bool:
+    return ran.family is Family.POINTWISE and bool(layer.functions & ran.functions)
+
+
+def _size_fits(layer: Signature, ran: Signature) -> bool | None:
+    """Whether the sizes agree, ``None`` where one is unknown."""
+    if ran.spans and layer.written is not None:
+        return any(least <= layer.written <= most for least, most in ran.spans)
+    if ran.written is not None and layer.written is not None:
+        return ran.written == layer.written
+    if ran.source and layer.source:
+        return math.prod(ran.source) == math.prod(layer.source)
+    return None

@@ -1,0 +1,57 @@
+"""What an operator's operands say about its work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from headroom.advise.matching.signature import Family, Signature
+from headroom.measure.profiles.profile import Call
+
+_Dims = tuple[int, ...]
+
+
+def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Signature:
+    """The signature of an operator's call; its dimensions are empty where the profile has no shapes."""
+    tensors = [operand.dims for operand in call.operands if operand.dims]
+    name = call.name.rsplit("::", 1)[-1].rstrip("_")
+    source = tensors[0] if tensors else ()
+    if family is Family.CONVOLUTION:
+        return Signature(family, functions, source, tensors[1] if len(tensors) > 1 else (), name=call.module)
+    if family is Family.PRODUCT:
+        left, right = _factors(name, tensors)
+        return Signature(family, functions, left, right, _product(name, left, right), name=call.module)
+    if family is Family.POINTWISE and tensors:
+        return Signature(family, functions, source, written=math.prod(_broadcast(tensors[:3])), name=call.module)
+    if family is Family.MOVEMENT:
+        joined = "concat" in functions
+        return Signature(family, functions, written=sum(map(math.prod, tensors)) if joined else None, name=call.module)
+    if family is Family.EMBEDDING:
+        return Signature(family, functions, weight=source, name=call.module)
+    return Signature(family, functions, source, name=call.module)
+
+
+def _factors(name: str, tensors: Sequence[_Dims]) -> tuple[_Dims, _Dims]:
+    """The two operands that are multiplied: the first of an ``addmm`` is added."""
+    first = 1 if "add" in name and len(tensors) > 2 else 0
+    if len(tensors) < first + 2:
+        return (), ()
+    return tensors[first], tensors[first + 1]
+
+
+def _product(name: str, left: _Dims, right: _Dims) -> tuple[int, int] | None:
+    """Multiply-adds and the summed dimension."""
+    if not left or not right:
+        return None
+    k = left[-1]
+    # A linear layer's weight lies as (out, in); every other product has (k, n) at the end.
+    columns = math.prod(right) // k if k else 0
+    if name == "linear" or len(right) <= 2:
+        return math.prod(left) * columns, k
+    return math.prod(left) * right[-1], k
+
+
+def _broadcast(shapes: Sequence[_Dims]) -> _Dims:
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return tuple(max(sizes) for sizes in zip(*padded, strict=True))

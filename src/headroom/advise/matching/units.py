@@ -1,0 +1,102 @@
+"""A step's launches, gathered into units of a layer's size: an operator's call, or a kernel with its helpers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from headroom.advise.matching.grids import written_spans
+from headroom.advise.matching.kernels import Kernel, Part, kernel
+from headroom.advise.matching.operators import operator
+from headroom.advise.matching.shapes import call_signature
+from headroom.advise.matching.signature import Family, Signature
+from headroom.measure.profiles.profile import Call, Launch, LaunchKind, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Something that the framework ran on its own.
+
+    ``launches`` and ``call`` index the step's; ``call`` is the operator's, ``None`` for bare kernels. ``kernel`` is
+    what the main launch does.
+    """
+
+    signature: Signature
+    launches: tuple[int, ...]
+    call: int | None = None
+    kernel: Kernel = field(default_factory=lambda: Kernel(Family.OTHER))
+
+    @property
+    def bare(self) -> bool:
+        return self.call is None
+
+
+def launch_kernel(launch: Launch) -> Kernel:
+    """What a launch does; copies and fills are known by their kind."""
+    if launch.kind is LaunchKind.COPY:
+        return Kernel(Family.MOVEMENT, frozenset({"copy"}), purpose="copy")
+    if launch.kind is LaunchKind.FILL:
+        return Kernel(Family.MOVEMENT, part=Part.BEFORE, purpose="fill")
+    return kernel(launch.name)
+
+
+def units_of(step: Step) -> tuple[Unit, ...]:
+    """The step's units in the order in which they ran; every launch is in exactly one."""
+    owners = [_layer_call(step.calls, launch.call) for launch in step.launches]
+    owned: dict[int, list[int]] = defaultdict(list)
+    loose: list[int] = []
+    for index, owner in enumerate(owners):
+        if owner is None:
+            loose.append(index)
+        else:
+            owned[owner].append(index)
+    units = [_called(step, call, tuple(launches)) for call, launches in owned.items()]
+    units += _bare(step, loose)
+    return tuple(sorted(units, key=lambda unit: (step.launches[unit.launches[0]].start_us, unit.launches[0])))
+
+
+def _layer_call(calls: Sequence[Call], innermost: int | None) -> int | None:
+    """The outermost call above a launch that does what a layer does; ``None`` if none is known."""
+    found, current, steps = None, innermost, 0
+    while current is not None and 0 <= current < len(calls) and steps <= len(calls):
+        if operator(calls[current].name) is not None:
+            found = current
+        current, steps = calls[current].parent, steps + 1
+    return found
+
+
+def _called(step: Step, call: int, launches: tuple[int, ...]) -> Unit:
+    known = operator(step.calls[call].name)
+    assert known is not None
+    main = _main([launch_kernel(step.launches[index]) for index in launches], known[0])
+    functions = known[1] | (main.functions if known[0].multiplies else frozenset())
+    return Unit(call_signature(step.calls[call], known[0], functions), launches, call, main)
+
+
+def _main(kernels: Sequence[Kernel], family: Family) -> Kernel:
+    """The launch that does the operator's own work: of its family, else the first that is no helper."""
+    own = [each for each in kernels if each.family is family and each.part is Part.WHOLE]
+    whole = [each for each in kernels if each.part is Part.WHOLE and not each.purpose]
+    return (own or whole or list(kernels))[0]
+
+
+def _bare(step: Step, indices: Sequence[int]) -> list[Unit]:
+    """Kernels without an operator, each with the helpers that ran for it before and after."""
+    units: list[Unit] = []
+    waiting: list[int] = []
+    for index in sorted(indices, key=lambda each: (step.launches[each].start_us, each)):
+        launch = step.launches[index]
+        found = launch_kernel(launch)
+        if found.part is Part.BEFORE:
+            waiting.append(index)
+        elif found.part is Part.AFTER and units and not waiting:
+            units[-1] = replace(units[-1], launches=(*units[-1].launches, index))
+        else:
+            # A copy on its own may be a layer; what waits is for the layer behind it.
+            held, waiting = ([], waiting) if found.purpose else (waiting, [])
+            signature = Signature(found.family, found.functions, spans=written_spans(launch))
+            units.append(Unit(signature, (*held, index), None, found))
+    if waiting:
+        units.append(Unit(Signature(Family.OTHER), tuple(waiting), None, launch_kernel(step.launches[waiting[0]])))
+    return units
