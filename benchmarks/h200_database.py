@@ -100,7 +100,7 @@ def plan(path: Path, data: Path) -> None:
 
 def _graphs(part: Slice, data: Path) -> Iterator[Graph]:
     if part.models == ("cifar",):
-        yield from _cifar_graphs(data)
+        yield from (graph for _, graph in cifar_graphs(data))
         return
     paths = sorted((data / "models").glob("*.onnx"))
     for path in paths:
@@ -111,13 +111,14 @@ def _graphs(part: Slice, data: Path) -> Iterator[Graph]:
                 print(f"left out: {error}", flush=True)
 
 
-def _cifar_graphs(data: Path) -> Iterator[Graph]:
+def cifar_graphs(data: Path) -> Iterator[tuple[str, Graph]]:
+    """The networks of ``hrank_widths.json`` with their names."""
     import torch
 
     from cifar_networks import IMAGE, cifar_networks
 
-    for make in cifar_networks(data).values():
-        yield hr.load(make().eval(), torch.randn(CIFAR_BATCH, *IMAGE))
+    for name, make in cifar_networks(data).items():
+        yield name, hr.load(make().eval(), torch.randn(CIFAR_BATCH, *IMAGE))
 
 
 def fill(plan_path: Path, database: Path, seconds: float) -> None:
