@@ -144,3 +144,12 @@ def test_with_a_profile_the_page_says_what_the_run_took() -> None:
     page = _text(render_html([profiled_analysis()]))
     assert "Your run, from trace.json: 2.92 ms per inference" in page
     assert "Savings come off the run in your profile" in page
+    assert "in your run its kernels also did conv1.relu" in page
+    assert "in your run inside the kernels of conv1" in page
+
+
+def test_with_a_profile_the_layer_table_shows_the_run_beside_the_best() -> None:
+    with_run, without = render_html([profiled_analysis(hostile=False)]), render_html([asked_analysis(hostile=False)])
+    heads = [_text(head) for head in re.findall(r'<th scope="col" aria-sort.*?</th>', with_run)]
+    assert heads[4:8] == ["Count", "Total", "Your run", "Lost"]
+    assert "Your run" not in [_text(head) for head in re.findall(r'<th scope="col" aria-sort.*?</th>', without)]

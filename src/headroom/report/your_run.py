@@ -15,9 +15,11 @@ class RunTime:
 
     ``total_us`` covers all occurrences; it is ``None`` where they ran inside the kernels of the layer that ``inside``
     names. ``beside`` names the layers that ran inside this one's kernels, so that the time is theirs as well.
+    ``best_us`` is the best time of all of them together.
     """
 
     total_us: float | None
+    best_us: float = 0.0
     inside: str = ""
     beside: tuple[str, ...] = ()
 
@@ -33,6 +35,7 @@ def run_times(analysis: Analysis) -> Mapping[int, RunTime]:
     answer_of = {i: position for position, answer in enumerate(analysis.answers) for i in answer.indices}
     best_us = [answer.prediction.time_us or 0.0 for answer in analysis.answers]
     total_us: dict[int, float] = defaultdict(float)
+    together_us: dict[int, float] = defaultdict(float)
     inside: dict[int, str] = {}
     beside: dict[int, list[str]] = defaultdict(list)
     for run in analysis.execution.runs:
@@ -41,6 +44,7 @@ def run_times(analysis: Analysis) -> Mapping[int, RunTime]:
             continue
         leader = max(layers, key=lambda layer: best_us[answer_of[layer]])
         total_us[answer_of[leader]] += run.time_us
+        together_us[answer_of[leader]] += sum(best_us[answer_of[layer]] for layer in layers)
         for layer in layers:
             if layer != leader:
                 inside.setdefault(answer_of[layer], name_of[leader])
@@ -48,6 +52,7 @@ def run_times(analysis: Analysis) -> Mapping[int, RunTime]:
     return {
         position: RunTime(
             total_us.get(position),
+            together_us.get(position, 0.0),
             "" if position in total_us else inside[position],
             tuple(dict.fromkeys(beside.get(position, ()))),
         )

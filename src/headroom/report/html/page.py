@@ -20,7 +20,6 @@ from markupsafe import Markup
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis
 from headroom.report.html.questions import WORDS
-from headroom.report.html.rows import COLUMNS
 from headroom.report.html.views import answer_view, comparison_chart
 
 
@@ -34,7 +33,6 @@ def render_html(analyses: Sequence[Analysis]) -> str:
         .render(
             answers=views,
             comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
-            columns=[(heading, meaning) for heading, meaning, _ in COLUMNS],
             words=WORDS,
             style=style,
             script=script,
