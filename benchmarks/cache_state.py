@@ -66,7 +66,8 @@ def text(rows: list[dict[str, Any]], figures: dict[str, Any]) -> str:
         "",
         "Networks as PyTorch runs them on an H200, channels-last, beside the sums of the fastest implementations of",
         "their layers, timed with a warm and with a cold L2 cache. A run in a CUDA graph stands beside the sequential",
-        "sum, a compiled one (reduce-overhead) beside the fused one. Written by `benchmarks/cache_state.py`.",
+        "sum, a compiled one (reduce-overhead) beside the fused one. Networks of whose fused bound less than",
+        f"{LEAST_MEASURED:.0%} is measured are left out. Written by `benchmarks/cache_state.py`.",
         "",
         f"The {warm['networks']} compiled runs take {warm['median']:.2f} times the warm sum and",
         f"{cold['median']:.2f} times the cold sum in the median, and at least {warm['least']:.2f} and "
