@@ -91,18 +91,24 @@ def export(
 
 
 @db.command("import")
-def import_file(
-    file: Annotated[Path, typer.Argument(help="What headroom db export wrote as JSON.")], database: Database = None
+def import_files(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="What headroom db export wrote as JSON; or benanza, then Benanza's tables or their folder."
+        ),
+    ],
+    database: Database = None,
 ) -> None:
-    """Take in the measurements of an export; of two equal keys the newer row stays.
+    """Take in the measurements of an export, or of Benanza's published tables; of two equal keys the newer row stays.
 
-    Example: `headroom db import h200.json`
+    Examples: `headroom db import h200.json`, `headroom db import benanza tables/`
     """
-    from headroom.store.imported import JsonSource
     from headroom.store.merge import merge
+    from headroom.store.sources import source_of
     from headroom.store.store import Store
 
-    source = JsonSource(file)
+    source = source_of(files)
     with Store.open(database) as store:
         typer.echo(merge(store, source).sentence)
 

@@ -1,0 +1,34 @@
+"""What ``headroom db import`` reads: an export of ours, or somebody's published tables by the name of the system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from headroom.errors import UsageError
+from headroom.store.benanza.source import BenanzaSource
+from headroom.store.imported import JsonSource
+from headroom.store.merge import Source
+
+#: Published databases by the word that stands before their files.
+_PUBLISHED: Mapping[str, Callable[[Sequence[Path]], Source]] = {"benanza": BenanzaSource}
+
+
+def source_of(words: Sequence[Path]) -> Source:
+    """The source that a user's words name: one export, or a published database's name and its files.
+
+    Raises:
+        UsageError: a published database without files, or several files without one.
+        StoreError: the export cannot be read or does not fit.
+        ModelError: the tables cannot be read or do not fit.
+    """
+    name, files = str(words[0]), words[1:]
+    if name in _PUBLISHED and files:
+        return _PUBLISHED[name](files)
+    if files:
+        raise UsageError(
+            f"{len(words)} files to import: name one export, or put one of {', '.join(_PUBLISHED)} before the tables"
+        )
+    if name in _PUBLISHED and not words[0].exists():
+        raise UsageError(f"no tables after '{name}': name its files or their folder, as in headroom db import {name} .")
+    return JsonSource(words[0])
