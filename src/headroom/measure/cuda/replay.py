@@ -64,10 +64,10 @@ class CudaPlayer:
             for _ in range(repeats):
                 for launch in launches:
                     launch()
+            graph.capture_end()  # raises where a library swallowed the error that broke the capture off
         except BaseException:
             self._abandon(graph)
             raise
-        graph.capture_end()
         graph.instantiate()
         return graph
 
