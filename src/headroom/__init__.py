@@ -14,7 +14,7 @@ from headroom._version import __version__
 from headroom.errors import GpuError, HeadroomError, ModelError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from headroom.api import Analysis, analyze, load
+    from headroom.api import Analysis, analyze, load, load_profile
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
@@ -24,6 +24,7 @@ _EXPORTS = {
     "Analysis": "headroom.api",
     "analyze": "headroom.api",
     "load": "headroom.api",
+    "load_profile": "headroom.api",
     "Graph": "headroom.graph.graph",
     "Layer": "headroom.graph.layer",
     "DataType": "headroom.graph.tensor",
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "analyze",
     "load",
+    "load_profile",
 ]
 
 

@@ -13,14 +13,18 @@ from headroom.advise import analysis as advised
 from headroom.advise.analyze import analyze_graph
 from headroom.advise.stored import measurements_of
 from headroom.errors import StoreError, UsageError
-from headroom.gpu.sheets import load_gpu
+from headroom.gpu.sheets import gpu_of_driver, load_gpu, sheet_ids
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.callable import is_callable_address, load_callable
+from headroom.text import plain_line
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from headroom.advise.execution import Execution
+    from headroom.measure.profiles.profile import Profile
 
 SOURCES = ("auto", "measured", "predicted")
 L2_STATES = ("warm", "cold")
@@ -111,21 +115,26 @@ def analyze(
     source: str = "auto",
     db: str | os.PathLike[str] | None = None,
     system: str | None = None,
+    profile: str | os.PathLike[str] | Profile | None = None,
 ) -> Analysis:
     """How fast ``graph`` could run on ``gpu``, what limits it, and what to do.
 
     Args:
         gpu: a sheet's id or an unambiguous prefix, a driver's name, the path of a sheet, or a sheet.
-        dtype: ``fp32`` (tf32 off), ``tf32``, ``fp16``, ``bf16`` or ``fp8``; :func:`default_dtype` if not given.
+        dtype: ``fp32`` (tf32 off), ``tf32``, ``fp16``, ``bf16`` or ``fp8``; if not given what the profile ran in, else
+            :func:`default_dtype`.
         l2: ``warm`` (a layer finds its inputs in L2 where they fit) or ``cold``.
         source: ``auto`` takes measured times where the database has them and predicts the rest; ``measured`` calls
             the rest unknown; ``predicted`` asks no database.
         db: the performance database: a path or a URL; by default the user's own, if there is one, and the
             measurements that come with the package.
         system: id of the system whose measurements count; by default the one of this GPU that knows most layers.
+        profile: the user's own run of the model on this GPU, at the batch of ``graph``: the path of what a profiler
+            wrote, or what :func:`load_profile` returns. Savings then come off that run.
 
     Raises:
-        UsageError: an unknown name, a data type that the GPU lacks, or a system of another GPU.
+        UsageError: an unknown name, a data type that the GPU lacks, a system of another GPU, or a profile of another.
+        ProfileError: the profile cannot be read, or is not one of this model at this batch.
         StoreError: the database cannot be read, has no such system, or (``measured``) nothing of this model.
     """
     if not isinstance(graph, Graph):
@@ -133,13 +142,15 @@ def analyze(
     spec = _spec(gpu)
     _check("source", source, SOURCES)
     _check("l2", l2, L2_STATES)
-    data_type = default_dtype(spec) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))
+    execution = None if profile is None else _execution(profile, graph, spec)
+    ran_in = None if execution is None else execution.dtype
+    data_type = (ran_in or default_dtype(spec)) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))
     if source == "predicted":
         if db is not None or system is not None:
             raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
-        answer = analyze_graph(graph, spec, data_type, l2)
+        answer = analyze_graph(graph, spec, data_type, l2, execution=execution)
     else:
-        answer = _from_measurements(graph, spec, data_type, l2, source == "auto", db, system)
+        answer = _from_measurements(graph, spec, data_type, l2, source == "auto", db, system, execution)
     return Analysis(**{field.name: getattr(answer, field.name) for field in fields(advised.Analysis)})
 
 
@@ -151,6 +162,7 @@ def _from_measurements(
     theory_fills: bool,
     db: str | os.PathLike[str] | None,
     system: str | None,
+    execution: Execution | None,
 ) -> advised.Analysis:
     # Answers from theory do without SQLAlchemy.
     from headroom.store.default import open_for_reading
@@ -158,12 +170,37 @@ def _from_measurements(
     try:
         with open_for_reading(db) as store:
             measurements = measurements_of(store, gpu, system)
-            return analyze_graph(graph, gpu, dtype, l2, measurements, theory_fills=theory_fills)
+            return analyze_graph(graph, gpu, dtype, l2, measurements, theory_fills=theory_fills, execution=execution)
     except StoreError as error:
         if not theory_fills or db is not None or system is not None:
             raise
         # Nobody asked for a database: the way around it has to be named.
         raise StoreError(f"{error}; or answer from theory with --source predicted") from error
+
+
+def load_profile(path: str | os.PathLike[str]) -> Profile:
+    """Read what a profiler wrote while a model ran: a trace of PyTorch's profiler, a profile of ONNX Runtime.
+
+    Raises:
+        ProfileError: it cannot be read, is damaged, or is of no kind that Headroom reads.
+    """
+    from headroom.measure.profiles.reading import read_profile
+
+    return read_profile(path)
+
+
+def _execution(profile: str | os.PathLike[str] | Profile, graph: Graph, gpu: GpuSpec) -> Execution:
+    """The profile laid over the graph; refused where it was recorded on another GPU than ``gpu``."""
+    from headroom.advise.matching import match
+
+    recorded = load_profile(profile) if isinstance(profile, (str, os.PathLike)) else profile
+    there = gpu_of_driver(recorded.gpu) if recorded.gpu else None
+    if there is not None and gpu.id in sheet_ids() and gpu.id != there.id:
+        raise UsageError(
+            f"{recorded.title} was recorded on {plain_line(recorded.gpu, 60)}, not on {gpu.id}; savings come off that "
+            f"run, so take gpu {there.id}, or record one on {gpu.id}"
+        )
+    return match(recorded, graph)
 
 
 def _spec(gpu: object) -> GpuSpec:

@@ -35,7 +35,7 @@ def test_a_finding_says_question_saving_error_bar_code_limits_and_layers() -> No
     text = _words(asked_analysis())
     assert "1. The GPU waits for the host between kernels (question 4) saves 1.97 ms ± 6.0 % (measured), 3.07×" in text
     assert "torch.backends.cudnn.benchmark = True" in text
-    assert "not in PyTorch today: PyTorch tries at most" in text
+    assert "limits: PyTorch tries at most" in text
     assert "at conv1, inception3a, inception3b and 3 more" in text
 
 

@@ -92,8 +92,9 @@ class Finding:
     ``saves_us`` comes off the user's own run where a profile was given, else off the sequential bound; ``speedup`` is
     the whole model's; ``action`` is what to do, in one sentence, with the code or setting in it; ``layers`` and
     ``modules`` name the user's own code. ``source`` says whether the saving was measured, before and after, or is
-    predicted. ``limits`` is what of it PyTorch cannot get today, and why. ``code`` holds the lines to put in or the
-    command to type, exactly and nothing else, where there are any; ``action`` then need not repeat them.
+    predicted. ``limits`` is what of it cannot be had today (in PyTorch, say), and what it costs. ``code`` holds the
+    lines to put in or the command to type, exactly and nothing else, where there are any; ``action`` then need not
+    repeat them.
     """
 
     kind: str

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headroom.cli.complain import complain
 from headroom.cli.options import L2State, Source, complete_gpu, parse_batches, parse_dims
 from headroom.cli.progress import progress
+from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
+
+if TYPE_CHECKING:
+    from headroom.gpu.spec import GpuSpec
+    from headroom.measure.profiles.profile import Profile
 
 THRESHOLD_CROSSED = 1
 
@@ -28,6 +33,9 @@ def analyze(
     db: Annotated[str | None, typer.Option(help="The performance database: a path or a URL.")] = None,
     system: Annotated[str | None, typer.Option(help="Whose measurements count: an id of db list.")] = None,
     l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
+    profile: Annotated[
+        Path | None, typer.Option(help="Your own run of the model: a PyTorch trace or an ONNX Runtime profile.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained report.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the answer as JSON; - is stdout.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write one row per layer; - is stdout.")] = None,
@@ -41,6 +49,8 @@ def analyze(
     """Bounds, bottlenecks and advice for a model on a GPU.
 
     Example: `headroom analyze resnet50.onnx --gpu h200 --batch 1,8,32 --html report.html`
+
+    With a profile, advice on that very run: `headroom analyze resnet50.onnx --profile trace.json --html report.html`
     """
     import headroom as hr
     from headroom.cli.screen import Screen
@@ -55,8 +65,12 @@ def analyze(
     batches, dims = parse_batches(batch), parse_dims(dim or [])
     formats = {"json": json, "html": html, "csv": csv, "trace": trace}
     outputs = {name: path for name, path in formats.items() if path is not None}
-    refuse_overwriting((model, *filter(is_path, gpu or ()), *([db.removeprefix("sqlite:///")] if db else ())), outputs)
-    sheets = [load_gpu(name) for name in gpu] if gpu else [detect_gpu()]
+    inputs = (model, *filter(is_path, gpu or ()), *([db.removeprefix("sqlite:///")] if db else ()))
+    refuse_overwriting((*inputs, *([profile] if profile else ())), outputs)
+    if profile and (len(batches) > 1 or len(gpu or ()) > 1):
+        raise UsageError("--profile is one run, on one GPU at one batch: give one --gpu and one --batch with it")
+    recorded = hr.load_profile(profile) if profile else None
+    sheets = [load_gpu(name) for name in gpu] if gpu else [_where_recorded(recorded) or detect_gpu()]
     answers: list[hr.Analysis] = []
     with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:
         for samples in batches:
@@ -64,7 +78,9 @@ def analyze(
             graph = hr.load(model, batch=samples, dims=dims)
             for sheet in sheets:
                 step(f"analysing batch {graph.batch} on {sheet.id}")
-                answers.append(hr.analyze(graph, sheet, dtype, l2=l2, source=source, db=db, system=system))
+                answers.append(
+                    hr.analyze(graph, sheet, dtype, l2=l2, source=source, db=db, system=system, profile=recorded)
+                )
     if not quiet and STDOUT not in outputs.values():
         render(answers, Screen(), max_latency_us=max_latency_us)
     write_outputs(answers, outputs)
@@ -75,3 +91,10 @@ def analyze(
         raise typer.Exit(THRESHOLD_CROSSED)
     if sentences := unchecked(answers):
         complain("; ".join(sentences))
+
+
+def _where_recorded(profile: Profile | None) -> GpuSpec | None:
+    """The GPU that the profile was recorded on, where it tells and there is a sheet."""
+    from headroom.gpu.sheets import gpu_of_driver
+
+    return gpu_of_driver(profile.gpu) if profile is not None and profile.gpu else None

@@ -56,7 +56,7 @@ def finding_lines(rank: int, finding: Finding, question: int | None = None) -> R
     if finding.code:
         lines.append(_code(finding.code))
     if finding.limits:
-        lines.append(Text(f"not in PyTorch today: {view(finding.limits, 600)}", "yellow"))
+        lines.append(Text(f"limits: {view(finding.limits, 600)}", "yellow"))
     if places:
         lines.append(Text(f"at {places}", "dim"))
     return Padding(

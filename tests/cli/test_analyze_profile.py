@@ -1,0 +1,89 @@
+"""``headroom analyze --profile``: the user's own run, matched to the model, is what advice comes off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import headroom as hr
+
+RECORDED = Path(__file__).resolve().parents[1] / "recorded_profiles"
+RUN = RECORDED / "resnet50-32-default.json.gz"
+
+
+def test_a_profile_answers_for_its_own_gpu_type_and_latency(headroom, example: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "a.json", tmp_path / "a.html"
+    outcome = headroom("analyze", example, "--batch", "32", "--profile", RUN, "--json", out, "--html", page)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "Your run, from resnet50-32-default.json.gz" in outcome.out
+    answer = json.loads(out.read_text())
+    assert (answer["gpu"], answer["batch"]) == ("h200", 32)
+    assert answer["measured_us"] == answer["profile"]["latency_us"] > 0
+    assert answer["profile"]["matched_share"] > 0.8
+    ran_us = sum((layer["run_us"] or 0.0) * layer["count"] for layer in answer["layers"])
+    assert ran_us == pytest.approx(answer["profile"]["matched_share"] * answer["profile"]["gpu_busy_us"], rel=0.05)
+    assert "Your run" in page.read_text()
+
+
+def test_a_profile_at_another_batch_is_refused_with_the_option_to_give(headroom, example: Path) -> None:
+    outcome = headroom("analyze", example, "--profile", RUN)
+    assert outcome.code == 3
+    assert outcome.err.count("\n") == 1
+    assert "--batch 32" in outcome.err
+
+
+def test_a_profile_of_another_model_is_refused(headroom, example: Path) -> None:
+    outcome = headroom("analyze", example, "--profile", RECORDED / "vit_b_16-1-bf16.json.gz")
+    assert outcome.code == 3
+    assert outcome.err.count("\n") == 1
+    assert "not a profile of this model" in outcome.err
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"not json", b"\x1f\x8bcut", b"SQLite format 3\x00"])
+def test_what_is_no_profile_is_one_sentence_and_exit_code_3(
+    headroom, example: Path, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "trace.json"
+    path.write_bytes(content)
+    outcome = headroom("analyze", example, "--gpu", "h200", "--profile", path)
+    assert outcome.code == 3
+    assert outcome.err.count("\n") == 1
+    assert "trace.json" in outcome.err
+
+
+def test_a_profile_that_is_not_there_is_exit_code_3(headroom, example: Path, tmp_path: Path) -> None:
+    outcome = headroom("analyze", example, "--gpu", "h200", "--profile", tmp_path / "none.json")
+    assert outcome.code == 3
+    assert "none.json" in outcome.err
+
+
+@pytest.mark.parametrize("several", [("--batch", "1,32"), ("--gpu", "h200", "--gpu", "t4")])
+def test_a_profile_goes_with_one_gpu_and_one_batch(headroom, example: Path, several: tuple[str, ...]) -> None:
+    outcome = headroom("analyze", example, "--profile", RUN, *several)
+    assert outcome.code == 2
+    assert "one --gpu and one --batch" in outcome.err
+
+
+def test_a_run_on_one_gpu_gives_no_advice_for_another(headroom, example: Path) -> None:
+    outcome = headroom("analyze", example, "--batch", "32", "--gpu", "t4", "--profile", RUN)
+    assert outcome.code == 2
+    assert "recorded on NVIDIA H200" in outcome.err
+
+
+def test_the_profile_is_never_overwritten(headroom, example: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.json.gz"
+    trace.write_bytes(RUN.read_bytes())
+    outcome = headroom("analyze", example, "--batch", "32", "--profile", trace, "--json", trace)
+    assert outcome.code == 2
+    assert trace.read_bytes() == RUN.read_bytes()
+
+
+def test_the_library_takes_a_path_or_a_profile_that_was_read(example: Path) -> None:
+    graph = hr.load(example, batch=32)
+    by_path = hr.analyze(graph, gpu="h200", profile=RUN)
+    by_profile = hr.analyze(graph, gpu="h200", profile=hr.load_profile(RUN))
+    assert by_path.to_dict() == by_profile.to_dict()
+    assert by_path.dtype == by_path.execution.dtype
