@@ -19,6 +19,7 @@ from headroom.cli.db import db
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
 from headroom.cli.predict import predict
+from headroom.cli.profile import profile
 from headroom.cli.selftest import selftest
 from headroom.errors import HeadroomError, UsageError
 from headroom.files import flush_stdout, forget_stdout
@@ -40,6 +41,7 @@ app.command()(analyze)
 app.command()(predict)
 app.command()(compare)
 app.command()(measure)
+app.command()(profile)
 app.command()(selftest)
 app.add_typer(db)
 app.add_typer(gpus)

@@ -1,4 +1,4 @@
-"""Other work that needs a GPU and runs in a worker: the stopwatch's own test, probes, whole networks, counters.
+"""Other work that needs a GPU and runs in a worker: the stopwatch's own test, probes, networks, counters, profiles.
 
 A job is a function ``run(arguments, say) -> result``, called in the worker process. ``arguments`` and ``result`` are
 JSON objects; ``arguments["gpu"]`` is the GPU's index. ``say`` sends a JSON object to the parent at once, for progress.
@@ -22,6 +22,8 @@ JOBS = {
     "probe": "headroom.measure.probe.job:run",
     "network": "headroom.measure.networks.job:run",
     "counters": "headroom.measure.counters.job:run",
+    "profile": "headroom.measure.profiles.recording.job:run",
+    "library-logs": "headroom.measure.profiles.recording.logs:run",
 }
 
 #: Longest that a job may take, in seconds, unless its caller knows better.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headroom.errors import ProfileError
-from headroom.measure.profiles.events import Event, complete_events
+from headroom.measure.profiles.events import Event, complete_events, time_us
+from headroom.measure.profiles.guide import GUIDE
 from headroom.measure.profiles.kineto_gpu import LAUNCH_KINDS, gpu_name
 from headroom.measure.profiles.kineto_steps import StepsOf, Trace
 from headroom.measure.profiles.nesting import ModuleName
@@ -17,8 +18,11 @@ from headroom.measure.profiles.windows import Window
 STEP = "ProfilerStep"
 
 #: How the profiler names a module's call when it traces Python: class and number, one within the other.
-#: :mod:`headroom.measure.profiles.record` marks calls in the same words, with the module's whole path.
+#: :mod:`headroom.measure.profiles.recording` marks calls in the same words, with the module's whole path.
 MODULE = "nn.Module: "
+
+#: Where ``headroom profile`` writes, into the same file, what the profiler cannot know.
+OURS = "headroom"
 
 #: Categories in lower case; the second of a pair is what older versions write.
 _OPERATORS = frozenset({"cpu_op", "operator", "user_annotation"})
@@ -51,7 +55,13 @@ def read_kineto(path: Path, value: object) -> Profile:
             "of the CPU and of the GPU switched on"
         )
     gpu = gpu_name(content.get("deviceProperties"), steps)
-    return Profile("pytorch", path.name, gpu, tuple(steps), tuple(_notes(trace, damaged)))
+    notes = tuple(_notes(trace, damaged))
+    return Profile("pytorch", path.name, gpu, tuple(steps), notes, _latency_us(content.get(OURS)))
+
+
+def _latency_us(ours: object) -> float | None:
+    value = time_us(ours.get("latency_us")) if isinstance(ours, dict) else None
+    return value if value is not None and value > 0 else None
 
 
 def _sorted(events: Sequence[Event]) -> Trace:
@@ -72,7 +82,7 @@ def _sorted(events: Sequence[Event]) -> Trace:
 
 def _sort_operator(trace: Trace, index: int, event: Event) -> None:
     """The profiler tells an operator from a mark by its category, but not in every version."""
-    if event.name.startswith(STEP):
+    if event.name.startswith((STEP, GUIDE)):
         trace.windows.append(Window(event.name, event.start_us, event.end_us))
     elif event.name.startswith(MODULE):
         trace.modules[index] = ModuleName(event.name.removeprefix(MODULE), whole=True)

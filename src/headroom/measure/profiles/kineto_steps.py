@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headroom.measure.profiles.events import Event
+from headroom.measure.profiles.guide import guided
 from headroom.measure.profiles.kineto_gpu import WAITS, launch
 from headroom.measure.profiles.nesting import ModuleName, nest
 from headroom.measure.profiles.operands import operands
@@ -52,7 +53,7 @@ class StepsOf:
         waits = self._by_window(windows, (each for each in self._trace.runtime if self._events[each].name in WAITS))
         steps = [self._step(window, calls[at], launches[at], waits[at]) for at, window in enumerate(windows.all)]
         # The last mark of a run often stands after everything.
-        return [step for step in steps if step.calls or step.launches]
+        return guided([step for step in steps if step.calls or step.launches])
 
     def _index(self, indices: Iterable[int], names: tuple[str, ...]) -> dict[int, int]:
         found: dict[int, int] = {}
@@ -100,7 +101,7 @@ class StepsOf:
         return Step(
             window.name,
             window.start_us,
-            window.end_us - window.start_us,
+            round(window.end_us - window.start_us, 3),
             tuple(self._call(index, place) for index in calls),
             tuple(self._launch(index, place) for index in launches),
             tuple(self._wait(index, place) for index in waits),

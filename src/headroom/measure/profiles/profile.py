@@ -116,7 +116,8 @@ class Profile:
     """A recorded run: one step per inference, as far as the recorder marked them, else one for all.
 
     ``recorder`` is ``pytorch``, ``onnxruntime`` or ``nsys``; ``title`` is the file's name; ``gpu`` the driver's name of
-    the device, empty where there was none or the profile does not tell.
+    the device, empty where there was none or the profile does not tell. ``latency_us`` is what an inference takes when
+    nobody records it, where the recorder timed that as well: recording slows the host down, often by half.
     """
 
     recorder: str
@@ -124,6 +125,7 @@ class Profile:
     gpu: str
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    latency_us: float | None = None
 
     @property
     def typical(self) -> Step:
