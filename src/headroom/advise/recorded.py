@@ -96,6 +96,12 @@ class Recorded:
         work = self.case.timed.graph.layers[other.near].work
         return isinstance(work, Normalization) and not work.group_elements
 
+    def launches_of(self, layer: int) -> tuple[int, ...]:
+        """The launches (indices) that a layer was run by, alone or with others, what serves it beside them included."""
+        runs = (launch for run in self.execution.runs if layer in run.layers for launch in run.launches)
+        beside = (launch for other in self.execution.others if other.near == layer for launch in other.launches)
+        return tuple(sorted({*runs, *beside}))
+
     def layers(self, launches: Iterable[int]) -> tuple[int, ...]:
         """The layers that ``launches`` are for, each once, in the graph's order."""
         return tuple(sorted({layer for launch in launches for layer in self.layers_of.get(launch, ())}))

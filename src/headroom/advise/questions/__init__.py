@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headroom.advise.case import Case
+from headroom.advise.questions.algorithms import algorithms
 from headroom.advise.questions.answer import Answer
+from headroom.advise.questions.framework import framework
 from headroom.advise.questions.fusion import fusion
 from headroom.advise.questions.how_low import how_low
+from headroom.advise.questions.share import share
+from headroom.advise.questions.tensor_cores import tensor_cores
 
 Question = Callable[[Case], Answer]
 
 QUESTIONS: tuple[Question, ...] = (
     how_low,
+    algorithms,
+    framework,
     fusion,
+    tensor_cores,
+    share,
 )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ def composed_attention(run: Recorded) -> Iterator[Finding]:
     """What the fused kernel's time (measured where there is a row) leaves of the launches that ran."""
     timed = run.case.timed
     change = Change()
-    for layer, launches in run.composed.items():
-        change |= _fused(run, sorted(launches), timed.times_us[layer])
+    for layer, each in run.composed.items():
+        change |= _fused(run, sorted(each), timed.times_us[layer])
     saved = run.timelines.saves(change) if run.composed else (0.0, 0.0)
     if not saved[0]:
         return

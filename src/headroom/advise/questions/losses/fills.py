@@ -1,4 +1,4 @@
-"""Memory is filled before kernels that add into it: split sums, unset workspaces, zeroed outputs."""
+"""Memory is filled before kernels that add into it: split sums, unset workspaces, tensors made by the model's code."""
 
 from __future__ import annotations
 
@@ -8,24 +8,51 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
 from headroom.advise.recorded import Recorded
+from headroom.graph.kinds import LayerKind
+
+_OWN = frozenset({"zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "fill_", "zero_", "arange"})
 
 
 def fills(run: Recorded) -> Iterator[Finding]:
-    """The fills of libraries' own kernels, and those of the model's code."""
+    """What cuDNN's kernels need cleared, and what the model's code fills; nothing spares what cuBLAS clears."""
     launches = run.extras("fill")
-    saved = run.timelines.saves(run.without(launches)) if launches else (0.0, 0.0)
-    if not saved[0]:
-        return
-    yield run.finding(
-        kind="fills",
-        title=f"{counted(len(launches), 'fill')} of memory in every inference",
-        action=(
-            f"Let cuDNN choose by timing: a kernel that adds up partial sums needs a cleared output, others do not; "
-            f"tensors that your own code fills (torch.zeros) belong outside of the call. All take "
-            f"{figures.time(run.time_us(launches))} of the GPU's time."
+    own = [launch for launch in launches if _outermost(run, launch) in _OWN]
+    graph = run.case.timed.graph
+    cleared = [
+        launch
+        for launch in launches
+        if any(graph.layers[layer].kind is LayerKind.CONVOLUTION for layer in run.layers_of.get(launch, ()))
+        and launch not in own
+    ]
+    for found, what, action, code, limits in (
+        (
+            own,
+            "tensors that the model's code makes anew",
+            "Make constant tensors once, outside of forward",
+            "self.register_buffer('mask', torch.zeros(shape))  # in __init__",
+            "A tensor that is written to has to be filled anew.",
         ),
-        layers=run.layers(launches),
-        saved=saved,
-        code="torch.backends.cudnn.benchmark = True\ntorch.backends.cudnn.benchmark_limit = 0",
-        limits="The kernel that needs no fill may itself be slower; cuBLAS offers no such setting.",
-    )
+        (
+            cleared,
+            "outputs that convolutions add into",
+            "Let cuDNN choose by timing: kernels that add up partial sums need a cleared output, others do not",
+            "torch.backends.cudnn.benchmark = True\ntorch.backends.cudnn.benchmark_limit = 0",
+            "The kernel that needs no fill may be slower, and then the search keeps the fill.",
+        ),
+    ):
+        saved = run.timelines.saves(run.without(found)) if found else (0.0, 0.0)
+        if saved[0]:
+            yield run.finding(
+                kind="fills",
+                title=f"{counted(len(found), 'fill')} of {what}",
+                action=f"{action}; they take {figures.time(run.time_us(found))} of the GPU's time.",
+                layers=run.layers(found),
+                saved=saved,
+                code=code,
+                limits=limits,
+            )
+
+
+def _outermost(run: Recorded, launch: int) -> str:
+    chain = run.chain(launch)
+    return run.step.calls[chain[0]].name.rpartition(":")[2] if chain else ""

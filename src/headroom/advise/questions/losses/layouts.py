@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from headroom import figures
 from headroom.advise.analysis import Finding
+from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import counted
 from headroom.advise.recorded import Recorded
+from headroom.advise.settings import Layout, changed_to, layout_of
 
 _TO_NHWC = ("nchwtonhwc", "nchw2nhwc")
 
@@ -22,13 +24,20 @@ x = x.contiguous()"""
 
 
 def layout_changes(run: Recorded) -> Iterator[Finding]:
-    """One finding for the layers that want NHWC and get NCHW, and one for the reverse."""
-    grouped: dict[bool, list[int]] = defaultdict(list)
+    """One finding for the layers that want NHWC and get NCHW, or for the reverse, if the other layout gains at all.
+
+    Without its transposes a run still is in one layout or the other, so that the saving is the whole run's in the other
+    layout: what PyTorch's own kernels lose there is taken off.
+    """
+    grouped: dict[Layout, list[int]] = defaultdict(list)
     for launches in _by_layer(run).values():
         first = run.step.launches[launches[0]].name.lower()
-        grouped[any(word in first for word in _TO_NHWC)] += launches
-    for wants_nhwc, launches in grouped.items():
-        saved = run.timelines.saves(run.without(launches))
+        grouped[Layout.NHWC if any(word in first for word in _TO_NHWC) else Layout.NCHW] += launches
+    choices = Choices.of(run.case) if grouped else None
+    for wanted, launches in grouped.items():
+        if choices is None or layout_of(run, choices) is wanted:
+            continue
+        saved = run.timelines.saves(changed_to(run, choices, Setting(wanted)))
         if not saved[0]:
             continue
         layers = run.layers(launches)
@@ -36,17 +45,17 @@ def layout_changes(run: Recorded) -> Iterator[Finding]:
             kind="layout_transposes",
             title=f"{counted(len(launches), 'layout transpose')} around {counted(len(layers), 'layer')}",
             action=(
-                f"Keep model and input in {'channels_last' if wants_nhwc else 'the default (NCHW) format'}: the "
-                f"transposes take {figures.time(run.time_us(launches))} of the GPU's time in every inference, those of "
-                f"weights included."
+                f"Keep model and input in {'channels_last' if wanted is Layout.NHWC else 'the default (NCHW) format'}: "
+                f"the transposes, those of weights included, take {figures.time(run.time_us(launches))} of the GPU's "
+                f"time in every inference."
             ),
             layers=layers,
             saved=saved,
-            code=_CHANNELS_LAST if wants_nhwc else _CONTIGUOUS,
+            code=_CHANNELS_LAST if wanted is Layout.NHWC else _CONTIGUOUS,
             limits=(
-                "Other kernels change with the format as well (PyTorch's pooling is slower in channels_last); strict "
-                "fp32 convolutions run in NCHW, so that channels_last adds transposes there."
-                if wants_nhwc
+                "Other kernels change with the format: PyTorch's pooling is slower in channels_last, which is taken "
+                "off; strict fp32 convolutions run in NCHW, so that channels_last adds transposes there."
+                if wanted is Layout.NHWC
                 else "Layers that run faster in NHWC lose what these win."
             ),
         )

@@ -16,7 +16,7 @@ from headroom.measure.profiles.profile import Step
 _TIMES_USUAL = 10.0
 
 #: Below this, in us, a pause is within what a busy host does now and then.
-_LEAST_US = 100.0
+_LEAST_US = 200.0
 
 
 def stalls(run: Recorded) -> Iterator[Finding]:
