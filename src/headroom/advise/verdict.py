@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from headroom import figures
 from headroom.advise.analysis import Bounds, Finding
+from headroom.advise.findings import OFF_A_STORED_RUN
 from headroom.advise.latency import Latency
 from headroom.advise.timed import TimedGraph
 from headroom.predict.prediction import Bottleneck, Source
@@ -51,8 +52,7 @@ def verdict(
     limit, time_us = max(by_bottleneck.items(), key=lambda item: item[1])
     hint = _HINTS.get(limit, "")
     sentences.append(f"{figures.percent(time_us / bounds.sequential_us)} of that time is limited by {limit}{hint}.")
-    if findings:
-        best = findings[0]
+    if best := next((finding for finding in findings if finding.kind not in OFF_A_STORED_RUN), None):
         saving = figures.time(best.saves_us, best.error_pct)
         sentences.append(f"Largest opportunity: {best.title} (saves about {saving}, {figures.ratio(best.speedup)}).")
     if bounds.unknown_share:

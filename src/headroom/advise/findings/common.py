@@ -8,6 +8,9 @@ from headroom.advise.analysis import Finding
 from headroom.advise.timed import TimedGraph
 from headroom.predict.prediction import Source
 
+#: From this error bar on, in percent, a saving may be none.
+CERTAIN_PCT = 100.0
+
 
 def make_finding(
     timed: TimedGraph,

@@ -1,0 +1,217 @@
+"""What share do cuDNN and cuBLAS cover, and is the model bound by the host? (Benanza's second chart, question 8.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from headroom import figures
+from headroom.advise.analysis import Finding
+from headroom.advise.case import Case
+from headroom.advise.findings.common import counted
+from headroom.advise.kernel_names import Library, library_of
+from headroom.advise.measurements import usable
+from headroom.advise.networks import run_error_pct
+from headroom.advise.questions.answer import Answer, Table
+from headroom.advise.recorded import Recorded
+from headroom.graph.kinds import LayerKind
+from headroom.measure.profiles.profile import LaunchKind
+from headroom.predict.prediction import Source
+from headroom.store.rows import NetworkTiming, Timing
+
+QUESTION = "What share do cuDNN and cuBLAS cover, and does the model wait for the host?"
+
+#: Kinds of layer that a library has a function for.
+_FUNCTIONS: Mapping[LayerKind, str] = {
+    LayerKind.CONVOLUTION: "cuDNN",
+    LayerKind.MATMUL: "cuBLAS",
+    LayerKind.MATVEC: "cuBLAS",
+    LayerKind.ATTENTION: "cuDNN",
+    LayerKind.RECURRENT: "cuDNN",
+    LayerKind.NORMALIZATION: "cuDNN",
+    LayerKind.POOLING: "cuDNN",
+    LayerKind.SOFTMAX: "cuDNN",
+    LayerKind.ACTIVATION: "cuDNN",
+    LayerKind.ELEMENTWISE: "cuDNN",
+    LayerKind.REDUCTION: "cuDNN",
+}
+
+#: Ways of running that ask for launches one by one, and that replay them.
+_EAGER, _REPLAYED = ("channels-last", "eager"), ("channels-last cuda-graph", "cuda-graph")
+
+#: A run that takes this much longer than its launches replayed waits for the host.
+_WAITS = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Layers or launches of one library and the time that they take."""
+
+    name: str
+    number: int
+    time_us: float
+
+
+def share(case: Case) -> Answer:
+    """Layers and time by library: of the user's run where there is a profile, of the fastest implementations else."""
+    run = Recorded.of(case)
+    tables = [
+        _kind_table(case),
+        _part_table("Fastest implementation of each layer, by library", _winners(case), "layers"),
+    ]
+    if run is not None:
+        tables.append(_part_table("Kernels of your run, by library", _launched(run), "launches"))
+    pair = None if run is not None else _pair(case)
+    findings = () if pair is None else (_host_finding(case, *pair),)
+    sentence = f"{_library_sentence(case, run)} {_host_sentence(run, pair)}".strip()
+    return Answer(8, QUESTION, sentence, findings, tuple(tables), needs=_needs(run, pair))
+
+
+def _library_sentence(case: Case, run: Recorded | None) -> str:
+    working = len(case.timed.graph.working_layers)
+    if not working:
+        return "This model has no layer that does any work."
+    has = sum(c.count for c in case.timed.graph.configurations if c.layer.kind in _FUNCTIONS)
+    sentences = [f"cuDNN and cuBLAS have functions for {has} of its {counted(working, 'layer')}."]
+    for parts, what in ((_winners(case), "the fastest implementations"), (_launched(run), "your run")):
+        total_us = sum(part.time_us for part in parts if part.name != _UNTOLD)
+        if total_us:
+            theirs_us = sum(part.time_us for part in parts if part.name in (Library.CUDNN, Library.CUBLAS))
+            sentences.append(f"Of the time of {what}, {figures.percent(theirs_us / total_us)} is in their kernels.")
+    return " ".join(sentences)
+
+
+def _host_sentence(run: Recorded | None, pair: tuple[NetworkTiming, NetworkTiming] | None) -> str:
+    if run is not None:
+        busy_us, latency_us = run.step.gpu_busy_us, run.latency_us
+        share = f"the GPU is busy for {figures.time(busy_us)} of {figures.time(latency_us, 9.0)}"
+        if run.timelines.is_host_bound and not run.is_graph:
+            return f"Your run waits for the host: {share}. Question 4 says what to do."
+        return f"Your run does not wait for the host: {share}."
+    if pair is None:
+        return ""
+    eager, replayed = pair
+    times = (
+        f"{figures.time_with_error(eager.median_us, run_error_pct(eager))} launch by launch and "
+        f"{figures.time_with_error(replayed.median_us, run_error_pct(replayed))} as a replayed CUDA graph"
+    )
+    if (eager.median_us or 0.0) > _WAITS * (replayed.median_us or 0.0):
+        return f"Run by PyTorch launch by launch, the model waits for the host: measured {times}."
+    return f"The host keeps up: measured {times}."
+
+
+def _pair(case: Case) -> tuple[NetworkTiming, NetworkTiming] | None:
+    """The same network run launch by launch and replayed, where both were measured."""
+    good = {run.mode: run for run in case.networks if usable(run)}
+    for eager, replayed in zip(_EAGER, _REPLAYED, strict=True):
+        if eager in good and replayed in good:
+            return good[eager], good[replayed]
+    return None
+
+
+def _host_finding(case: Case, eager: NetworkTiming, replayed: NetworkTiming) -> Finding:
+    before_us, after_us = eager.median_us or 0.0, replayed.median_us or 0.0
+    saves_us = before_us - after_us
+    bar_us = 0.01 * (before_us * run_error_pct(eager) + after_us * run_error_pct(replayed))
+    layers = tuple(index for index, layer in enumerate(case.timed.graph.layers) if layer.kind.does_work)
+    return Finding(
+        kind="host",
+        title=f"Run launch by launch ({eager.mode}), the model waits for the host",
+        saves_us=saves_us,
+        error_pct=100 * bar_us / saves_us if saves_us > 0 else 100.0,
+        speedup=before_us / after_us if saves_us > 0 else 1.0,
+        layers=case.timed.names(layers),
+        modules=case.timed.modules(layers),
+        action=f"Replay the model as a CUDA graph: {figures.time(before_us)} measured launch by launch, "
+        f"{figures.time(after_us)} replayed. torch.compile in its reduce-overhead mode captures one and fuses as well.",
+        source=Source.MEASURED,
+        limits="Nothing, where the model is replayed or compiled so already. Shapes must not change between replays, "
+        "and inputs are copied into the graph's own.",
+        code='model = torch.compile(model, mode="reduce-overhead")',
+    )
+
+
+_UNTOLD = "not measured"
+
+
+def _winners(case: Case) -> list[_Part]:
+    """Working layers by the library of their fastest implementation."""
+    parts: list[_Part] = []
+    for index, (configuration, prediction) in enumerate(case.timed.pairs()):
+        timing = case.timed.timing(index)
+        name = _UNTOLD if timing is None else str(_library(timing))
+        parts.append(_Part(name, configuration.count, (prediction.time_us or 0.0) * configuration.count))
+    return _summed(parts)
+
+
+def _library(timing: Timing) -> Library:
+    """The library of an implementation's kernels, as far as their names tell: PyTorch's operators call the others."""
+    found = [library_of(kernel.name) for kernel in timing.kernels]
+    known = [library for library in found if library is not Library.OTHER]
+    if known:
+        return next((library for library in known if library in (Library.CUDNN, Library.CUBLAS)), known[0])
+    backends = {"cudnn": Library.CUDNN, "cudnn-legacy": Library.CUDNN, "cublaslt": Library.CUBLAS}
+    return backends.get(timing.implementation.backend, Library.OTHER)
+
+
+def _launched(run: Recorded | None) -> list[_Part]:
+    """Launches of a run by library; copies and fills are the driver's."""
+    launches = () if run is None else run.step.launches
+    return _summed(
+        _Part(str(library_of(each.name)) if each.kind is LaunchKind.KERNEL else "copies and fills", 1, each.duration_us)
+        for each in launches
+    )
+
+
+def _summed(parts: Iterable[_Part]) -> list[_Part]:
+    """One part per name, the longest first."""
+    sums: dict[str, _Part] = {}
+    for part in parts:
+        before = sums.get(part.name, _Part(part.name, 0, 0.0))
+        sums[part.name] = _Part(part.name, before.number + part.number, before.time_us + part.time_us)
+    return sorted(sums.values(), key=lambda part: (-part.time_us, part.name))
+
+
+def _kind_table(case: Case) -> Table:
+    """The slides' table: which kinds of layer the libraries have functions for."""
+    numbers: dict[LayerKind, _Part] = {}
+    for configuration, prediction in case.timed.pairs():
+        kind = configuration.layer.kind
+        before = numbers.get(kind, _Part(str(kind), 0, 0.0))
+        time_us = before.time_us + (prediction.time_us or 0.0) * configuration.count
+        numbers[kind] = _Part(str(kind), before.number + configuration.count, time_us)
+    layers = sum(part.number for part in numbers.values()) or 1
+    total_us = sum(part.time_us for part in numbers.values()) or 1.0
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1].time_us, item[0]))
+    return Table(
+        title="Kinds of layer that the libraries have functions for",
+        heads=("kind", "library", "layers", "share of layers pct", "time us", "share of time pct"),
+        rows=tuple(
+            (part.name, _FUNCTIONS.get(kind), part.number, 100 * part.number / layers, part.time_us,
+             100 * part.time_us / total_us)
+            for kind, part in ordered
+        ),
+        note="Of the layers one by one at their fastest. A function that exists is not always the fastest kernel.",
+    )  # fmt: skip
+
+
+def _part_table(title: str, parts: list[_Part], what: str) -> Table:
+    number, total_us = sum(part.number for part in parts) or 1, sum(part.time_us for part in parts) or 1.0
+    return Table(
+        title=title,
+        heads=("library", what, f"share of {what} pct", "time us", "share of time pct"),
+        rows=tuple(
+            (part.name, part.number, 100 * part.number / number, part.time_us, 100 * part.time_us / total_us)
+            for part in parts
+        ),
+        note="By the names of the kernels that it launches, whoever calls them.",
+    )
+
+
+def _needs(run: Recorded | None, pair: tuple[NetworkTiming, NetworkTiming] | None) -> str:
+    if run is not None or pair is not None:
+        return ""
+    return (
+        "Whether the model waits for the host shows in a profile (`headroom analyze MODEL --profile TRACE`) or when "
+        "frameworks run it (`headroom measure MODEL --network`)."
+    )

@@ -1,0 +1,110 @@
+"""What running the model in another data type saves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from headroom.advise.case import Case
+from headroom.advise.findings.common import CERTAIN_PCT
+from headroom.advise.recorded import Recorded
+from headroom.advise.timed import TimedGraph
+from headroom.advise.timelines import Change
+from headroom.graph.kinds import LayerKind
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import DataType
+from headroom.graph.work import Elementwise
+from headroom.predict.model import predict_layers
+from headroom.predict.prediction import Source
+
+#: Types worth moving to from each: fewer bits on faster units.
+_TO: Mapping[DataType, tuple[DataType, ...]] = {
+    DataType.FP32: (DataType.TF32, DataType.BF16),
+    DataType.TF32: (DataType.BF16,),
+    DataType.BF16: (DataType.FP8,),
+    DataType.FP16: (DataType.FP8,),
+    DataType.FP8: (),
+}
+
+#: fp8 kernels take operands whose rows are multiples of 16 bytes.
+_FP8_MULTIPLE = 16
+
+
+@dataclass(frozen=True)
+class TypeGain:
+    """``layers`` (graph indices) in ``dtype`` save ``saves_us``; the error bar is in percent of it."""
+
+    dtype: DataType
+    layers: tuple[int, ...]
+    saves_us: float
+    error_pct: float
+    source: Source
+
+
+def type_gains(case: Case) -> Iterator[TypeGain]:
+    """The types that the GPU has units for and that are surely faster; fp16 stands in for bf16 on GPUs without it."""
+    for wanted in _TO[case.timed.dtype]:
+        dtype = DataType.FP16 if wanted is DataType.BF16 and wanted not in case.other_dtypes else wanted
+        if dtype not in case.timed.gpu.tensor_tflops or dtype not in case.other_dtypes:
+            continue
+        other = case.other_dtypes[dtype]
+        layers = tuple(_faster_in_fp8(case, other) if dtype is DataType.FP8 else case.timed.configuration_of)
+        gain = _off_the_run(case, other, layers) if case.execution is not None else _off_the_bound(case, other, layers)
+        if gain is not None and gain.saves_us > 0 and gain.error_pct < CERTAIN_PCT:
+            yield gain
+
+
+def _faster_in_fp8(case: Case, other: TimedGraph) -> Iterator[int]:
+    """Products with weights, whose sizes fp8 kernels take: the layers that PyTorch has fp8 for."""
+    for index, layer in enumerate(case.timed.graph.layers):
+        gemm = layer.gemm
+        if layer.kind is not LayerKind.MATMUL or not layer.weights or gemm is None:
+            continue
+        if gemm.k % _FP8_MULTIPLE == 0 == gemm.n % _FP8_MULTIPLE and other.times_us[index] < case.timed.times_us[index]:
+            yield index
+
+
+def _off_the_bound(case: Case, other: TimedGraph, layers: Iterable[int]) -> TypeGain:
+    chosen = sorted(layers)
+    before_us = sum(case.timed.times_us[index] for index in chosen)
+    after_us = sum(other.times_us[index] for index in chosen)
+    if other.dtype is DataType.FP8:
+        after_us += _casts_us(case, chosen)
+    saves_us = before_us - after_us
+    measured = case.timed.is_measured(chosen) and other.is_measured(chosen)
+    before_bar, after_bar = before_us * case.timed.error_pct(chosen), after_us * other.error_pct(chosen)
+    error_pct = math.hypot(before_bar, after_bar) / abs(saves_us) if saves_us else math.inf
+    source = Source.MEASURED if measured else Source.PREDICTED
+    return TypeGain(other.dtype, tuple(chosen), saves_us, error_pct, source)
+
+
+def _casts_us(case: Case, layers: Sequence[int]) -> float:
+    """Time to scale and cast what ``layers`` read to fp8, a kernel for each tensor: the layers before are not fp8."""
+    timed = case.timed
+    read = {tensor.name: tensor for index in layers for tensor in timed.graph.layers[index].inputs}
+    casts = [
+        Layer("", "", Elementwise("mul", tensor.elements), (tensor,), (), (replace(tensor, name=f"{name} fp8"),))
+        for name, tensor in read.items()
+    ]
+    predicted = predict_layers(casts, timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    return sum(prediction.time_us or 0.0 for prediction in predicted)
+
+
+def _off_the_run(case: Case, other: TimedGraph, layers: Iterable[int]) -> TypeGain | None:
+    """Every launch of a layer shortened as the layer's fastest implementation is, the host as it was."""
+    run = Recorded.of(case)
+    if run is None:
+        return None
+    wanted = frozenset(layers)
+    chosen = tuple(sorted(wanted))
+    gpu_us: dict[int, float] = {}
+    for each in run.execution.runs:
+        before_us = sum(case.timed.times_us[layer] for layer in each.layers)
+        if before_us and wanted.issuperset(each.layers):
+            factor = sum(other.times_us[layer] for layer in each.layers) / before_us
+            gpu_us |= {index: run.step.launches[index].duration_us * factor for index in each.launches}
+    saves_us, error_pct = run.timelines.saves(Change(gpu_us=gpu_us))
+    if other.dtype is DataType.FP8:
+        saves_us -= _casts_us(case, chosen)
+    return TypeGain(other.dtype, chosen, saves_us, max(error_pct, other.error_pct(chosen)), Source.PREDICTED)
