@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headroom.advise.case import Case
+from headroom.advise.questions.algorithms import algorithms
 from headroom.advise.questions.answer import Answer
 from headroom.advise.questions.framework import framework
 from headroom.advise.questions.fusion import fusion
@@ -16,6 +17,7 @@ Question = Callable[[Case], Answer]
 
 QUESTIONS: tuple[Question, ...] = (
     how_low,
+    algorithms,
     framework,
     fusion,
     tensor_cores,
