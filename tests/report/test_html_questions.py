@@ -153,3 +153,27 @@ def test_with_a_profile_the_layer_table_shows_the_run_beside_the_best() -> None:
     heads = [_text(head) for head in re.findall(r'<th scope="col" aria-sort.*?</th>', with_run)]
     assert heads[4:8] == ["Count", "Total", "Your run", "Lost"]
     assert "Your run" not in [_text(head) for head in re.findall(r'<th scope="col" aria-sort.*?</th>', without)]
+
+
+def test_several_answers_share_a_page_for_questions_1_and_7() -> None:
+    page = render_html([asked_analysis(batch, hostile=False) for batch in (1, 8)])
+    for number in (1, 7):
+        section = _section(page, f"all-q{number}")
+        assert "over batch sizes and GPUs?" in section
+        assert f'href="#all-q{number}"' in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_only_the_first_sentence_is_large_and_a_stop_inside_code_ends_none() -> None:
+    answer = Answer(1, "Which?", "Call `a. B` first, 3.1 ms ± 5 %. Then the rest. And more.")
+    section = _section(render_html([replace(make_analysis(), questions=(answer,))]), "a0-q1")
+    large, rest = re.findall(r'<p class="(?:sentence|rest)">(.*?)</p>', section, re.DOTALL)
+    assert _text(large) == "Call a. B first, 3.1 ms ± 5 %."
+    assert "3.1\N{NO-BREAK SPACE}ms\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}%" in large
+    assert rest == "Then the rest. And more."
+
+
+def test_ticks_of_an_axis_share_their_digits() -> None:
+    chart = line_chart(Lines("t", "batch", "ratio", (("a", ((1, 0.2), (2, 1.1))),)), "k")
+    assert [tick.label for tick in chart.y_ticks] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from headroom import figures
 from headroom.advise.analysis import Analysis
+from headroom.advise.questions.combined import combined
 from headroom.report import advice, summary
 from headroom.report.layer_table import layer_table
 from headroom.report.runs import runs
@@ -36,6 +37,7 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
     """
     if len(analyses) > 1 or max_latency_us is not None:
         console.print(side_by_side(analyses, max_latency_us))
+        console.print(Group(*(Text(view(answer.sentence, 1000)) for answer in combined(analyses)), Text("")))
     if len(analyses) == 1:
         console.print(_full(analyses[0], console.width))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from headroom import figures
@@ -13,6 +14,9 @@ _PLACES_LISTED = 200
 
 #: Longest piece of code on a card, in characters: a page of a screen.
 _CODE_LIMIT = 4000
+
+#: The spaces of a figure: before its unit, and around the sign of its error bar.
+_INSIDE_A_FIGURE = re.compile(r"(?<=\d) (?=(?:[nµm]?s|%|[kMGT]i?B|TFLOP/s)(?!\w))| (?=± ?\d)|(?<=±) (?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,13 @@ def finding_card(finding: Finding, question: int | None = None) -> FindingCard:
 
 
 def with_code(sentence: str) -> tuple[str, ...]:
-    """A sentence cut at its backquotes; whole where they do not come in pairs."""
+    """A sentence cut at its backquotes, whole where they do not pair; a figure keeps its unit and error bar."""
     parts = tuple(sentence.split("`"))
-    return parts if len(parts) % 2 else (sentence,)
+    if not len(parts) % 2:
+        return (_together(sentence),)
+    return tuple(part if position % 2 else _together(part) for position, part in enumerate(parts))
+
+
+def _together(text: str) -> str:
+    """``text`` whose lines do not break inside ``3.39 ms ± 3.9 %``."""
+    return _INSIDE_A_FIGURE.sub("\N{NO-BREAK SPACE}", text)

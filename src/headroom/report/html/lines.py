@@ -22,6 +22,12 @@ COLOURS = 8
 _POINT_RADIUS_PX = 4.0
 _MOST_X_TICKS = 9
 
+#: Decades up to which an axis has ticks at 2 and 5 as well.
+_FEW_DECADES = 2.5
+
+#: What the logarithm of a round step may be off by.
+_ROUNDING = 1e-9
+
 #: Room above the highest point, so that no mark touches the frame.
 _HEADROOM = 1.06
 
@@ -63,7 +69,7 @@ def line_chart(lines: Lines, key: str) -> LineChart:
             if points
         ),
         x_ticks=tuple(Tick(across.at(x), _number(x)) for x in _x_ticks(xs)),
-        y_ticks=tuple(Tick(100 - up.at(y), _number(y)) for y in _y_ticks(up)) if ys else (),
+        y_ticks=_y_ticks(up) if ys else (),
         table=_table(titled(x_label), xs, series, y_unit),
         legend=legend if len(legend) > 1 else (),
     )
@@ -111,15 +117,27 @@ def _x_ticks(xs: Sequence[float]) -> list[float]:
     return list(xs[::every])
 
 
-def _y_ticks(axis: _Axis) -> list[float]:
+def _y_ticks(axis: _Axis) -> tuple[Tick, ...]:
+    values, step = _round_values(axis)
+    decimals = max(0, -math.floor(math.log10(step) + _ROUNDING))
+    # A step decides the digits of a straight axis; in decades each value has its own.
+    texts = (_number(value) if axis.logarithmic else f"{value:,.{decimals}f}" for value in values)
+    return tuple(Tick(100 - axis.at(value), text) for value, text in zip(values, texts, strict=True))
+
+
+def _round_values(axis: _Axis) -> tuple[list[float], float]:
+    """Round values along the axis, and the distance between them (of the lowest two in decades)."""
     if axis.logarithmic:
+        decades = math.log10(axis.most / axis.least)
         first, last = math.floor(math.log10(axis.least)), math.floor(math.log10(axis.most))
-        return [10.0**power for power in range(first, last + 1)]
+        factors = (1, 2, 5) if decades <= _FEW_DECADES else (1,)
+        values = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+        return [value for value in values if axis.least <= value <= axis.most], 10.0**first
     span = axis.most - axis.least
     power = 10.0 ** math.floor(math.log10(span / 4))
     step = max(power * factor for factor in (1, 2, 5) if power * factor <= span / 4)
     first, last = math.ceil(axis.least / step), math.floor(axis.most / step)
-    return [step * position for position in range(first, last + 1)]
+    return [step * position for position in range(first, last + 1)], step
 
 
 def _number(value: float) -> str:

@@ -19,7 +19,8 @@ from markupsafe import Markup
 
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis
-from headroom.report.html.questions import WORDS
+from headroom.advise.questions.combined import combined
+from headroom.report.html.questions import WORDS, question_views
 from headroom.report.html.views import answer_view, comparison_chart
 
 
@@ -33,6 +34,7 @@ def render_html(analyses: Sequence[Analysis]) -> str:
         .render(
             answers=views,
             comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
+            combined=question_views(combined(analyses)),
             words=WORDS,
             style=style,
             script=script,

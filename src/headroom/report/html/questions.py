@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,15 +63,17 @@ class TableView:
 
 @dataclass(frozen=True, slots=True)
 class QuestionView:
-    """An answer as the template reads it. Every second part of ``sentence`` and ``needs`` is code.
+    """An answer as the template reads it. Every second part of ``sentence``, ``rest`` and ``needs`` is code.
 
-    ``best`` is the largest single saving, empty where there is none.
+    ``sentence`` is what the answer says first and ``rest`` what follows; ``best`` is the largest single saving, empty
+    where there is none.
     """
 
     number: int
     label: str
     question: str
     sentence: tuple[str, ...]
+    rest: tuple[str, ...]
     best: str
     cards: tuple[FindingCard, ...]
     more_cards: tuple[FindingCard, ...]
@@ -87,11 +90,13 @@ def question_views(answers: Sequence[Answer]) -> tuple[QuestionView, ...]:
 def _view(answer: Answer) -> QuestionView:
     ranked = sorted(answer.findings, key=lambda finding: -finding.saves_us)
     cards = tuple(finding_card(finding) for finding in ranked)
+    first, rest = _first_sentence(view(answer.sentence, 1500))
     return QuestionView(
         number=answer.number,
         label=_LABELS.get(answer.number, f"Question {answer.number}"),
         question=view(answer.question, 200),
-        sentence=with_code(view(answer.sentence, 1000)),
+        sentence=with_code(first),
+        rest=with_code(rest) if rest else (),
         best=figures.time(ranked[0].saves_us, ranked[0].error_pct) if ranked else "",
         cards=cards[:_CARDS_SHOWN],
         more_cards=cards[_CARDS_SHOWN:],
@@ -99,6 +104,14 @@ def _view(answer: Answer) -> QuestionView:
         charts=tuple(_chart(chart, f"q{answer.number}-chart{at}") for at, chart in enumerate(answer.charts)),
         needs=with_code(view(answer.needs, 600)) if answer.needs else (),
     )
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    """The first sentence, which the page prints large, and the others. A full stop inside code ends nothing."""
+    for end in re.finditer(r"[.!?] (?=[A-Z0-9])", text):
+        if text[: end.start()].count("`") % 2 == 0:
+            return text[: end.start() + 1], text[end.end() :]
+    return text, ""
 
 
 def _chart(chart: Lines | Waterfall, key: str) -> BarChart | LineChart:
