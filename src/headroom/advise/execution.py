@@ -15,7 +15,7 @@ class LayerRun:
 
     ``layers`` index ``Graph.layers``; ``launches`` and ``calls`` index the step's. The calls are the layer's own
     operators (``aten::conv2d``), not those within; there are none in a replayed CUDA graph. ``time_us`` is the sum of
-    the launches' durations.
+    the launches' durations. A profile without a GPU has no launches: there it is the sum of the calls'.
     """
 
     layers: tuple[int, ...]

@@ -20,7 +20,7 @@ class Evidence:
     ``layers`` and ``units`` index the convolutions, products, attentions and recurrences of the two sides, the
     ``missed`` those without a partner. ``deviating`` are pairs (atom, unit) with the layer's weights and another input.
     ``sized_share`` is the share of the other units of known size that found a layer of that size, ``plain_share``
-    that of the layers between the products that found a unit. ``folded`` counts the normalisations where none ran.
+    that of the layers between the products that found a unit.
     """
 
     layers: tuple[int, ...]
@@ -30,7 +30,6 @@ class Evidence:
     deviating: tuple[tuple[int, int], ...]
     sized_share: float
     plain_share: float
-    folded: int = 0
 
 
 def evidence(pairing: Pairing) -> Evidence:
@@ -42,10 +41,6 @@ def evidence(pairing: Pairing) -> Evidence:
     multiplying = tuple(at for at, unit in enumerate(units) if unit.signature.family.multiplies)
     sized = [at for at, unit in enumerate(units) if _sized(unit)]
     plain = [atom for atom in atoms if not atom.piece and atom.signature.family in _PLAIN]
-    folded = [atom for atom in plain if atom.signature.family is Family.NORMALIZATION]
-    if any(unit.signature.family is Family.NORMALIZATION for unit in units) or any(a.layer in run for a in folded):
-        folded = []
-    plain = [atom for atom in plain if not folded or atom.signature.family is not Family.NORMALIZATION]
     return Evidence(
         layers,
         tuple(at for at in layers if atoms[at].layer not in run),
@@ -54,7 +49,6 @@ def evidence(pairing: Pairing) -> Evidence:
         tuple((a, u) for a, u in pairing.pairs if not atoms[a].piece and pairing.scores[a, u] == OTHER_SOURCE),
         _share(sum(at in used for at in sized), len(sized)),
         _share(sum(atom.layer in run for atom in plain), len(plain)),
-        len(folded),
     )
 
 

@@ -44,12 +44,14 @@ _AFTER_SOFTMAX = (
 class Atom:
     """A layer, or a piece of one that a framework may run on its own: a part of a pattern, the bias of a product.
 
-    ``layer`` indexes the graph's layers. A piece is welcome, and not missed where it is absent.
+    ``layer`` indexes the graph's layers; ``reads`` are the layers whose results it reads, views looked through. A piece
+    is welcome, and not missed where it is absent.
     """
 
     layer: int
     signature: Signature
     piece: bool = False
+    reads: frozenset[int] = frozenset()
 
 
 def atoms_of(graph: Graph) -> tuple[Atom, ...]:
@@ -57,9 +59,12 @@ def atoms_of(graph: Graph) -> tuple[Atom, ...]:
     norms = [at for at, layer in enumerate(graph.layers) if layer.kind is LayerKind.NORMALIZATION]
     normalized = {index for at in norms for index in graph.predecessors[at]}
     found: list[Atom] = []
+    written_by: list[frozenset[int]] = []
     for index, layer in enumerate(graph.layers):
+        reads = frozenset(maker for before in graph.predecessors[index] for maker in written_by[before])
+        written_by.append(frozenset({index}) if layer.kind in _FAMILIES else reads)
         if layer.kind in _FAMILIES:
-            found.append(Atom(index, layer_signature(layer)))
+            found.append(Atom(index, layer_signature(layer), reads=reads))
             found += (Atom(index, piece, piece=True) for piece in _pieces(layer, index in normalized))
     return tuple(found)
 

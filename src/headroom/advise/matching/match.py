@@ -30,8 +30,8 @@ def match(profile: Profile, graph: Graph) -> Execution:
     told = refuse_other_models(profile, graph, pairing)
     runs, others = runs_of(graph, step, pairing.units, pairing.layers_of)
     run_of = {layer: place for place, run in enumerate(runs) for layer in run.layers}
-    total_us = sum(launch.duration_us for launch in step.launches) or 1.0
     matched_us = sum(run.time_us for run in runs)
+    total_us = matched_us + sum(run.time_us for run in others) or 1.0
     known_us = sum(run.time_us for run in others if run.purpose != "unknown" and run.near is not None)
     return Execution(
         profile=profile,
@@ -58,8 +58,6 @@ def _deviations(graph: Graph, pairing: Pairing, told: Evidence) -> tuple[str, ..
         notes.append(f"{len(told.missed_layers)} products or convolutions were not run, first {first.name}")
     if told.missed_units:
         notes.append(f"{len(told.missed_units)} products or convolutions ran that the model does not have")
-    if told.folded:
-        notes.append(f"none of the model's {told.folded} normalisations ran on its own: folded into weights or fused")
     if told.plain_share < 1:
         notes.append(f"{1 - told.plain_share:.0%} of the layers between the products were not run on their own")
     return tuple(notes)

@@ -74,7 +74,12 @@ _WORDS = {
 }  # fmt: skip
 
 #: What a framework's fused operator does besides, by a word in its name.
-_EPILOGUES = (("relu", "clamp"), ("_add", "add"), ("gelu", "gelu"), ("skip", "add"), ("activation", "clamp"))
+_EPILOGUES = (
+    ("relu", ("clamp",)), ("_add", ("add",)), ("skip", ("add",)), ("gelu", ("gelu",)), ("activation", ("clamp", "gelu")),
+)  # fmt: skip
+
+#: What ONNX Runtime lets a convolution or product do in the end, without a word in its name.
+_SILENT = frozenset({"clamp", "leakyrelu", "sigmoid", "tanh", "hardsigmoid"})
 
 
 @cache
@@ -85,7 +90,9 @@ def operator(name: str) -> tuple[Family, frozenset[str]] | None:
     if family is None:
         return None
     if family.multiplies or family is Family.NORMALIZATION:
-        extra = {function for word, function in _EPILOGUES if word in plain}
+        extra = {function for word, functions in _EPILOGUES if word in plain for function in functions}
+        if family.multiplies and "::" not in name:
+            extra |= _SILENT
         own = {function for word, function in _WORDS.get(family, ()) if word in plain}
         return family, frozenset((own and {min(own)}) or ()) | frozenset(extra)
     if family in _WORDS:

@@ -62,7 +62,7 @@ def _refuse_other_input(title: str, model: str, graph: Graph, pairing: Pairing, 
     if not told.deviating or 2 * len(told.deviating) < len(told.layers):
         return
     pairs = [(pairing.atoms[atom].signature, pairing.units[unit].signature) for atom, unit in told.deviating]
-    places = Counter(place for place in (_first_difference(*each) for each in pairs) if place is not None)
+    places = Counter(place for place in (_place_of_difference(*each) for each in pairs) if place is not None)
     batched = not places or places.most_common(1)[0][0] == 0
     ratios = Counter(ratio for ratio in (_ratio(*each) for each in pairs) if ratio is not None)
     ratio, count = ratios.most_common(1)[0] if ratios else (1.0, 0)
@@ -111,12 +111,13 @@ def _scaled(atom: Atom, ratio: float) -> Atom:
     return replace(atom, signature=replace(atom.signature, written=max(1, round(written * ratio))))
 
 
-def _first_difference(layer: Signature, ran: Signature) -> int | None:
-    """The first dimension in which the inputs differ."""
-    if len(layer.source) != len(ran.source):
+def _place_of_difference(layer: Signature, ran: Signature) -> int | None:
+    """The one dimension in which the inputs differ. Two dimensions may hold batch and tokens in one, and tell nothing."""
+    if len(layer.source) != len(ran.source) or len(ran.source) == 2:
         return None
     sizes = zip(layer.source, ran.source, strict=True)
-    return next((place for place, (asked, given) in enumerate(sizes) if asked != given), None)
+    places = [place for place, (asked, given) in enumerate(sizes) if asked != given]
+    return places[0] if len(places) == 1 else None
 
 
 def _ratio(layer: Signature, ran: Signature) -> float | None:

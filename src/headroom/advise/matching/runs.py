@@ -14,8 +14,8 @@ from headroom.measure.profiles.profile import Step
 #: What a call on its own was for, by a word in the operator's name; the first that is found counts.
 _PURPOSES = (
     ("pad", "pad"), ("fill", "fill"), ("zero", "fill"), ("to_copy", "cast"), ("cast", "cast"),
-    ("contiguous", "transpose"), ("transpose", "transpose"), ("permute", "transpose"),
-    ("copy", "copy"), ("clone", "copy"), ("memcpy", "copy"), ("reshape", "copy"),
+    ("contiguous", "transpose"), ("transpose", "transpose"), ("permute", "transpose"), ("reorder", "transpose"),
+    ("copy", "copy"), ("clone", "copy"), ("memcpy", "copy"), ("reshape", "copy"), ("flatten", "copy"), ("cat", "copy"),
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def runs_of(
         calls[layers] += () if unit.call is None else (unit.call,)
         others += (_beside(graph, step, purpose, index, layers[0]) for index, purpose in beside)
     runs = [
-        LayerRun(layers, tuple(indices), tuple(calls[layers]), _time_us(step, indices))
+        LayerRun(layers, tuple(indices), tuple(calls[layers]), _time_us(step, indices, calls[layers]))
         for layers, indices in launches.items()
     ]
     return tuple(runs), tuple(others)
@@ -78,26 +78,30 @@ def _other(graph: Graph, step: Step, unit: Unit, near: int | None) -> list[Other
     """The launches of a unit that no layer asks for: one run, or one each where their purposes differ."""
     by_purpose: dict[str, list[int]] = defaultdict(list)
     for index in unit.launches:
-        by_purpose[_purpose(step, unit, index)].append(index)
+        by_purpose[_purpose(step, unit, launch_kernel(step.launches[index]).purpose)].append(index)
+    if not unit.launches:
+        by_purpose[_purpose(step, unit, "")] = []
     module = graph.layers[near].module if near is not None else ""
     if unit.call is not None:
         module = step.calls[unit.call].module or module
     calls = () if unit.call is None else (unit.call,)
     return [
-        OtherRun(purpose, tuple(indices), calls, _time_us(step, indices), near, module)
+        OtherRun(purpose, tuple(indices), calls, _time_us(step, indices, calls), near, module)
         for purpose, indices in by_purpose.items()
     ]
 
 
-def _purpose(step: Step, unit: Unit, index: int) -> str:
-    purpose = launch_kernel(step.launches[index]).purpose
-    if unit.call is not None and unit.signature.family is Family.MOVEMENT:
+def _purpose(step: Step, unit: Unit, purpose: str) -> str:
+    if unit.call is not None and unit.signature.family in (Family.MOVEMENT, Family.OTHER):
         name = step.calls[unit.call].name.lower()
-        told = next((meant for word, meant in _PURPOSES if word in name), "copy")
+        told = next((meant for word, meant in _PURPOSES if word in name), "unknown")
         # A pad fills the whole tensor first; the kernel that casts says so itself.
         return told if told == "pad" or purpose in ("", "copy") else purpose
     return purpose or "unknown"
 
 
-def _time_us(step: Step, indices: Sequence[int]) -> float:
-    return sum(step.launches[index].duration_us for index in indices)
+def _time_us(step: Step, launches: Sequence[int], calls: Sequence[int]) -> float:
+    """Of launches, or of the calls where nothing was launched."""
+    if launches:
+        return sum(step.launches[index].duration_us for index in launches)
+    return sum(step.calls[index].duration_us for index in calls)

@@ -30,6 +30,12 @@ MISSED = 0.3
 
 _NONE = 0.0
 
+#: Channels of a block of the blocked layouts, and of half a block: a layer whose channels were filled up stays itself.
+_BLOCK, _HALF_BLOCK = 16, 8
+
+#: What may run as the end of an earlier layer's kernel.
+_ABSORBED = frozenset({Family.POINTWISE, Family.NORMALIZATION, Family.MOVEMENT})
+
 #: Families that one kernel or operator may serve: global pooling is a mean, a lookup a gather.
 _KIN = {
     frozenset({Family.POOLING, Family.REDUCTION}),
@@ -60,12 +66,18 @@ def score(atom: Atom, unit: Unit) -> float:
     return found * PIECE if atom.piece else found
 
 
-def absorbs(atom: Atom, unit: Unit) -> float:
-    """How well a unit that runs an earlier layer fits this one besides: a fused kernel, an epilogue."""
+def absorbs(atom: Atom, unit: Unit, folded: bool) -> float:
+    """How well a unit that runs an earlier layer fits this one besides: a fused kernel, an epilogue.
+
+    ``folded`` says that no normalisation ran on its own: then the weights of convolutions hold them.
+    """
     layer, ran = atom.signature, unit.signature
-    if layer.functions and layer.functions & ran.functions and not atom.piece:
-        return NAMED if layer.family in (Family.POINTWISE, Family.NORMALIZATION, Family.MOVEMENT) else _NONE
-    return _NONE
+    if atom.piece or layer.family not in _ABSORBED:
+        return _NONE
+    if folded and layer.family is Family.NORMALIZATION:
+        ends_product = ran.family.multiplies or "add" in ran.functions
+        return NAMED if "batch" in layer.functions and ends_product else _NONE
+    return NAMED if layer.functions & ran.functions else _NONE
 
 
 def _multiplying(layer: Signature, ran: Signature) -> float:
@@ -85,8 +97,16 @@ def _multiplying(layer: Signature, ran: Signature) -> float:
 
 def _convolution(layer: Signature, ran: Signature) -> float:
     if layer.weight != ran.weight:
-        return _NONE
+        return LIKELY if _rounded_up(layer.weight, ran.weight) else _NONE
     return EXACT if layer.source == ran.source else OTHER_SOURCE
+
+
+def _rounded_up(asked: tuple[int, ...], ran: tuple[int, ...]) -> bool:
+    """Whether channels were only filled up to whole blocks, as blocked layouts need them."""
+    if len(asked) != len(ran) or asked[2:] != ran[2:]:
+        return False
+    sizes = zip(asked[:2], ran[:2], strict=True)
+    return all(size <= given < size + _BLOCK and (given == size or given % _HALF_BLOCK == 0) for size, given in sizes)
 
 
 def _product(layer: Signature, ran: Signature) -> float:

@@ -10,6 +10,9 @@ from headroom.measure.profiles.profile import Call
 
 _Dims = tuple[int, ...]
 
+#: A convolution of ONNX Runtime reads data, weight and bias; one operand more is what it adds.
+_FUSED_OPERANDS = 3
+
 
 def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Signature:
     """The signature of an operator's call; its dimensions are empty where the profile has no shapes."""
@@ -17,6 +20,8 @@ def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Sig
     name = call.name.rsplit("::", 1)[-1].rstrip("_")
     source = tensors[0] if tensors else ()
     if family is Family.CONVOLUTION:
+        if "::" not in call.name and len(tensors) > _FUSED_OPERANDS:
+            functions |= {"add"}
         return Signature(family, functions, source, tensors[1] if len(tensors) > 1 else (), name=call.module)
     if family is Family.PRODUCT:
         left, right = _factors(name, tensors)
@@ -44,6 +49,9 @@ def _product(name: str, left: _Dims, right: _Dims) -> tuple[int, int] | None:
     if not left or not right:
         return None
     k = left[-1]
+    if len(right) == 1 and name.lower().endswith("gemm"):
+        # ONNX Runtime packs a constant weight beforehand and lists the bias alone.
+        return math.prod(left) * right[0], k
     # A linear layer's weight lies as (out, in); every other product has (k, n) at the end.
     columns = math.prod(right) // k if k else 0
     if name == "linear" or len(right) <= 2:

@@ -38,13 +38,15 @@ def ran_in(step: Step, units: Sequence[Unit]) -> DataType | None:
     fp32 operands may be multiplied in tf32, which only the kernel's name tells.
     """
     time_us: dict[DataType, float] = defaultdict(float)
-    for unit in units:
-        if unit.signature.family.multiplies:
-            for index in unit.launches:
-                if not launch_kernel(step.launches[index]).purpose:
-                    found = _dtype(step, unit, step.launches[index].name)
-                    if found is not None:
-                        time_us[found] += step.launches[index].duration_us
+    for unit in (each for each in units if each.signature.family.multiplies):
+        ran = [step.launches[index] for index in unit.launches]
+        named = [(each.name, each.duration_us) for each in ran if not launch_kernel(each).purpose]
+        if unit.call is not None and not ran:
+            named = [("", step.calls[unit.call].duration_us)]
+        for name, duration_us in named:
+            found = _dtype(step, unit, name)
+            if found is not None:
+                time_us[found] += duration_us
     return max(time_us, key=time_us.__getitem__) if time_us else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from headroom.advise.matching.grids import written_spans
@@ -13,13 +13,23 @@ from headroom.advise.matching.shapes import call_signature
 from headroom.advise.matching.signature import Family, Signature
 from headroom.measure.profiles.profile import Call, Launch, LaunchKind, Step
 
+_PYTORCH = "aten::"
+
+#: PyTorch's operators that move nothing unless they call one that does.
+_VIEWS = frozenset({
+    "transpose", "permute", "expand", "slice", "split", "reshape", "view", "to", "_to_copy", "contiguous", "as_strided",
+    "clone", "empty", "empty_like", "empty_strided", "select", "narrow", "chunk", "t", "unsqueeze", "squeeze",
+    "flatten", "resolve_conj", "resolve_neg", "alias", "detach", "resize", "dropout", "_reshape_alias", "unbind",
+    "unflatten",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """Something that the framework ran on its own.
 
     ``launches`` and ``call`` index the step's; ``call`` is the operator's, ``None`` for bare kernels. ``kernel`` is
-    what the main launch does.
+    what the main launch does. What ran on the host has a call and no launches.
     """
 
     signature: Signature
@@ -42,7 +52,12 @@ def launch_kernel(launch: Launch) -> Kernel:
 
 
 def units_of(step: Step) -> tuple[Unit, ...]:
-    """The step's units in the order in which they ran; every launch is in exactly one."""
+    """The step's units in the order in which they ran; every launch is in exactly one.
+
+    A step without any launch ran on the host alone: there the calls themselves are the work.
+    """
+    if not step.launches:
+        return tuple(_on_host(step))
     owners = [_layer_call(step.calls, launch.call) for launch in step.launches]
     owned: dict[int, list[int]] = defaultdict(list)
     loose: list[int] = []
@@ -64,6 +79,24 @@ def _layer_call(calls: Sequence[Call], innermost: int | None) -> int | None:
             found = current
         current, steps = calls[current].parent, steps + 1
     return found
+
+
+def _on_host(step: Step) -> Iterator[Unit]:
+    owners = [_layer_call(step.calls, index) for index in range(len(step.calls))]
+    working = {owner for owner, call in zip(owners, step.calls, strict=True) if not _is_view(call)}
+    for index, call in enumerate(step.calls):
+        known = operator(call.name)
+        if known is not None and owners[index] == index and index in working:
+            kernel = Kernel(*known, purpose="copy" if known[0] is Family.MOVEMENT else "")
+            yield Unit(call_signature(call, *known), (), index, kernel)
+        elif known is None and call.parent is None and _PYTORCH not in call.name:
+            yield Unit(Signature(Family.OTHER, name=call.module), (), index)
+
+
+def _is_view(call: Call) -> bool:
+    """Whether a call only looks at a tensor in another way; PyTorch's copies call ``copy_`` in the end."""
+    name = call.name.removeprefix(_PYTORCH)
+    return _PYTORCH in call.name and name.rstrip("_") in _VIEWS
 
 
 def _called(step: Step, call: int, launches: tuple[int, ...]) -> Unit:
