@@ -9,7 +9,7 @@ import jsonschema
 
 from headroom.report.answer import to_dict, to_json
 from headroom.report.published import schema
-from report.asked import GRAPH, asked_analysis
+from report.asked import GRAPH, asked_analysis, profiled_analysis
 
 
 def test_answers_with_questions_follow_the_published_schema() -> None:
@@ -46,3 +46,15 @@ def test_a_figure_that_is_not_finite_becomes_null_in_tables_too() -> None:
     table = replace(first.tables[0], rows=((float("nan"), float("inf"), 1, "x", None),))
     document = to_json([replace(analysis, questions=(replace(first, tables=(table,)),))])
     assert json.loads(document)["questions"][0]["tables"][0]["rows"] == [[None, None, 1, "x", None]]
+
+
+def test_the_users_run_stands_with_its_source_and_each_layers_share_of_it() -> None:
+    answer = to_dict(profiled_analysis())
+    jsonschema.Draft202012Validator(schema()).validate(answer)
+    profile = answer["profile"]
+    assert (profile["file"], profile["recorder"], profile["latency_us"]) == ("trace.json", "pytorch", 2918.0)
+    assert set(profile) == set(schema()["$defs"]["profile"]["properties"])
+    layers = {layer["name"]: layer for layer in answer["layers"]}
+    assert layers["conv1"]["run_us"] > 0
+    assert layers["conv1"]["run_beside"] == ["conv1.relu"]
+    assert (layers["conv1.relu"]["run_us"], layers["conv1.relu"]["run_inside"]) == (None, "conv1")

@@ -52,6 +52,10 @@ def profile_dict(execution: Execution) -> dict[str, Any]:
         "gpu_busy_us": rounded(step.gpu_busy_us),
         "launches": len(step.launches),
         "matched_share": rounded(execution.matched_share),
+        "explained_share": rounded(execution.explained_share),
+        "dtype": None if execution.dtype is None else execution.dtype.value,
+        "channels_last": execution.channels_last,
+        "notes": clean_all((*execution.profile.notes, *execution.notes)),
     }
 
 

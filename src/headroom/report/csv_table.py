@@ -17,6 +17,7 @@ _LAYER_COLUMNS = (
     "name", "kind", "operator", "module", "count", "shape", "macs", "flops", "bytes", "time_us", "error_pct",
     "source", "bottleneck", "floor_us", "l1_bytes", "l2_bytes", "dram_bytes", "implementation", "tile", "ctas",
     "waves", "tail_utilization", "predicted_us", "samples", "iqr_us", "noisy",
+    "run_us",
 )  # fmt: skip
 
 COLUMNS = (*_ANSWER_COLUMNS, *_LAYER_COLUMNS)
