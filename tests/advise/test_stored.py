@@ -54,6 +54,18 @@ def test_another_data_type_or_gpu_is_not_answered_by_these_rows(database: Path) 
             hr.analyze(MODEL, gpu, dtype, db=database, source="measured")
 
 
+def test_who_allows_tf32_is_answered_by_a_faster_strict_fp32_row_too(tmp_path: Path) -> None:
+    rows = {layer: sweep(Chain.of([layer])) for layer in (CONV, NORM, RELU)}
+    slow = replace(rows[CONV].timings[0], median_us=1000.0)
+    with Store.open(tmp_path / "rows.sqlite") as store:
+        for found in rows.values():
+            store.record(replace(found, dtype=DataType.FP32))
+        store.record(replace(rows[CONV], dtype=DataType.TF32, timings=(slow,)))
+    tf32, fp32 = (hr.analyze(MODEL, "h200", dtype, db=tmp_path / "rows.sqlite") for dtype in ("tf32", "fp32"))
+    assert tf32.measured_layers == 3
+    assert [a.prediction.time_us for a in tf32.answers] == [a.prediction.time_us for a in fp32.answers]
+
+
 def test_a_sheet_with_another_figure_is_another_gpu(database: Path) -> None:
     faster = replace(load_gpu("h200"), clock_mhz=2500.0)
     assert hr.analyze(MODEL, faster, "bf16", db=database).measured_layers == 0

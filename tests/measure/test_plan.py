@@ -38,6 +38,12 @@ def test_without_fusion_only_single_layers_are_left() -> None:
     assert not any(item.task.chain.is_fused for item in plan_tasks(net(), BF16, builders.H200, fused=False))
 
 
+def test_in_tf32_only_products_are_measured_apart_from_fp32() -> None:
+    types = {item.task.chain.title: item.task.dtype for item in plan_tasks(net(), DataType.TF32, builders.H200)}
+    assert types["relu"] == types["batch norm"] == DataType.FP32
+    assert types["convolution"] == types["convolution + relu"] == types["matvec"] == DataType.TF32
+
+
 def test_the_most_valuable_comes_first() -> None:
     values = [item.value_us for item in plan_tasks(net(), BF16, builders.H200)]
     assert values == sorted(values, reverse=True)

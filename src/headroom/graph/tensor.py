@@ -30,6 +30,11 @@ class DataType(StrEnum):
         """Bytes of one element in memory; tf32 is stored as fp32."""
         return {DataType.FP16: 2, DataType.BF16: 2, DataType.FP8: 1}.get(self, 4)
 
+    @property
+    def met_by(self) -> tuple[DataType, ...]:
+        """The types whose implementations may run what is asked in this one: who allows tf32 allows strict fp32."""
+        return (self, DataType.FP32) if self is DataType.TF32 else (self,)
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
