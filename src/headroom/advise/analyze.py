@@ -11,7 +11,6 @@ from headroom.advise.case import Case
 from headroom.advise.execution import Execution
 from headroom.advise.findings import ranked
 from headroom.advise.findings.common import counted
-from headroom.advise.findings.parallel import parallel_findings
 from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
 from headroom.advise.latency import latency_of
@@ -62,7 +61,7 @@ def analyze_graph(
         raise StoreError(nothing_measured(gpu, dtype, l2_state, graph.batch))
     questions = answer_all(case)
     found = [finding for answer in questions for finding in answer.findings]
-    findings = ranked([*found, *parallel_findings(timed), *tail_findings(timed)], case.comes_off_us)
+    findings = ranked([*found, *tail_findings(timed)], case.comes_off_us)
     by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
     answers = _answers(timed)
     latency = latency_of(execution, case.networks)

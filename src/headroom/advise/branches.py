@@ -68,7 +68,7 @@ def _region(timed: TimedGraph, start: int, stop: int, waits: int = 0) -> Region 
     if width < 2:
         return None
     sequential_us = sum(timed.times_us[i] for i in members)
-    used_us = sum(timed.times_us[i] * _share_of_gpu(timed, i) for i in members)
+    used_us = sum(timed.times_us[i] * share_of_gpu(timed, i) for i in members)
     # Each further branch waits for an event and signals one: one launch each.
     joint_us = max(critical_us, used_us) + max(width - 1, waits) * timed.gpu.launch_us
     return Region(members, sequential_us, critical_us, min(joint_us, sequential_us), width)
@@ -120,7 +120,7 @@ def _critical(timed: TimedGraph, start: int, stop: int) -> tuple[float, int]:
     return max(finish.values(), default=0.0), width
 
 
-def _share_of_gpu(timed: TimedGraph, layer: int) -> float:
+def share_of_gpu(timed: TimedGraph, layer: int) -> float:
     """Share of the GPU that a layer keeps from others while it runs: of its SMs or of its DRAM bandwidth.
 
     With the whole GPU to itself it would still take its floor, so no less than that is kept.

@@ -1,8 +1,8 @@
-"""Are independent layers run in parallel, and would it help? (Benanza, questions 1 and 2.)"""
+"""Findings about regions of independent layers: what running them side by side would give."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from headroom import figures
@@ -12,18 +12,23 @@ from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.timed import TimedGraph
 
 
-def parallel_findings(timed: TimedGraph) -> Iterator[Finding]:
-    """One finding per structure of region (all Inception modules are one) that gains from running together."""
-    alike: dict[tuple[object, ...], list[Region]] = {}
-    for region in parallel_regions(timed):
+def alike(timed: TimedGraph, regions: Sequence[Region]) -> tuple[tuple[Region, ...], ...]:
+    """The regions that gain, those of one structure together: all Inception modules are one."""
+    groups: dict[tuple[object, ...], list[Region]] = {}
+    for region in regions:
         if region.saves_us > 0:
-            alike.setdefault(structure(timed, region), []).append(region)
-    for regions in alike.values():
-        first = max(regions, key=lambda region: region.saves_us)
-        layers = [index for region in regions for index in region.layers]
+            groups.setdefault(structure(timed, region), []).append(region)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def parallel_findings(timed: TimedGraph, regions: Sequence[Region] | None = None) -> Iterator[Finding]:
+    """One finding per structure of region that gains from running together, in the order of :func:`alike`."""
+    for group in alike(timed, parallel_regions(timed) if regions is None else regions):
+        first = max(group, key=lambda region: region.saves_us)
+        layers = [index for region in group for index in region.layers]
         where = timed.graph.layers[first.layers[-1]].name
         shown = partial(figures.time, error_pct=timed.error_pct(layers))
-        places = counted(len(regions), "place")
+        places = counted(len(group), "place")
         yield make_finding(
             timed,
             kind="parallel_branches",
@@ -34,5 +39,5 @@ def parallel_findings(timed: TimedGraph) -> Iterator[Finding]:
                 f"{shown(first.joint_us)} together (critical path {shown(first.critical_us)})."
             ),
             layers=layers,
-            saves_us=sum(region.saves_us for region in regions),
+            saves_us=sum(region.saves_us for region in group),
         )

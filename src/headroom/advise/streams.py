@@ -1,0 +1,87 @@
+"""Which layers of a region go on which stream, and the code that puts them there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from headroom.advise.branches import Region
+from headroom.advise.timed import TimedGraph
+
+#: Layers of a branch that a line of code names.
+_NAMED = 4
+
+
+def branches_of(timed: TimedGraph, region: Region) -> tuple[tuple[int, ...], ...]:
+    """The layers of each stream, in order; the first is the stream that the model runs on anyway.
+
+    A layer continues the stream of a predecessor that ends it, and opens another otherwise. What all branches wait for
+    stands before the fork and belongs to none.
+    """
+    inside = set(region.layers)
+    before = {layer: _working_before(timed, layer, inside) for layer in region.layers}
+    streams: list[list[int]] = [[]]
+    for layer in region.layers:
+        ended = (stream for stream in streams if stream and stream[-1] in before[layer])
+        stream = next(ended, streams[0] if not streams[0] else None)
+        if stream is None:
+            stream = []
+            streams.append(stream)
+        stream.append(layer)
+    forks = {earlier for stream in streams[1:] for earlier in before[stream[0]]}
+    stem = max((place + 1 for place, layer in enumerate(streams[0]) if layer in forks), default=0)
+    return tuple(tuple(stream) for stream in (streams[0][stem:], *streams[1:]) if stream)
+
+
+def fork_and_join(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> str:
+    """Python that runs each branch on a stream of its own; inside a captured CUDA graph they become its branches."""
+    calls = _calls(timed, branches)
+    lines = [
+        f"streams = [torch.cuda.Stream() for _ in range({len(branches) - 1})]  # once",
+        "",
+        "main = torch.cuda.current_stream()",
+        "for stream in streams:",
+        "    stream.wait_stream(main)  # fork: what the branches read is done",
+        f"a0 = {calls[0]}  # {_named(timed, branches[0])}",
+    ]
+    for index, branch in enumerate(branches[1:]):
+        lines += [
+            f"with torch.cuda.stream(streams[{index}]):",
+            f"    a{index + 1} = {calls[index + 1]}  # {_named(timed, branch)}",
+        ]
+    lines += ["for stream in streams:", "    main.wait_stream(stream)  # join: before the results are read together"]
+    return "\n".join(lines)
+
+
+def _calls(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> list[str]:
+    """How each branch is called: by its module where it is one of its own."""
+    modules = [_module(timed, branch) for branch in branches]
+    return [
+        f"self.{module}(x)" if module and modules.count(module) == 1 else f"branch_{index}(x)"
+        for index, module in enumerate(modules)
+    ]
+
+
+def _module(timed: TimedGraph, branch: Sequence[int]) -> str:
+    """The innermost module that holds all layers of a branch."""
+    paths = [timed.graph.layers[layer].module.split(".") for layer in branch]
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
+    return ".".join(parts[0] for parts in shared)
+
+
+def _named(timed: TimedGraph, branch: Sequence[int]) -> str:
+    names = timed.names(branch)
+    return ", ".join(names[:_NAMED]) + (f", {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _working_before(timed: TimedGraph, layer: int, inside: set[int]) -> set[int]:
+    """The layers of the region whose results a layer reads, through views."""
+    found: set[int] = set()
+    waiting = list(timed.graph.predecessors[layer])
+    while waiting:
+        earlier = waiting.pop()
+        if earlier in inside:
+            found.add(earlier)
+        elif earlier not in timed.configuration_of:
+            waiting += timed.graph.predecessors[earlier]
+    return found
