@@ -12,6 +12,7 @@ from headroom.advise.questions.fusion import fusion
 from headroom.advise.questions.how_low import how_low
 from headroom.advise.questions.share import share
 from headroom.advise.questions.tensor_cores import tensor_cores
+from headroom.advise.questions.together import together
 
 Question = Callable[[Case], Answer]
 
@@ -21,6 +22,7 @@ QUESTIONS: tuple[Question, ...] = (
     framework,
     fusion,
     tensor_cores,
+    together,
     share,
 )  # fmt: skip
 

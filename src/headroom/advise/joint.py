@@ -1,0 +1,161 @@
+"""The bound of several changes made together, which is not the sum of what each gives alone.
+
+A fused layer has no algorithm left to pick, a layer off the critical path saves nothing, and in another data type all
+of it takes other times: so the layers are timed anew under each set of changes, and the model put together from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from headroom.advise.case import Case
+from headroom.advise.choices import Choices
+from headroom.advise.fusion import fused_groups
+from headroom.advise.picks import picks
+from headroom.advise.recorded import Recorded
+from headroom.advise.timed import TimedGraph
+from headroom.graph.tensor import DataType
+
+
+class Gain(StrEnum):
+    """A change, in the order in which a waterfall makes them."""
+
+    FRAMEWORK = "nothing beside the layers"
+    ALGORITHMS = "the fastest implementations"
+    FUSION = "layers fused"
+    PARALLEL = "independent layers side by side"
+    TENSOR_CORES = "tensor cores"
+
+
+@dataclass(frozen=True, slots=True)
+class JointBound:
+    """The least latency under a set of changes, in microseconds, and its error bar in percent."""
+
+    time_us: float
+    error_pct: float
+
+
+def joint_bound(case: Case, gains: Collection[Gain]) -> JointBound:
+    """The latency that ``case`` cannot get under if ``gains`` are made, and nothing else changes.
+
+    Without :attr:`Gain.FRAMEWORK` what today's run spends beside its layers stays; without :attr:`Gain.ALGORITHMS`
+    every layer keeps what its implementation loses to the fastest one.
+    """
+    return Joint(case).bound(gains)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A case's layers under every set of changes; what several sets need is worked out once."""
+
+    case: Case
+    _times: dict[tuple[DataType, bool], tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def gains(self) -> tuple[Gain, ...]:
+        """The changes that can be told apart here."""
+        known = {
+            Gain.FRAMEWORK: self.today_us is not None,
+            Gain.ALGORITHMS: bool(self._losses_us),
+            Gain.FUSION: self.case.bounds.fused_us is not None,
+            Gain.PARALLEL: self.case.bounds.parallel_us < self.case.bounds.sequential_us,
+            Gain.TENSOR_CORES: self.tensor_type is not self.case.timed.dtype,
+        }
+        return tuple(gain for gain in Gain if known[gain])
+
+    @cached_property
+    def today_us(self) -> float | None:
+        """The user's run without its recorder, else the fastest whole run that was measured."""
+        return self.case.latency_us if self._run is None else self._run.latency_us
+
+    @cached_property
+    def tensor_type(self) -> DataType:
+        """The 16-bit type on tensor cores that a wider one would be changed for; else the case's own."""
+        timed = self.case.timed
+        if timed.dtype not in (DataType.FP32, DataType.TF32):
+            return timed.dtype
+        for dtype in (DataType.BF16, DataType.FP16):
+            if dtype in timed.gpu.tensor_tflops and dtype in self.case.other_dtypes:
+                return dtype
+        return timed.dtype
+
+    def bound(self, gains: Collection[Gain]) -> JointBound:
+        """See :func:`joint_bound`."""
+        layers_us = self._layers_us(gains)
+        dtype = self.tensor_type if Gain.TENSOR_CORES in gains else self.case.timed.dtype
+        bounds = self.case.bounds_by_dtype[dtype]
+        error_pct = bounds.fused_error_pct if Gain.FUSION in gains else bounds.sequential_error_pct
+        if Gain.FRAMEWORK not in gains and self.today_us is not None:
+            layers_us = self._in_the_framework_us(layers_us)
+        return JointBound(layers_us, error_pct or bounds.sequential_error_pct)
+
+    def _layers_us(self, gains: Collection[Gain]) -> float:
+        timed = self.case.dtypes[self.tensor_type if Gain.TENSOR_CORES in gains else self.case.timed.dtype]
+        times = list(self._layer_times(timed, fused=Gain.FUSION in gains))
+        if Gain.ALGORITHMS not in gains:
+            for layer, loss_us in self._losses_us.items():
+                own_us = self.case.timed.times_us[layer]
+                times[layer] += loss_us * (timed.times_us[layer] / own_us if own_us else 1.0)
+        if Gain.PARALLEL not in gains:
+            return sum(times)
+        path_us, _ = timed.graph.critical_path(times)
+        return max(path_us, self.case.bounds_by_dtype[timed.dtype].speed_of_light_us)
+
+    def _in_the_framework_us(self, layers_us: float) -> float:
+        """The latency if a run whose layers took what they take today had them take ``layers_us``."""
+        today_us = self.today_us or 0.0
+        beside_us = max(0.0, today_us - self._layers_us(()))
+        if self._run is None or not self._run.timelines.is_host_bound:
+            return layers_us + beside_us
+        # The host asks for launches as slowly as before: what the GPU saves, it waits.
+        others_us = sum(other.time_us for other in self._run.execution.others)
+        return max(min(today_us, self._run.timelines.host_us), layers_us + others_us)
+
+    def _layer_times(self, timed: TimedGraph, *, fused: bool) -> tuple[float, ...]:
+        """Time of each layer at its fastest. A fused kernel's stands at its last layer, when all that it reads is
+        there; the layers before take nothing."""
+        key = (timed.dtype, fused)
+        if key not in self._times:
+            times = list(timed.times_us)
+            for layer in self._views:
+                times[layer] = 0.0
+            if fused:
+                for group in fused_groups(timed):
+                    for part in group.parts:
+                        _put(times, group.layers[part.start : part.stop], part.time_us)
+                for layer in timed.copies:
+                    times[layer] = 0.0
+            self._times[key] = tuple(times)
+        return self._times[key]
+
+    @cached_property
+    def _views(self) -> frozenset[int]:
+        """Copies of the graph that the user's run made views of: it launched nothing for them."""
+        execution = self.case.execution
+        if execution is None:
+            return frozenset()
+        return frozenset(layer for layer in self.case.timed.copies if layer not in execution.run_of)
+
+    @cached_property
+    def _run(self) -> Recorded | None:
+        return Recorded.of(self.case)
+
+    @cached_property
+    def _losses_us(self) -> Mapping[int, float]:
+        """What each layer takes above its fastest implementation: as it ran, else as PyTorch picks by default."""
+        timed = self.case.timed
+        if self._run is None:
+            found = {pick.layer: pick.loss_us for pick in picks(Choices.of(self.case), None)}
+        else:
+            runs = self._run.execution.runs
+            found = {run.layers[-1]: run.time_us - sum(timed.times_us[layer] for layer in run.layers) for run in runs}
+        return {layer: loss_us for layer, loss_us in found.items() if loss_us > 0}
+
+
+def _put(times: list[float], layers: Sequence[int], time_us: float) -> None:
+    for layer in layers:
+        times[layer] = 0.0
+    times[layers[-1]] = time_us
