@@ -17,8 +17,8 @@ from headroom.text import clean_lines, view
 _TOP_FINDINGS = 5
 _PLACES_SHOWN = 3
 
-#: Lines of code that a finding shows; a screen is no place for more, and the other outputs hold them all.
-_CODE_LINES = 8
+#: Lines of code that a finding shows, enough for a CUDA graph; a screen is no place for more.
+_CODE_LINES = 16
 
 
 def findings(analysis: Analysis) -> Iterable[RenderableType]:

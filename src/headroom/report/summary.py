@@ -143,7 +143,7 @@ def profile_text(analysis: Analysis) -> str:
 def saved_from(analysis: Analysis) -> str:
     """What savings come off, as the end of "savings come off …"."""
     if analysis.execution is not None:
-        return f"the run in your profile ({figures.time(analysis.execution.latency_us)})"
+        return "the run in your profile"
     return "the sequential bound"
 
 
