@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headroom.measure.profiles.profile import LaunchKind, Operand, Profile, Step
+from headroom.measure.profiles.reading import read_profile
 from measure_profiles.traces import kernel, operator, profile, runtime, span, step
 from profiles import NAMES, raw_trace, recorded
 
@@ -281,3 +282,18 @@ def test_the_words_of_older_versions_are_understood(tmp_path: Path) -> None:
 def test_a_run_on_the_cpu_alone_is_calls_without_launches(tmp_path: Path) -> None:
     read = profile(tmp_path, operator("aten::mm", 0, 10, 1), deviceProperties=[])
     assert (read.gpu, len(read.steps[0].calls), read.steps[0].launches) == ("", 1, ())
+
+
+def test_all_traces_of_the_h200_read_as_two_like_steps() -> None:
+    """Twelve networks, eager and replayed, in fp32 and bf16, in both layouts."""
+    folder = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "profiles"
+    traces = sorted(folder.glob("*.json.gz"))
+    assert len(traces) == 51
+    for trace in traces:
+        read = read_profile(trace)
+        first, second = read.steps
+        assert read.gpu == "NVIDIA H200"
+        assert [launch.name for launch in first.launches] == [launch.name for launch in second.launches]
+        replayed = "graph" in trace.name
+        assert all(launch.graph == replayed == (launch.call is None) for launch in first.launches)
+        assert bool(first.calls) != replayed

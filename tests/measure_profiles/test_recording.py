@@ -18,7 +18,7 @@ from headroom.measure.profiles.profile import Call, Profile, Step
 from headroom.measure.profiles.recording import client
 from headroom.measure.profiles.recording.client import Recording, record
 from headroom.measure.profiles.recording.logs import log_settings
-from profiles import FOLDER
+from profiles import FOLDER, raw_trace
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 
@@ -121,14 +121,28 @@ def test_a_recording_that_fails_leaves_no_file_and_says_why(address: str, tmp_pa
     assert list(out.parent.iterdir()) == []
 
 
-@needs_torch
-def test_without_a_gpu_it_says_how_to_record_the_host(address: str, tmp_path: Path) -> None:
-    import torch
+def test_without_a_gpu_it_says_so_before_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "run_job", lambda *_, **__: pytest.fail("a worker was started"))
+    monkeypatch.setenv("HEADROOM_BENCH", "fake")
+    with pytest.raises(GpuError, match="there is no GPU 987654"):
+        record(Recording("net:make", DataType.FP32, gpu=987654), tmp_path / "net.json.gz")
 
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(GpuError, match="--device cpu"):
-        record(Recording(address, DataType.FP32), tmp_path / "net.json.gz")
+
+def test_a_gpu_that_others_use_is_refused_or_the_profile_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_job(name: str, arguments: Any, **_: Any) -> Any:
+        trace = raw_trace("resnet18-1-default") | {"headroom": {"others": arguments["others"], "latency_us": 12.5}}
+        (Path(arguments["folder"]) / client.TRACE).write_bytes(gzip.compress(json.dumps(trace).encode(), 1))
+
+    monkeypatch.setattr(client, "run_job", run_job)
+    monkeypatch.setenv("HEADROOM_BENCH", 'fake:{"processes": [[41, "train.py"]]}')
+    with pytest.raises(GpuError, match="is busy"):
+        record(Recording("net:make", DataType.BF16), tmp_path / "net.json.gz")
+    done = record(Recording("net:make", DataType.BF16, shared=True), tmp_path / "net.json.gz")
+    (note,) = done.profile.notes
+    assert note.startswith("others used the GPU while this was recorded: process 41 (train.py)")
+    assert done.profile.latency_us == 12.5
 
 
 def test_what_cannot_be_recorded_starts_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +173,7 @@ def test_logs_are_kept_beside_the_trace_as_far_as_libraries_wrote_any(
             (folder / "cublas.log").write_text("")
 
     monkeypatch.setattr(client, "run_job", run_job)
+    monkeypatch.setenv("HEADROOM_BENCH", "fake")
     stale = tmp_path / "net.logs" / "cublaslt.log"
     stale.parent.mkdir()
     stale.write_text("of an earlier run")

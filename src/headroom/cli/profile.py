@@ -38,6 +38,7 @@ def profile(
     steps: Annotated[int, typer.Option(min=1, max=100, help="Inferences to record.")] = 3,
     device: Annotated[Device, typer.Option(help="Run on the GPU or on the host.")] = Device.GPU,
     gpu: Annotated[int, typer.Option(min=0, help="Index of the GPU.")] = 0,
+    shared: Annotated[bool, typer.Option("--shared", help="Record although others use the GPU.")] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Run it again with the libraries' own logs on.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -58,6 +59,7 @@ def profile(
         steps=steps,
         on_gpu=device is Device.GPU,
         gpu=gpu,
+        shared=shared,
         logs=logs,
     )
     with progress(4 if logs else 3, quiet=quiet) as advance:
@@ -80,6 +82,7 @@ def _summary(recorded: Recorded) -> Iterator[str]:
     )
     if profile.latency_us is not None:
         yield f"an inference takes {time(profile.latency_us)}, and {time(step.duration_us)} of the host while recorded"
+    yield from profile.notes
     for file in (recorded.trace, *recorded.logs):
         yield f"wrote {file}"
 

@@ -13,6 +13,7 @@ from headroom.measure.profiles.kineto_steps import StepsOf, Trace
 from headroom.measure.profiles.nesting import ModuleName
 from headroom.measure.profiles.profile import Profile
 from headroom.measure.profiles.windows import Window
+from headroom.text import plain_line
 
 #: What ``torch.profiler`` calls the stretch from one ``step()`` to the next; most versions add ``#`` and its number.
 STEP = "ProfilerStep"
@@ -55,13 +56,17 @@ def read_kineto(path: Path, value: object) -> Profile:
             "of the CPU and of the GPU switched on"
         )
     gpu = gpu_name(content.get("deviceProperties"), steps)
-    notes = tuple(_notes(trace, damaged))
-    return Profile("pytorch", path.name, gpu, tuple(steps), notes, _latency_us(content.get(OURS)))
+    written = content.get(OURS)
+    ours = written if isinstance(written, dict) else {}
+    latency_us = time_us(ours.get("latency_us"))
+    notes = (*_notes(trace, damaged), *_others(ours.get("others")))
+    return Profile(
+        "pytorch", path.name, gpu, tuple(steps), notes, latency_us if latency_us and latency_us > 0 else None
+    )
 
 
-def _latency_us(ours: object) -> float | None:
-    value = time_us(ours.get("latency_us")) if isinstance(ours, dict) else None
-    return value if value is not None and value > 0 else None
+def _others(who: object) -> list[str]:
+    return [f"others used the GPU while this was recorded: {plain_line(who)}"] if isinstance(who, str) and who else []
 
 
 def _sorted(events: Sequence[Event]) -> Trace:

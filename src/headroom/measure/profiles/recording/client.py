@@ -10,6 +10,8 @@ from pathlib import Path
 from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.callable import is_callable_address
+from headroom.measure.busy import Guard
+from headroom.measure.driver import driver_of
 from headroom.measure.jobs import Json, run_job
 from headroom.measure.networks.request import Request
 from headroom.measure.profiles.profile import Profile
@@ -36,6 +38,7 @@ class Recording:
         steps: marked inferences, 1 to :data:`MOST_STEPS`.
         on_gpu: on a GPU, or on the host.
         gpu: the GPU's index, as the driver counts.
+        shared: although others use that GPU; the profile says so.
         logs: run it once more with the logs of cuDNN and cuBLAS switched on.
     """
 
@@ -47,6 +50,7 @@ class Recording:
     steps: int = 3
     on_gpu: bool = True
     gpu: int = 0
+    shared: bool = False
     logs: bool = False
 
 
@@ -67,7 +71,7 @@ def record(recording: Recording, out: Path, on_step: Callable[[str], None] = lam
     Raises:
         UsageError: the mode is unknown or not PyTorch's, or ``out`` cannot be written.
         ModelError: the model cannot be read or run.
-        GpuError: there is no GPU, or the worker died.
+        GpuError: there is no GPU, others use it, or the worker died.
     """
     if not 1 <= recording.steps <= MOST_STEPS:
         raise UsageError(f"--steps {recording.steps}: expected 1 to {MOST_STEPS}")
@@ -82,7 +86,8 @@ def record(recording: Recording, out: Path, on_step: Callable[[str], None] = lam
     )
     with _beside(out) as beside:
         folder = Path(beside)
-        _run("profile", recording, request, folder, on_step)
+        others = _others(recording)
+        _run("profile", recording, request, folder, on_step, others=others)
         if recording.logs:
             (folder / LOGS).mkdir()
             _run("library-logs", recording, request, folder / LOGS, on_step)
@@ -97,7 +102,23 @@ def _beside(out: Path) -> tempfile.TemporaryDirectory[str]:
         raise UsageError(f"{out} cannot be written: {error.strerror}; choose another place with --out") from error
 
 
-def _run(job: str, recording: Recording, request: Request, folder: Path, on_step: Callable[[str], None]) -> None:
+def _others(recording: Recording) -> str:
+    """Who else uses the GPU, where they may; empty where nobody does.
+
+    Raises:
+        GpuError: there is no GPU, or somebody uses it who may not.
+    """
+    if not recording.on_gpu:
+        return ""
+    with driver_of(recording.gpu) as driver:
+        guard = Guard(driver, shared=recording.shared)
+        guard.admit()
+        return guard.others(own=0)
+
+
+def _run(
+    job: str, recording: Recording, request: Request, folder: Path, on_step: Callable[[str], None], others: str = ""
+) -> None:
     def on_progress(message: Json) -> None:
         if "step" in message:
             on_step(str(message["step"]))
@@ -107,6 +128,7 @@ def _run(job: str, recording: Recording, request: Request, folder: Path, on_step
         "steps": recording.steps,
         "on_gpu": recording.on_gpu,
         "folder": str(folder),
+        "others": others,
     }
     run_job(job, arguments, gpu=recording.gpu, on_progress=on_progress, limit_s=LIMIT_S)
 

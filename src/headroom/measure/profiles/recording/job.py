@@ -54,6 +54,7 @@ def run(arguments: Json, say: Say) -> Json:
     about = {
         "version": __version__, "model": request.name, "dtype": str(request.dtype), "batch": network.batch,
         "mode": mode.name, "graph": network.digest, "latency_us": latency_us,
+        "others": arguments["others"],
     }  # fmt: skip
     _keep(trace, about, Path(arguments["folder"]) / TRACE)
     return {"latency_us": latency_us}
