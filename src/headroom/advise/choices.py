@@ -11,6 +11,7 @@ from headroom.advise.measurements import Measurements, usable
 from headroom.advise.timed import TimedGraph
 from headroom.graph.chain import Chain
 from headroom.graph.kinds import LayerKind
+from headroom.graph.tensor import DataType
 from headroom.store.rows import Timing
 
 #: Layers whose implementation PyTorch leaves to a library.
@@ -83,11 +84,15 @@ class Choices:
 
     def _torch(self, layer: int, setting: Setting) -> Timing | None:
         convolution = self.timed.graph.layers[layer].kind is LayerKind.CONVOLUTION
-        ours = [row for row in self.all(layer) if row.implementation.backend == "torch"]
+        ours = sorted((row for row in self.all(layer) if row.implementation.backend == "torch"), key=self._is_stricter)
         if not convolution:
             return _first(row for name in _PRODUCTS for row in ours if row.implementation.name == name)
         wanted = (setting.row, setting.layout)
         return _first(row for row in ours if (row.implementation.name, row.implementation.layout) == wanted)
+
+    def _is_stricter(self, row: Timing) -> bool:
+        """Whether a row keeps fp32 where tf32 is allowed: PyTorch then takes tf32, faster or not."""
+        return self.timed.dtype is DataType.TF32 and row.implementation.math != "tf32"
 
     @cached_property
     def _digests(self) -> Mapping[int, str]:

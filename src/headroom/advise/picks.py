@@ -49,8 +49,9 @@ def picks(choices: Choices, run: Recorded | None) -> tuple[Pick, ...]:
 
 
 def _recorded(choices: Choices, run: Recorded, now: Setting, layer: int) -> Pick | None:
-    best, launches = choices.best(layer), run.launches_of(layer)
-    if best is None or not launches or not _alone(run, layer):
+    # A kernel that runs other layers as well tells nothing of this one.
+    best, launches = choices.best(layer), run.launches_of(layer, alone=True)
+    if best is None or not launches:
         return None
     time_us = run.time_us(launches)
     longest = max(launches, key=lambda launch: run.step.launches[launch].duration_us)
@@ -68,11 +69,6 @@ def _default(choices: Choices, layer: int) -> Pick | None:
         return None
     kernel = own_name(row.kernels[0].name) if row.kernels else row.implementation.name
     return Pick(layer, row.median_us, best, kernel, row, _settings(choices, layer))
-
-
-def _alone(run: Recorded, layer: int) -> bool:
-    """Whether the layer's runs are its own: a fused kernel's time is not the layer's."""
-    return all(each.layers == (layer,) for each in run.execution.runs if layer in each.layers)
 
 
 def _settings(choices: Choices, layer: int) -> dict[Setting, float]:

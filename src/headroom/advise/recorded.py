@@ -96,9 +96,15 @@ class Recorded:
         work = self.case.timed.graph.layers[other.near].work
         return isinstance(work, Normalization) and not work.group_elements
 
-    def launches_of(self, layer: int) -> tuple[int, ...]:
-        """The launches (indices) that a layer was run by, alone or with others, what serves it beside them included."""
-        runs = (launch for run in self.execution.runs if layer in run.layers for launch in run.launches)
+    def launches_of(self, layer: int, *, alone: bool = False) -> tuple[int, ...]:
+        """The launches (indices) that a layer was run by, what serves it beside them included.
+
+        ``alone`` leaves out those that ran other layers as well; none are left where all did.
+        """
+        found = [run for run in self.execution.runs if (run.layers == (layer,) if alone else layer in run.layers)]
+        if not found:
+            return ()
+        runs = (launch for run in found for launch in run.launches)
         beside = (launch for other in self.execution.others if other.near == layer for launch in other.launches)
         return tuple(sorted({*runs, *beside}))
 

@@ -51,7 +51,7 @@ def layout_of(run: Recorded, choices: Choices) -> Layout:
             return layout
     misses = dict.fromkeys(Layout, 0.0)
     for layer in choices.layers:
-        time_us = run.time_us(run.launches_of(layer))
+        time_us = run.time_us(run.launches_of(layer, alone=True))
         rows = {layout: choices.torch(layer, Setting(layout)) for layout in Layout}
         for layout, row in rows.items():
             if row is not None and all(rows.values()):
@@ -65,7 +65,7 @@ def changed_to(run: Recorded, choices: Choices, setting: Setting, layers: Iterab
     now = Setting(layout_of(run, choices))
     change = Change()
     for layer in range(len(graph.layers)) if layers is None else layers:
-        launches = run.launches_of(layer)
+        launches = run.launches_of(layer, alone=True)
         if not launches:
             continue
         if graph.layers[layer].kind is LayerKind.CONVOLUTION:

@@ -58,7 +58,7 @@ def _saved(run: Recorded | None, losing: Sequence[Pick]) -> tuple[float, float]:
         return lost_us, REPEATABILITY_PCT * compared_us / lost_us if lost_us else 0.0
     change = Change()
     for pick in losing:
-        launches = run.launches_of(pick.layer)
+        launches = run.launches_of(pick.layer, alone=True)
         kept = max(launches, key=lambda launch: run.step.launches[launch].duration_us)
         gone = run.without([launch for launch in launches if launch != kept])
         change |= replace(gone, gpu_us={kept: pick.best_us})
