@@ -21,8 +21,8 @@ class Case:
     """A model on a GPU at one batch and data type.
 
     ``execution`` is there where a profile was given, ``networks`` where the database has whole runs. ``latency_us`` is
-    the profile's latency, else the fastest whole run's, else ``None``. ``other_dtypes`` are the same graph timed in the
-    other types that the GPU has units for, and ``other_networks`` its whole runs in those.
+    the profile's latency less what recording cost, else the fastest whole run's, else ``None``. ``other_dtypes`` are
+    the same graph timed in the other types that the GPU has units for, and ``other_networks`` its whole runs in those.
     """
 
     timed: TimedGraph
@@ -37,7 +37,7 @@ class Case:
     @property
     def comes_off_us(self) -> float:
         """What savings come off: the user's own run where there is a profile, else the sequential bound."""
-        return self.timed.sequential_us if self.execution is None else self.execution.latency_us
+        return self.timed.sequential_us if self.execution is None or self.latency_us is None else self.latency_us
 
     @property
     def dtypes(self) -> Mapping[DataType, TimedGraph]:

@@ -120,24 +120,30 @@ class Joint:
         key = (timed.dtype, fused)
         if key not in self._times:
             times = list(timed.times_us)
-            for layer in self._views:
-                times[layer] = 0.0
+            if timed is self.case.timed:
+                self._lower_to_the_run(times)
             if fused:
                 for group in fused_groups(timed):
-                    for part in group.parts:
-                        _put(times, group.layers[part.start : part.stop], part.time_us)
+                    # A run that beats the database apart is not slowed down by fusing.
+                    if group.fused_us < sum(times[layer] for layer in group.layers):
+                        for part in group.parts:
+                            _put(times, group.layers[part.start : part.stop], part.time_us)
                 for layer in timed.copies:
                     times[layer] = 0.0
             self._times[key] = tuple(times)
         return self._times[key]
 
-    @cached_property
-    def _views(self) -> frozenset[int]:
-        """Copies of the graph that the user's run made views of: it launched nothing for them."""
+    def _lower_to_the_run(self, times: list[float]) -> None:
+        """Lower each layer to what the user's run took for it; copies that it made views of take nothing."""
         execution = self.case.execution
         if execution is None:
-            return frozenset()
-        return frozenset(layer for layer in self.case.timed.copies if layer not in execution.run_of)
+            return
+        for layer in self.case.timed.copies:
+            if layer not in execution.run_of:
+                times[layer] = 0.0
+        for run in execution.runs:
+            if len(run.layers) == 1:
+                times[run.layers[0]] = min(times[run.layers[0]], run.time_us)
 
     @cached_property
     def _run(self) -> Recorded | None:

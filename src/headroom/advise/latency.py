@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headroom.advise.execution import Execution
+from headroom.advise.matching.latency import step_latency_us
 from headroom.advise.measurements import REPEATABILITY_PCT, UNTOLD_SPREAD_PCT
 from headroom.advise.networks import fastest_run, run_error_pct
+from headroom.advise.timelines import HOST_ERROR, Timelines
 from headroom.store.rows import NetworkTiming
+
+#: Fewest steps whose spread says anything: the first and the last one of a profile have no neighbour.
+_FEWEST_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A whole run's time in microseconds. ``how`` begins a sentence: ``With cuda-graph``, ``In the profile``."""
+    """A whole run's time in microseconds. ``how`` begins a sentence: ``With cuda-graph``, ``In your run``."""
 
     how: str
     time_us: float
@@ -21,9 +27,11 @@ class Latency:
 
 
 def latency_of(execution: Execution | None, networks: Sequence[NetworkTiming]) -> Latency | None:
-    """The profile's latency, else that of the first usable one of ``networks``; ``None`` without either."""
+    """The profile's latency less what recording cost, else that of the first usable one of ``networks``, if any."""
     if execution is not None:
-        return Latency("In the profile", execution.latency_us, _spread_pct(execution))
+        timelines = Timelines.of(execution.step, execution.profile.recorder, execution.latency_us)
+        error_pct = max(_spread_pct(execution), 100 * HOST_ERROR if timelines.is_host_bound else 0.0)
+        return Latency("In your run, less what recording cost,", timelines.latency_us(), error_pct)
     run = fastest_run(networks)
     if run is None or run.median_us is None:
         return None
@@ -31,8 +39,9 @@ def latency_of(execution: Execution | None, networks: Sequence[NetworkTiming]) -
 
 
 def _spread_pct(execution: Execution) -> float:
-    """Half the range of the profile's steps, in percent of the one that was taken."""
-    durations_us = [step.duration_us for step in execution.profile.steps]
-    if len(durations_us) < 2 or not execution.step.duration_us:
+    """Interquartile range of what the profile's steps took, in percent of the one that was taken."""
+    profile = execution.profile
+    if len(profile.steps) < _FEWEST_STEPS or not execution.latency_us:
         return UNTOLD_SPREAD_PCT
-    return max(REPEATABILITY_PCT, 50 * (max(durations_us) - min(durations_us)) / execution.step.duration_us)
+    low_us, _, high_us = statistics.quantiles((step_latency_us(profile, step) for step in profile.steps), n=4)
+    return max(REPEATABILITY_PCT, 100 * (high_us - low_us) / execution.latency_us)

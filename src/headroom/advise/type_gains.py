@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headroom.advise.case import Case
-from headroom.advise.findings.common import CERTAIN_PCT
+from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE
 from headroom.advise.recorded import Recorded
 from headroom.advise.timed import TimedGraph
 from headroom.advise.timelines import Change
@@ -51,7 +51,7 @@ def type_gains(case: Case) -> Iterator[TypeGain]:
         other = case.other_dtypes[dtype]
         layers = tuple(_faster_in_fp8(case, other) if dtype is DataType.FP8 else case.timed.configuration_of)
         gain = _off_the_run(case, other, layers) if case.execution is not None else _off_the_bound(case, other, layers)
-        if gain is not None and gain.saves_us > 0 and gain.error_pct < CERTAIN_PCT:
+        if gain is not None and gain.saves_us > SMALLEST_SHARE * case.comes_off_us and gain.error_pct < CERTAIN_PCT:
             yield gain
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from headroom.advise.analysis import Finding
-from headroom.advise.findings.common import CERTAIN_PCT
+from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE
 from headroom.advise.findings.fusion import fusion_findings
 from headroom.advise.findings.parallel import parallel_findings
 from headroom.advise.findings.tail import tail_findings
@@ -14,10 +14,6 @@ from headroom.advise.timed import TimedGraph
 Question = Callable[[TimedGraph], Iterable[Finding]]
 
 QUESTIONS: tuple[Question, ...] = (parallel_findings, fusion_findings, tail_findings)
-
-#: A finding that saves less than this share of the sequential bound is noise beside the error bars.
-SMALLEST_SHARE = 0.002
-
 
 #: Kinds whose savings come off a stored run of their own, so that they stand beside no bound.
 OFF_A_STORED_RUN = frozenset({"host"})

@@ -8,6 +8,9 @@ from headroom.advise.analysis import Finding
 from headroom.advise.timed import TimedGraph
 from headroom.predict.prediction import Source
 
+#: A finding that saves less than this share of what it comes off is noise beside the error bars.
+SMALLEST_SHARE = 0.002
+
 #: From this error bar on, in percent, a saving may be none.
 CERTAIN_PCT = 100.0
 

@@ -10,6 +10,7 @@ from headroom.advise.questions.answer import Answer
 from headroom.advise.questions.framework import framework
 from headroom.advise.questions.fusion import fusion
 from headroom.advise.questions.how_low import how_low
+from headroom.advise.questions.parallel import parallel
 from headroom.advise.questions.share import share
 from headroom.advise.questions.tensor_cores import tensor_cores
 from headroom.advise.questions.together import together
@@ -18,6 +19,7 @@ Question = Callable[[Case], Answer]
 
 QUESTIONS: tuple[Question, ...] = (
     how_low,
+    parallel,
     algorithms,
     framework,
     fusion,

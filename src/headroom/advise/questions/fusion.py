@@ -56,6 +56,8 @@ def _sentence(case: Case, patterns: Sequence[Pattern], attention: Sequence[Atten
             f"{figures.time(copied_us, case.timed.error_pct(case.timed.copies))} of it are copies (transposes, slices, "
             "concatenations) that the layers beside them can do without; PyTorch makes views of most of them already."
         )
+    if case.execution is not None:
+        parts.append("What your run left in kernels of their own, and what that costs it, stands under question 4.")
     slower = sum(ways.composed_us * ways.count for ways in attention if ways.composed_us is not None)
     if slower:
         together = sum(ways.fused_us * ways.count for ways in attention if ways.composed_us is not None)
@@ -127,7 +129,7 @@ def _attention_table(attention: Sequence[AttentionWays]) -> Table:
         ),
         note="Composed: products, softmax and what stands between as kernels of their own (PyTorch's math backend, "
         "where it was measured). In PyTorch: the fastest measured backend of "
-        "`torch.nn.functional.scaled_dot_product_attention`; `with torch.nn.attention.sdpa_kernel(backend):` picks one.",
+        "`torch.nn.functional.scaled_dot_product_attention`; `torch.nn.attention.sdpa_kernel(backend)` picks one.",
     )
 
 

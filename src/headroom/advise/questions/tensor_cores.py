@@ -77,6 +77,11 @@ def _sentence(case: Case, found: Sequence[Product], gains: Sequence[TypeGain]) -
             f"{whose} kernels in {case.timed.dtype} use tensor cores in {sum(p.configuration.count for p in on)} of "
             f"{counted(sum(p.configuration.count for p in told), 'product')}, {share} of their time."
         )
+        if on and any(product.is_run for product in on) and case.timed.dtype not in case.timed.gpu.tensor_tflops:
+            sentences.append(
+                f"Tensor cores have no {case.timed.dtype}: those ran in a narrower type, tf32 as a rule, with which "
+                "`--dtype tf32` compares them."
+            )
         lone_us = sum(product.total_us for product in told if product not in on and is_depthwise(product.layer))
         if lone_us:
             sentences.append(
