@@ -17,7 +17,8 @@ class Pick:
     """A layer (index) with its time in us as it ran (in the profile, else by PyTorch's default) and its fastest row.
 
     ``row`` is the measured implementation that ran, ``None`` if none has its kernels; ``kernel`` is the longest kernel.
-    ``settings`` is its time under each setting that has a row.
+    ``settings`` is its time under each setting that has a row, and ``best_us`` its time by the fastest row, both in the
+    run: where that takes longer for ``row`` than the stopwatch did (weights that left the cache), it does for all.
     """
 
     layer: int
@@ -26,11 +27,7 @@ class Pick:
     kernel: str
     row: Timing | None
     settings: Mapping[Setting, float]
-
-    @property
-    def best_us(self) -> float:
-        """Never longer than what ran: a run that beats the database is the better measurement."""
-        return min(self.time_us, self.best.median_us or self.time_us)
+    best_us: float
 
     @property
     def loss_us(self) -> float:
@@ -57,10 +54,12 @@ def _recorded(choices: Choices, run: Recorded, now: Setting, layer: int) -> Pick
     longest = max(launches, key=lambda launch: run.step.launches[launch].duration_us)
     row = implementation_of([run.step.launches[launch] for launch in launches], choices.all(layer))
     before = choices.torch(layer, now)
-    # In a run kernels take a little longer than on the stopwatch: a setting changes them all alike.
     scale = 1.0 if before is None else time_us / (before.median_us or time_us)
     settings = {setting: us * scale for setting, us in _settings(choices, layer).items()}
-    return Pick(layer, time_us, best, own_name(run.step.launches[longest].name), row, settings)
+    longer = 1.0 if row is None else time_us / (row.median_us or time_us)
+    # A run that beats the database is the better measurement.
+    best_us = min(time_us, (best.median_us or time_us) * longer)
+    return Pick(layer, time_us, best, own_name(run.step.launches[longest].name), row, settings, best_us)
 
 
 def _default(choices: Choices, layer: int) -> Pick | None:
@@ -68,7 +67,7 @@ def _default(choices: Choices, layer: int) -> Pick | None:
     if best is None or row is None or row.median_us is None:
         return None
     kernel = own_name(row.kernels[0].name) if row.kernels else row.implementation.name
-    return Pick(layer, row.median_us, best, kernel, row, _settings(choices, layer))
+    return Pick(layer, row.median_us, best, kernel, row, _settings(choices, layer), best.median_us or row.median_us)
 
 
 def _settings(choices: Choices, layer: int) -> dict[Setting, float]:

@@ -9,15 +9,18 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.findings.common import counted
+from headroom.advise.kernel_names import Unit, unit_of
 from headroom.advise.measurements import REPEATABILITY_PCT, implementation_text
 from headroom.advise.picks import Pick
 from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import Change
+from headroom.graph.kinds import LayerKind
 from headroom.predict.prediction import Source
 
 #: A plan that is this much faster is not the noise of two measurements.
 _WORTH = 1.05
 
+_PRECISION = "torch.set_float32_matmul_precision('high')\n"
 _COMPILE = "model = torch.compile(model, mode='max-autotune')"
 
 
@@ -48,7 +51,16 @@ def pinned_plans(case: Case, run: Recorded | None, found: Sequence[Pick]) -> Ite
             "PyTorch cannot be told which cuDNN plan or cuBLASLt algorithm to run; a custom operator over the cuDNN "
             "frontend can, by the plan's name. Plans of another layout need their neighbours in that layout."
         ),
-        code=_COMPILE,
+        code=_PRECISION + _COMPILE if any(_keeps_fp32(case, pick) for pick in losing) else _COMPILE,
+    )
+
+
+def _keeps_fp32(case: Case, pick: Pick) -> bool:
+    """Whether a product ran off the tensor cores though its fastest plan, in tf32, is on them."""
+    return (
+        case.timed.graph.layers[pick.layer].kind is not LayerKind.CONVOLUTION
+        and pick.best.implementation.math == "tf32"
+        and unit_of(pick.kernel) is Unit.CUDA_CORES
     )
 
 
