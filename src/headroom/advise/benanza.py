@@ -51,7 +51,8 @@ def layer_times(layers: Mapping[str, PublishedLayer], times: Times, *, advised: 
 
 
 def _time(layer: PublishedLayer, times: Times, *, advised: bool) -> float | None:
-    found = [times.get(_key(call, advised=advised)) for call in layer.calls]
+    # A call that did not run stands with a time of 0 in Benanza's totals, too.
+    found = [times.get(_key(call, advised=advised)) if call.time_us else 0.0 for call in layer.calls]
     known = [time_us for time_us in found if time_us is not None]
     return sum(known) if len(known) == len(found) else None
 
@@ -68,8 +69,11 @@ def serial_us(layers: Mapping[str, PublishedLayer], times: LayerTimes) -> float:
     return sum(time_us * layers[name].listed for name, time_us in times.known.items())
 
 
-def parallel_us(graph: Graph, times: LayerTimes) -> float:
-    """Benanza's parallel total; 0 where no path leads from the first timed layer to the last."""
+def parallel_us(graph: Graph, times: LayerTimes, *, with_last: bool = False) -> float:
+    """Benanza's parallel total; 0 where no path leads from the first timed layer to the last.
+
+    An earlier version of Benanza, which some published totals were made with, had the last layer in: ``with_last``.
+    """
     timed = [index for index, layer in enumerate(graph.layers) if layer.name in times.known]
     if not timed:
         return 0.0
@@ -77,8 +81,9 @@ def parallel_us(graph: Graph, times: LayerTimes) -> float:
     between = _between(graph, first, last)
     part = replace(graph, layers=tuple(graph.layers[index] for index in between))
     spent = [times.known.get(layer.name, 0.0) for layer in part.layers]
-    length, _ = part.critical_path([0.0 if index == last else us for index, us in zip(between, spent, strict=True)])
-    return length
+    if spent and not with_last:
+        spent[-1] = 0.0
+    return part.critical_path(spent)[0]
 
 
 def _between(graph: Graph, first: int, last: int) -> list[int]:

@@ -79,7 +79,7 @@ def _biased(timed: Sequence[TimedCall]) -> Iterator[tuple[_Place, Timing]]:
         if each.call.function != "CONV_FWD":
             continue
         addition = additions.get((each.system, each.run_batch, each.call.dtype, written_shape(each.call)))
-        if addition is not None:
+        if addition is not None and each.time_us and addition.time_us:
             yield (
                 (each.system, biased(each.call), each.call.dtype),
                 timing(

@@ -88,10 +88,10 @@ class Row:
         """A whole number or nothing; bytes and the like, which pass 32 bits."""
         return None if self.values[column] == "" else self.whole(column, most=2**53)
 
-    def positive(self, column: str) -> float:
+    def time(self, column: str) -> float:
         number = self._number(column)
-        if number <= 0:
-            raise self.error(column, "a number above 0")
+        if number < 0:
+            raise self.error(column, "a time of at least 0")
         return number
 
     def error(self, column: str, expected: str) -> ModelError:

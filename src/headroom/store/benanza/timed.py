@@ -17,7 +17,8 @@ from headroom.store.rows import Implementation, Status, System, Timing
 class TimedCall:
     """``call`` took ``time_us`` on average over ``launches`` in the run of ``run_batch`` on ``system``.
 
-    ``advised`` is the algorithm that cuDNN's heuristic would have picked, where it was asked.
+    A time of 0 is that of a call that did not run. ``advised`` is the algorithm that cuDNN's heuristic would have
+    picked, where it was asked.
     """
 
     system: System
@@ -46,6 +47,8 @@ class TimedCall:
 
 def timing(implementation: Implementation, time_us: float, launches: int, workspace_bytes: int | None) -> Timing:
     """A row of the database. Benanza tells the mean of many launches and no spread; it never empties the L2 cache."""
+    if time_us == 0:
+        return Timing(implementation, "warm", Status.FAILED, "listed with a time of 0: it did not run")
     too_few = launches < LEAST_SAMPLES
     return Timing(
         implementation,
@@ -85,7 +88,7 @@ def read_times(rows: Sequence[Row], calls: Mapping[str, Call]) -> Iterator[tuple
             raise row.error("kernel_id", "a call that the table 'kernels' describes")
         system = System(gpu_name(row), "", row.version("cuda_runtime"), row.version("cudnn"), "", "")
         timed = TimedCall(
-            system, row.whole("batch", 1), calls[name], _time_us(row), row.whole("iterations", 1),
+            system, row.whole("batch", 1), calls[name], _time_us(row), row.whole("iterations"),
             row.optional("workspace_bytes"), _advised(row),
         )  # fmt: skip
         key = system, timed.run_batch, name
@@ -106,7 +109,7 @@ def read_algorithms(rows: Sequence[Row], systems: Sequence[System]) -> Iterator[
         fitting = [system for system in systems if (system.gpu, system.cudnn) == (gpu, cudnn)]
         system = fitting[0] if len(fitting) == 1 else System(gpu, "", "", cudnn, "", "")
         yield TimedCall(
-            system, row.whole("batch", 1), call_of(row), row.positive("real_ns") / 1e3, row.whole("iterations", 1),
+            system, row.whole("batch", 1), call_of(row), _time_us(row), row.whole("iterations"),
             row.optional("workspace_bytes"),
         )  # fmt: skip
 
@@ -117,9 +120,9 @@ def gpu_name(row: Row) -> str:
 
 
 def _time_us(row: Row) -> float:
-    if row.text("unit") != "ns":
+    if row.values.get("unit", "ns") != "ns":
         raise row.error("unit", "ns")
-    return row.positive("real_ns") / 1e3
+    return row.time("real_ns") / 1e3
 
 
 def _advised(row: Row) -> str | None:
