@@ -21,7 +21,7 @@ def test_a_profile_answers_for_its_own_gpu_type_and_latency(headroom, example: P
     assert "Your run, from resnet50-32-default.json.gz" in outcome.out
     answer = json.loads(out.read_text())
     assert (answer["gpu"], answer["batch"]) == ("h200", 32)
-    assert answer["measured_us"] == answer["profile"]["latency_us"] > 0
+    assert 0 < answer["measured_us"] <= answer["profile"]["latency_us"]
     assert answer["profile"]["matched_share"] > 0.8
     ran_us = sum((layer["run_us"] or 0.0) * layer["count"] for layer in answer["layers"])
     assert ran_us == pytest.approx(answer["profile"]["matched_share"] * answer["profile"]["gpu_busy_us"], rel=0.05)

@@ -65,7 +65,7 @@ def test_names_in_advice_reach_the_terminal_as_text() -> None:
 def test_with_a_profile_the_run_stands_beside_the_best_of_each_layer() -> None:
     analysis = profiled_analysis()
     text = _words(analysis)
-    assert "Your run, from trace.json: 2.92 ms per inference, in which the GPU is busy for" in text
+    assert "Your run, from trace.json: 2.92 ms per inference. The GPU is busy for" in text
     assert "best your run" in text
     assert "Savings come off the run in your profile, one at a time" in text
     ran = run_times(analysis)
@@ -89,3 +89,8 @@ def test_a_layer_that_no_launch_was_matched_to_shows_a_dash() -> None:
     nothing = replace(analysis.execution, runs=())
     assert run_times(replace(analysis, execution=nothing)) == {}
     assert "busy for" in _words(replace(analysis, execution=nothing))
+
+
+def test_a_run_that_recording_slowed_says_both_latencies() -> None:
+    analysis = replace(profiled_analysis(), measured_us=2000.0, measured_error_pct=10.0)
+    assert "2.92 ms per inference as recorded, about 2.0 ms without the recorder." in _words(analysis)

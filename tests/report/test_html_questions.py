@@ -57,10 +57,10 @@ def test_code_is_a_block_with_its_lines_and_limits_say_what_cannot_be_had(page: 
 
 def test_a_table_shows_units_in_its_head_and_numbers_at_the_right(page: str) -> None:
     table = _section(page, "a0-q1").split("Bounds per data type")[1]
-    assert '<th scope="col" class=num>Sequential<small>µs</small></th>' in table
+    assert '<th scope="col" class=num><span class=head>Sequential</span><small>µs</small></th>' in table
     assert "<td class=num>1,120</td>" in table
     assert "<td class=num>–</td>" in table
-    assert '<th scope="col">Dtype</th>' in table
+    assert '<th scope="col"><span class=head>Dtype</span></th>' in table
 
 
 def test_words_that_a_newcomer_lacks_are_explained(page: str) -> None:

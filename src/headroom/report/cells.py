@@ -9,6 +9,9 @@ from headroom.text import view
 #: Longest text of a cell, in characters: a name with its module, not a sentence of a stranger's making.
 CELL_LIMIT = 120
 
+#: Numbers below this are what a sum of floats leaves behind, in any unit of a head.
+_NEXT_TO_NOTHING = 5e-4
+
 #: How a unit is written in a head, and how a reader sees it.
 _UNITS = {
     "us": "µs", "ms": "ms", "s": "s", "pct": "%", "%": "%", "x": "×", "bytes": "bytes", "b": "bytes", "kb": "kB",
@@ -31,17 +34,26 @@ def label_and_unit(head: str) -> tuple[str, str]:
 
 
 def titled(label: str) -> str:
-    """A head's words with a capital in front, names in capitals left alone."""
-    return label[:1].upper() + label[1:]
+    """A head's words with a capital in front; a name of code stays as it is.
+
+    >>> titled("best plan"), titled("cudnn.benchmark recovers")
+    ('Best plan', 'cudnn.benchmark recovers')
+    """
+    first = label.split(" ", 1)[0]
+    return label[:1].upper() + label[1:] if first.rstrip(",:").isalpha() else label
 
 
 def number_text(value: float) -> str:
-    """Whole numbers as they are, others with three digits: ``1,234``, ``45.1``.
+    """Whole numbers as they are, others with three digits; what is next to nothing is 0, and exact in the JSON answer.
 
-    >>> number_text(1234), number_text(45.123), number_text(0.0)
-    ('1,234', '45.1', '0')
+    >>> number_text(1234), number_text(45.123), number_text(-0.5), number_text(2e-9)
+    ('1,234', '45.1', '−0.500', '0')
     """
-    return f"{value:,d}" if isinstance(value, int) else figures.significant(value, figures.VIEW_DIGITS)
+    if isinstance(value, int):
+        text = f"{value:,d}"
+    else:
+        text = figures.significant(value if abs(value) >= _NEXT_TO_NOTHING else 0.0, figures.VIEW_DIGITS)
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def cell_text(cell: Cell) -> str:

@@ -10,6 +10,9 @@ from headroom.advise.analysis import Analysis, Finding, LayerAnswer
 from headroom.report.answer import overall_source
 from headroom.text import view
 
+#: A run whose latency without the recorder is below this share of the recorded one says both.
+_UNRECORDED = 0.98
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -47,7 +50,7 @@ def ladder(analysis: Analysis) -> tuple[Rung, ...]:
         return rungs
     label, meaning = "Measured", "what the GPU takes today"
     if analysis.execution is not None:
-        label, meaning = "Your run", f"as {view(analysis.execution.profile.title, 60)} has it"
+        label, meaning = "Your run", "from your profile, less what recording cost"
     return (*rungs, Rung("measured", label, meaning, analysis.measured_us, analysis.measured_error_pct))
 
 
@@ -131,12 +134,18 @@ def profile_text(analysis: Analysis) -> str:
     execution = analysis.execution
     if execution is None:
         return ""
-    latency_us, step = execution.latency_us, execution.step
-    busy = figures.percent(min(step.gpu_busy_us / latency_us, 1.0)) if latency_us > 0 else figures.NOTHING
+    recorded_us, step = execution.latency_us, execution.step
+    takes_us = recorded_us if analysis.measured_us is None else analysis.measured_us
+    takes = figures.time(takes_us, analysis.measured_error_pct)
+    if takes_us < _UNRECORDED * recorded_us:
+        takes = f"{figures.time(recorded_us)} per inference as recorded, about {takes} without the recorder"
+    else:
+        takes += " per inference"
+    busy = figures.percent(min(step.gpu_busy_us / takes_us, 1.0)) if takes_us > 0 else figures.NOTHING
     return (
-        f"Your run, from {view(execution.profile.title, 60)}: {figures.time(latency_us)} per inference, in which the "
-        f"GPU is busy for {figures.time(step.gpu_busy_us)} ({busy}) with {len(step.launches):,} launches; "
-        f"{figures.percent(execution.matched_share)} of that time is known by layer."
+        f"Your run, from {view(execution.profile.title, 60)}: {takes}. The GPU is busy for "
+        f"{figures.time(step.gpu_busy_us)} of that ({busy}) with {len(step.launches):,} launches; "
+        f"{figures.percent(execution.matched_share)} of its busy time is known by layer."
     )
 
 
