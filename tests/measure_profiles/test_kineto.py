@@ -9,6 +9,7 @@ import pytest
 
 from headroom.measure.profiles.profile import LaunchKind, Operand, Profile, Step
 from headroom.measure.profiles.reading import read_profile
+from measure_profiles.kineto_samples import KINETO_2021, KINETO_2022
 from measure_profiles.traces import kernel, operator, profile, runtime, span, step
 from profiles import NAMES, raw_trace, recorded
 
@@ -269,14 +270,39 @@ def test_marks_that_carry_a_modules_whole_path_give_that_path(tmp_path: Path) ->
     assert [(call.name, call.module) for call in read.steps[0].calls] == [("aten::conv2d", "layer1.conv2")]
 
 
-def test_the_words_of_older_versions_are_understood(tmp_path: Path) -> None:
-    read = profile(
-        tmp_path,
-        span("Operator", "aten::mm", 0, 10, **{"External id": 1}),
-        span("Runtime", "cudaLaunchKernel", 2, 1, correlation=5, **{"External id": 1}),
-        span("Kernel", "sgemm", 9, 4, correlation=5, **{"External id": 1}),
-    )
-    assert [launch.call for launch in read.steps[0].launches] == [0]
+def test_a_trace_of_2021_is_understood(tmp_path: Path) -> None:
+    read = profile(tmp_path, *KINETO_2021["traceEvents"], computeProperties=KINETO_2021["computeProperties"])
+    (only,) = read.steps
+    assert read.gpu == "Tesla V100-DGXS-32GB"
+    assert [(call.name, call.parent) for call in only.calls] == [
+        ("aten::linear", None), ("aten::matmul", 0), ("aten::view", 1), ("aten::mm", 1), ("aten::empty", 3),
+    ]  # fmt: skip
+    (launch,) = only.launches
+    assert (launch.name, launch.registers, launch.call, launch.stream) == ("volta_sgemm_128x32_nt", 55, None, 7)
+    assert only.waits == ()
+
+
+def test_an_external_id_that_only_repeats_the_correlation_names_no_operator(tmp_path: Path) -> None:
+    read = profile(tmp_path, *KINETO_2022["traceEvents"])
+    (only,) = read.steps
+    (launch,) = only.launches
+    assert launch.call is not None
+    assert only.calls[launch.call].name == "aten::mm"
+    assert {call.thread for call in only.calls} == {0, 1}
+    # The numbers meet by chance: an operator of another time has the launch's.
+    stranger = operator("aten::relu", 1666149715033300, 20, 2131433, tid=3914)
+    (only,) = profile(tmp_path, *KINETO_2022["traceEvents"], stranger).steps
+    assert only.launches[0].call is not None
+    assert only.calls[only.launches[0].call].name == "aten::mm"
+
+
+def test_calls_in_whole_microseconds_nest_although_one_seems_to_end_after_its_parent(tmp_path: Path) -> None:
+    read = profile(tmp_path, operator("outer", 10, 5, 1), operator("inner", 12, 4, 2), operator("after", 15, 5, 3))
+    assert [(call.name, call.parent) for call in read.steps[0].calls] == [
+        ("outer", None),
+        ("inner", 0),
+        ("after", None),
+    ]
 
 
 def test_a_run_on_the_cpu_alone_is_calls_without_launches(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def read_kineto(path: Path, value: object) -> Profile:
             f"{path} holds no operator and no kernel within a step; record the model's own calls, with the activities "
             "of the CPU and of the GPU switched on"
         )
-    gpu = gpu_name(content.get("deviceProperties"), steps)
+    gpu = gpu_name(content.get("deviceProperties") or content.get("computeProperties"), steps)
     written = content.get(OURS)
     ours = written if isinstance(written, dict) else {}
     latency_us = time_us(ours.get("latency_us"))

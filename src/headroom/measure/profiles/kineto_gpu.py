@@ -51,7 +51,7 @@ def launch(event: Event, host: Event | None, call: int | None) -> Launch:
 
 
 def gpu_name(properties: object, steps: Sequence[Step]) -> str:
-    """The driver's name of the device that ran most launches, from the trace's ``deviceProperties``."""
+    """The driver's name of the device that ran most launches, from the trace's list of devices."""
     ran = Counter(launch.device for step in steps for launch in step.launches)
     if not ran or not isinstance(properties, list):
         return ""

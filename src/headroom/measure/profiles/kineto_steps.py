@@ -17,6 +17,9 @@ from headroom.measure.profiles.windows import Window, Windows
 _CORRELATION = ("correlation", "Correlation")
 _EXTERNAL = ("External id", "external id")
 
+#: How far the runtime's clock and the operators' may be apart, in us.
+_CLOCKS_US = 5.0
+
 
 @dataclass
 class Trace:
@@ -34,7 +37,8 @@ class StepsOf:
     """Builds the steps of one trace.
 
     A launch is tied to the runtime's call that asked for it by their correlation, and to its operator by the external
-    id that the profiler gives both, or else by the operator that the runtime's call lies in.
+    id that the profiler gives both, or else by the operator that the runtime's call lies in. Some versions gave an
+    external id that is only the correlation again: it counts where the operator was running, on that thread.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -90,11 +94,20 @@ class StepsOf:
     def _operator_of(self, index: int) -> int | None:
         """The innermost operator that a launch or a call of the runtime belongs to."""
         asked = self._asked_by(index)
-        for each in (index, index if asked is None else asked):
+        host = index if asked is None else asked
+        for each in (index, host):
             found = self._by_external.get(self._events[each].whole(*_EXTERNAL) or 0)
-            if found is not None:
+            if found is not None and self._ran(found, host):
                 return found
-        return self._nesting.operator.get(index if asked is None else asked)
+        return self._nesting.operator.get(host)
+
+    def _ran(self, operator: int, host: int) -> bool:
+        """Whether ``operator`` was running when ``host`` began, as far as two clocks can tell."""
+        ran, began = self._events[operator], self._events[host]
+        if host in self._trace.launches:
+            return True  # the host's side of it is missing
+        near = ran.start_us - _CLOCKS_US <= began.start_us <= ran.end_us + _CLOCKS_US
+        return near and ran.lane == began.lane
 
     def _step(self, window: Window, calls: Sequence[int], launches: Sequence[int], waits: Sequence[int]) -> Step:
         place: dict[int | None, int] = {index: number for number, index in enumerate(calls)}

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from headroom.measure.profiles.events import Event
 
-#: Two clock readings this close are one moment, in us: large time stamps lose about a nanosecond in JSON.
-_SAME_US = 0.0025
+#: How far two clock readings may differ and be one moment, in us: large time stamps lose about a nanosecond in JSON,
+#: and older profilers wrote whole microseconds, so that a call may seem to end after the one that it was made from.
+_FINE_US = 0.0025
+_COARSE_US = 1.0
 
 #: The longest module path kept, in characters. Damage could nest a name in itself a million times.
 _PATH_LIMIT = 400
@@ -50,12 +52,13 @@ def nest(
     ``operators``, ``modules`` and ``leaves`` say which events count; a leaf (a call of the runtime) holds nothing.
     """
     nesting = Nesting()
+    same_us = _COARSE_US if all(event.start_us.is_integer() for event in events) else _FINE_US
     threads: dict[tuple[str, str], list[_Open]] = defaultdict(list)
     for index in sorted({*operators, *modules, *leaves}):
         event = events[index]
         leaf = index in leaves
         stack = threads[event.lane]
-        while stack and _outside(stack[-1], event, leaf):
+        while stack and _outside(stack[-1], event, leaf, same_us):
             stack.pop()
         around = stack[-1] if stack else _Open(0.0, None, "")
         module = modules[index].path(around.module) if index in modules else around.module
@@ -68,9 +71,9 @@ def nest(
     return nesting
 
 
-def _outside(span: _Open, event: Event, leaf: bool) -> bool:
+def _outside(span: _Open, event: Event, leaf: bool, same_us: float) -> bool:
     """Whether ``span`` ended before ``event``, or ends within it: then it is no parent."""
-    if event.duration_us > 0 and event.start_us >= span.end_us - _SAME_US:
+    if event.duration_us > 0 and event.start_us >= span.end_us - min(same_us, _FINE_US):
         return True
     # The runtime's clock is not the operators': its calls may seem to end a little after their operator.
-    return span.end_us < event.start_us if leaf else span.end_us < event.end_us - _SAME_US
+    return span.end_us < event.start_us if leaf else span.end_us < event.end_us - same_us

@@ -45,11 +45,15 @@ def read_onnxruntime(path: Path, value: object) -> Profile:
         raise ProfileError(f"{path} holds no node that ran; run the session at least once before it ends its profile")
     runs = [Window(_RUN, event.start_us, event.end_us) for event in events if event.name == _RUN]
     windows = Windows(runs or [_around([events[index] for index in nodes])])
-    steps = _steps(events, nodes, windows)
+    steps = tuple(step for step in _steps(events, nodes, windows) if step.calls)
+    if not steps:
+        raise ProfileError(
+            f"{path} marks runs of the session in which no node ran; its times are damaged, record it again"
+        )
     notes = [] if runs else ["no run of the session is marked, so that all of it counts as one step"]
     if damaged:
         notes.append(f"{damaged} events are not as ONNX Runtime writes them and were left out")
-    return Profile("onnxruntime", path.name, "", tuple(step for step in steps if step.calls), tuple(notes))
+    return Profile("onnxruntime", path.name, "", steps, tuple(notes))
 
 
 def _around(events: Sequence[Event]) -> Window:
