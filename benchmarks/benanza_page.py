@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from headroom.files import write_whole
-from record import RESULTS, ROOT
+from record import ROOT
 
 WORST = 10
 
@@ -101,14 +100,12 @@ off in the median, {worst:.2%} at worst: as far as the two runs differ.
 """
 
 
-def write_page() -> None:
-    """Write ``docs/benanza.md`` from ``results/benanza_totals.json``."""
-    content = json.loads((RESULTS / "benanza_totals.json").read_text("utf-8"))
-    write_whole(ROOT / "docs" / "benanza.md", page(content))
+def write_page(totals: list[dict[str, Any]], rows: int, models: list[dict[str, Any]]) -> None:
+    """Write ``docs/benanza.md``: of the totals, of how many rows were imported, of what they say of models."""
+    write_whole(ROOT / "docs" / "benanza.md", page(totals, rows, models))
 
 
-def page(content: dict[str, Any]) -> str:
-    totals = content["totals"]
+def page(totals: list[dict[str, Any]], rows: int, models: list[dict[str, Any]]) -> str:
     best = [row for row in totals if row["choice"] == "best_measured"]
     advised = [row for row in totals if row["choice"] == "cudnn_advised" and row["complete"]]
     other = [row for row in best if row["strategy"] == "parallel" and row["another_run"]]
@@ -118,7 +115,7 @@ def page(content: dict[str, Any]) -> str:
     worst = _worst([row for row in best if row["complete"]])
     return PAGE.format(
         totals=len(totals),
-        rows=f"{content['rows']:,}",
+        rows=f"{rows:,}",
         complete=sum(row["complete"] for row in best),
         incomplete=sum(not row["complete"] for row in best),
         best=_best_table(best),
@@ -133,7 +130,7 @@ def page(content: dict[str, Any]) -> str:
         untold=counted.count("not told"),
         advised_table=_advised_table(advised),
         advised_worst=_worst_table(_worst(advised)),
-        models=_models_table(content["models"]),
+        models=_models_table(models),
     )
 
 

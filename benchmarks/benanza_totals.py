@@ -3,11 +3,13 @@
     python benchmarks/benanza_totals.py [DATA_FOLDER]
 
 Imports Benanza's tables into a fresh database, computes every published total from its rows, reads the ``light_``
-models with it, and writes ``results/benanza_totals.json`` and ``docs/benanza.md``.
+models with it, and writes ``results/benanza_totals.csv`` (every total), ``results/benanza_totals.json`` (the models)
+and ``docs/benanza.md``.
 """
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +24,7 @@ from headroom.store.benanza.published import Published, PublishedTotal, read_pub
 from headroom.store.benanza.source import BenanzaSource
 from headroom.store.merge import merge
 from headroom.store.store import Store
-from record import read_data_folder, write_result
+from record import RESULTS, read_data_folder, write_result
 
 BATCHES = (1, 32)
 
@@ -154,9 +156,12 @@ def main() -> None:
             gpus = sorted({sheet.id for each in store.systems() if (sheet := gpu_of_driver(each.system.gpu))})
         measured = [_rounded(row) for row in shares(data / "models", database, gpus)]
     totals = [_rounded(asdict(total)) for total in reproduce(published, times)]
-    content = {"rows": tally.added, "totals": totals, "models": measured}
-    write_result("benanza_totals", content)
-    write_page()
+    write_result("benanza_totals", {"rows": tally.added, "models": measured})
+    with (RESULTS / "benanza_totals.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, totals[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(totals)
+    write_page(totals, tally.added, measured)
 
 
 if __name__ == "__main__":
