@@ -1,0 +1,115 @@
+"""Advice on runs recorded on an H200, beside what the change really gave when it was made there.
+
+Latencies were timed without a profiler on the same GPU on the same day (2026-11-21), batch 1 unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from advise.matched import graph_of
+from builders import H200
+from headroom.advise.analysis import Finding
+from headroom.advise.bounds import lower_bounds
+from headroom.advise.case import Case
+from headroom.advise.choices import Choices
+from headroom.advise.matching import match
+from headroom.advise.picks import picks
+from headroom.advise.questions.algorithms import algorithms
+from headroom.advise.questions.framework import framework
+from headroom.advise.questions.parallel import parallel
+from headroom.advise.recorded import Recorded
+from headroom.advise.stored import measurements_of
+from headroom.advise.timed import TimedGraph
+from headroom.graph.tensor import DataType
+from headroom.store.default import shipped_files
+from headroom.store.several import Stores
+from headroom.store.store import Store
+from profiles import recorded
+
+#: Recorded run, its latency without the profiler, and that of its replayed CUDA graph, in us.
+GRAPHS = (
+    ("vit_b_16-1-bf16", 6891.0, 695.0),
+    ("resnet18-1-default", 1543.0, 470.0),
+    ("resnet18-1-bf16_channels_last", 1650.0, 348.0),
+)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Stores:
+    return Stores([Store.open(file, read_only=True) for file in shipped_files()])
+
+
+@cache
+def case(models: Path, rows: Stores, name: str) -> Case:
+    dtype = DataType.TF32 if name.endswith("default") else DataType.BF16
+    measurements = measurements_of(rows, H200)
+    assert measurements is not None
+    graph = graph_of(models, name)
+    timed = TimedGraph.predict(graph, H200, dtype, "warm").measured_by(measurements)
+    execution = match(recorded(name), graph)
+    return Case(timed, lower_bounds(timed), measurements, execution, latency_us=execution.latency_us)
+
+
+def finding(case: Case, kind: str, word: str = "") -> Finding:
+    found = [*framework(case).findings, *algorithms(case).findings]
+    (one,) = [each for each in found if each.kind == kind and word in each.title]
+    return one
+
+
+@pytest.mark.parametrize(("name", "latency_us", "graph_us"), GRAPHS)
+def test_a_cuda_graph_gains_what_was_foreseen(
+    name: str, latency_us: float, graph_us: float, shared_models: Path, rows: Stores
+) -> None:
+    found = case(shared_models, rows, name)
+    run = Recorded.of(found)
+    assert run is not None
+    assert run.latency_us == pytest.approx(latency_us, rel=0.1)
+    assert run.timelines.replayed_us == pytest.approx(graph_us, rel=0.06)
+    assert finding(found, "launch_gaps").saves_us == pytest.approx(latency_us - graph_us, rel=0.15)
+
+
+def test_channels_last_gains_what_was_foreseen(shared_models: Path, rows: Stores) -> None:
+    replayed = finding(case(shared_models, rows, "resnet18-1-bf16_graph"), "algorithm_setting", "channels_last")
+    assert replayed.saves_us == pytest.approx(468 - 348, rel=0.15)
+    batch_32 = finding(case(shared_models, rows, "resnet50-32-default"), "algorithm_setting", "channels_last")
+    assert batch_32.saves_us == pytest.approx(5305 - 4314, rel=0.3)
+
+
+def test_cudnn_s_own_search_is_not_promised_what_it_did_not_give(shared_models: Path, rows: Stores) -> None:
+    found = algorithms(case(shared_models, rows, "resnet50-32-default")).findings
+    saved = [each.saves_us for each in found if "cudnn.benchmark" in each.title and "channels_last" not in each.title]
+    assert all(saves_us < 0.01 * 5305 for saves_us in saved)
+
+
+def test_every_convolution_of_a_recorded_run_is_matched_to_a_plan(shared_models: Path, rows: Stores) -> None:
+    for name in ("resnet18-1-default", "resnet18-1-bf16_channels_last", "resnet18-1-bf16_graph"):
+        found = case(shared_models, rows, name)
+        choices = Choices.of(found)
+        named = [pick.row is not None for pick in picks(choices, Recorded.of(found))]
+        assert sum(named) >= 0.95 * len(named)
+
+
+def test_googlenet_s_branches_run_one_after_another_and_have_room(shared_models: Path, rows: Stores) -> None:
+    answer = parallel(case(shared_models, rows, "googlenet-1-default"))
+    assert answer.sentence.startswith("No: no two layers ran at the same time")
+    assert len(answer.tables[0].rows) == 9
+    assert all(saves_us > 0 for *_, saves_us in answer.tables[0].rows)
+
+
+def test_a_narrow_batch_norm_s_three_launches_are_seen(shared_models: Path, rows: Stores) -> None:
+    folded = finding(case(shared_models, rows, "resnet18-1-bf16_channels_last"), "recomputed_constants")
+    assert "20 BatchNorms run as 60 launches" in folded.title
+
+
+def test_three_answers_take_no_time_to_wait_for(shared_models: Path, rows: Stores) -> None:
+    found = case(shared_models, rows, "googlenet-1-default")
+    start = time.process_time()
+    framework(found)
+    algorithms(found)
+    parallel(found)
+    assert time.process_time() - start < 5.0
