@@ -114,8 +114,8 @@ def text(cases: list[Case]) -> str:
         "included; *measured* is the share of the bound that rests on measurements. *Below* marks a run that is faster",
         f"than its bound by more than {100 * MOST_BELOW:.0f} %. Written by `benchmarks/network_bounds.py`.",
         "",
-        f"Runs below their bound: {len(broken)} of {len(cases)} cases. In {len(whole)} of them the bound is measured from",
-        f"end to end, in {len(cases) - len(whole)} some of it is predicted: there the bound is only as good as the theory.",
+        f"Runs below their bound: {len(broken)} of {len(cases)} cases. In {len(whole)} of them all of the bound is",
+        f"measured, in {len(cases) - len(whole)} some of it is predicted: there the bound is as good as the theory.",
         "",
         "| network | batch | data type | fused bound | measured | "
         + " | ".join(_COLUMNS.values())
