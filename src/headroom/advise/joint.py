@@ -8,16 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import cached_property
+from itertools import pairwise, product
 
 from headroom.advise.case import Case
 from headroom.advise.choices import Choices
-from headroom.advise.fusion import fused_groups
+from headroom.advise.fusion import FusedGroup, fused_groups
 from headroom.advise.picks import picks
 from headroom.advise.recorded import Recorded
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
+
+
+class _Fusing(Enum):
+    """Which chains run as one kernel: none, those that wait for nothing but their own input, all.
+
+    A kernel that also adds a residual cannot begin before that is there. Side by side with the branch that makes it,
+    the layers apart may then be done sooner, so that a schedule has the choice.
+    """
+
+    NONE = "none"
+    STRAIGHT = "straight"
+    ALL = "all"
+
+
+_FUSINGS = tuple(_Fusing)
 
 
 class Gain(StrEnum):
@@ -52,7 +68,7 @@ class Joint:
     """A case's layers under every set of changes; what several sets need is worked out once."""
 
     case: Case
-    _times: dict[tuple[DataType, bool], tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _times: dict[tuple[DataType, _Fusing], tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def gains(self) -> tuple[Gain, ...]:
@@ -85,23 +101,26 @@ class Joint:
     def bound(self, gains: Collection[Gain]) -> JointBound:
         """See :func:`joint_bound`."""
         layers_us = self._layers_us(gains)
-        dtype = self.tensor_type if Gain.TENSOR_CORES in gains else self.case.timed.dtype
-        bounds = self.case.bounds_by_dtype[dtype]
+        bounds = self.case.bounds_by_dtype[self._timed(gains).dtype]
         error_pct = bounds.fused_error_pct if Gain.FUSION in gains else bounds.sequential_error_pct
         if Gain.FRAMEWORK not in gains and self.today_us is not None:
             layers_us = self._in_the_framework_us(layers_us)
         return JointBound(layers_us, error_pct or bounds.sequential_error_pct)
 
+    def _timed(self, gains: Collection[Gain]) -> TimedGraph:
+        return self.case.dtypes[self.tensor_type if Gain.TENSOR_CORES in gains else self.case.timed.dtype]
+
     def _layers_us(self, gains: Collection[Gain]) -> float:
-        timed = self.case.dtypes[self.tensor_type if Gain.TENSOR_CORES in gains else self.case.timed.dtype]
-        times = list(self._layer_times(timed, fused=Gain.FUSION in gains))
+        timed = self._timed(gains)
+        fusings = _FUSINGS if Gain.FUSION in gains else (_Fusing.NONE,)
+        ways = [list(self._layer_times(timed, fusing)) for fusing in fusings]
         if Gain.ALGORITHMS not in gains:
-            for layer, loss_us in self._losses_us.items():
+            for times, (layer, loss_us) in product(ways, self._losses_us.items()):
                 own_us = self.case.timed.times_us[layer]
                 times[layer] += loss_us * (timed.times_us[layer] / own_us if own_us else 1.0)
         if Gain.PARALLEL not in gains:
-            return sum(times)
-        path_us, _ = timed.graph.critical_path(times)
+            return min(sum(times) for times in ways)
+        path_us = min(timed.graph.critical_path(times)[0] for times in ways)
         return max(path_us, self.case.bounds_by_dtype[timed.dtype].speed_of_light_us)
 
     def _in_the_framework_us(self, layers_us: float) -> float:
@@ -114,22 +133,21 @@ class Joint:
         others_us = sum(other.time_us for other in self._run.execution.others)
         return max(min(today_us, self._run.timelines.host_us), layers_us + others_us)
 
-    def _layer_times(self, timed: TimedGraph, *, fused: bool) -> tuple[float, ...]:
+    def _layer_times(self, timed: TimedGraph, fusing: _Fusing) -> tuple[float, ...]:
         """Time of each layer at its fastest. A fused kernel's stands at its last layer, when all that it reads is
         there; the layers before take nothing."""
-        key = (timed.dtype, fused)
+        key = (timed.dtype, fusing)
         if key not in self._times:
             times = list(timed.times_us)
             if timed is self.case.timed:
                 self._lower_to_the_run(times)
-            if fused:
+            if fusing is not _Fusing.NONE:
+                for layer in timed.copies:
+                    times[layer] = 0.0
                 for group in fused_groups(timed):
                     # A run that beats the database apart is not slowed down by fusing.
                     if group.fused_us < sum(times[layer] for layer in group.layers):
-                        for part in group.parts:
-                            _put(times, group.layers[part.start : part.stop], part.time_us)
-                for layer in timed.copies:
-                    times[layer] = 0.0
+                        _fuse(timed, times, group, fusing)
             self._times[key] = tuple(times)
         return self._times[key]
 
@@ -161,7 +179,18 @@ class Joint:
         return {layer: loss_us for layer, loss_us in found.items() if loss_us > 0}
 
 
-def _put(times: list[float], layers: Sequence[int], time_us: float) -> None:
-    for layer in layers:
-        times[layer] = 0.0
-    times[layers[-1]] = time_us
+def _fuse(timed: TimedGraph, times: list[float], group: FusedGroup, fusing: _Fusing) -> None:
+    """Put the times of a group's kernels in the place of its layers'."""
+    for part in group.parts:
+        layers = group.layers[part.start : part.stop]
+        if fusing is _Fusing.STRAIGHT and _waits(timed, layers):
+            continue
+        for layer in layers:
+            times[layer] = 0.0
+        times[layers[-1]] = part.time_us
+
+
+def _waits(timed: TimedGraph, layers: Sequence[int]) -> bool:
+    """Whether a kernel of ``layers`` reads what another layer writes besides what its first one reads."""
+    predecessors = timed.graph.predecessors
+    return any(set(predecessors[later]) - {before} for before, later in pairwise(layers))

@@ -92,14 +92,10 @@ def _sentence(case: Case, found: Sequence[Product], gains: Sequence[TypeGain]) -
         saves = figures.time_with_error(gain.saves_us, gain.error_pct)
         what = "its matrix products" if gain.dtype is DataType.FP8 else "the model"
         sentences.append(f"In {gain.dtype} {what} would save {saves} ({gain.source}).")
-    return (
-        " ".join(sentences)
-        or f"No kernel of this model is known; in theory it runs on tensor cores in {_fastest(case)}."
-    )
-
-
-def _fastest(case: Case) -> str:
-    return ", ".join(dtype for dtype in DataType if dtype in case.timed.gpu.tensor_tflops)
+    if not told:
+        types = ", ".join(dtype for dtype in DataType if dtype in case.timed.gpu.tensor_tflops)
+        sentences.insert(0, f"No kernel of this model is known; {case.timed.gpu.name} has tensor cores for {types}.")
+    return " ".join(sentences)
 
 
 def _unit_table(found: Sequence[Product]) -> Table:
