@@ -64,7 +64,7 @@ def _environment() -> jinja2.Environment:
 
 def _breakable(text: str) -> Markup:
     """``text``, escaped, with places to break a line in what would else break inside a word."""
-    return Markup("<wbr>").join(re.split(r"(?<=[._/:])(?=\w)", text))
+    return Markup("<wbr>").join(re.split(r"(?<=\w[._/:])(?=\w)", text))
 
 
 @cache

@@ -21,6 +21,9 @@ _CARDS_SHOWN = 5
 #: Rows of one table. What is beyond is in the JSON answer, and the page says so.
 _ROWS_SHOWN = 500
 
+#: Columns, and columns of text among them, from which on a table is crowded.
+_CROWDED, _CROWDED_TEXTS = 7, 3
+
 #: What the navigation calls a question, by its number.
 _LABELS = {
     1: "How low", 2: "Parallel", 3: "Algorithms", 4: "Framework", 5: "Fusion", 6: "Tensor cores", 7: "All together",
@@ -52,13 +55,17 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """A table of an answer: ``rows`` are text, every second part of a cell is code. ``left_out`` rows are not shown."""
+    """A table of an answer: ``rows`` are text, every second part of a cell is code. ``left_out`` rows are not shown.
+
+    ``crowded`` says that it has so many columns of text that each has to be narrow.
+    """
 
     title: str
     heads: tuple[Head, ...]
     rows: tuple[tuple[tuple[str, ...], ...], ...]
     note: tuple[str, ...]
     left_out: int
+    crowded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +134,5 @@ def _table(table: Table) -> TableView:
         rows=tuple(tuple(with_code(cell_text(cell)) for cell in row) for row in table.rows[:_ROWS_SHOWN]),
         note=with_code(view(table.note, 600)) if table.note else (),
         left_out=max(0, len(table.rows) - _ROWS_SHOWN),
+        crowded=len(heads) >= _CROWDED and numbers.count(False) >= _CROWDED_TEXTS,
     )
