@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 import headroom
 from headroom.advise.analysis import Analysis
 from headroom.report.html import render_html
-from report.asked import GRAPH, asked_analysis
+from report.asked import GRAPH, asked_analysis, profiled_analysis
 from report.factory import make_analysis
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -306,10 +306,12 @@ def test_a_model_of_two_thousand_configurations_stays_responsive(show: Opener) -
     assert rows.count() == len(answers)
 
 
-def test_the_page_prints_its_whole_table_on_white(show: Opener) -> None:
-    page = show(make_analysis(hostile=False), scheme="dark", width=760)
+@pytest.mark.parametrize("make", [make_analysis, asked_analysis, profiled_analysis])
+def test_the_page_prints_its_whole_tables_on_white(show: Opener, make: Callable[..., Analysis]) -> None:
+    page = show(make(hostile=False), scheme="dark", width=760)
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 251)"
     assert page.locator(".contents").is_hidden()
     assert page.locator(".tall").evaluate("box => box.scrollHeight <= box.clientHeight + 2")
-    assert page.locator(".tall").evaluate("box => box.scrollWidth <= box.clientWidth + 2")
+    for box in page.locator(".tall, .answer-table .scroll, .copyable pre").all():
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth + 2")

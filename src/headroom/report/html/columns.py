@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
@@ -33,7 +33,10 @@ class Column:
 
 def columns_of(analysis: Analysis) -> tuple[Column, ...]:
     """The columns of an analysis: the user's run stands beside the best where there is a profile."""
-    return (*_FIRST, *(_RUN if analysis.execution is not None else ()), *_REST)
+    if analysis.execution is None:
+        return (*_FIRST, *_REST)
+    # Two columns more on a sheet of paper take the room of others.
+    return (*_FIRST, *_RUN, *(replace(column, on_paper=column.heading == "Floor") for column in _REST))
 
 
 def _of(value: float | None, text: str) -> Cell:
