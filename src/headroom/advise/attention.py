@@ -77,7 +77,7 @@ def _rows(case: Case, layers: Sequence[Layer]) -> Mapping[str, Sequence[Timing]]
 
 
 def _predicted_us(case: Case, layer: Layer) -> float | None:
-    """What the layer's parts take one by one, by the theory; ``None`` where a part is unknown, or nothing is predicted."""
+    """What the layer's parts take one by one, by the theory; ``None`` where a part is unknown or only rows count."""
     if not layer.parts or not case.timed.theory_fills:
         return None
     timed = case.timed

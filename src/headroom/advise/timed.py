@@ -26,8 +26,8 @@ class TimedGraph:
 
     ``predictions`` are what bounds are made of: measured where there is a row, else the ``theory``'s. ``fused`` holds
     the rows of fusible chains and their parts, by the layers (indices) that run as one kernel. Where ``theory_fills``
-    is false, nothing but rows counts. ``alike`` is the graph in another data type, whose rows tell how far the theory is
-    off where this type has none.
+    is false, nothing but rows counts. ``alike`` is the graph in another data type, whose rows tell how far the theory
+    is off where this type has none.
     """
 
     graph: Graph

@@ -62,7 +62,7 @@ def share(case: Case) -> Answer:
     if run is not None:
         tables.append(_part_table("Kernels of your run, by library", _launched(run), "launches"))
     pair = None if run is not None else _pair(case)
-    findings = () if pair is None else (_host_finding(case, *pair),)
+    findings = (_host_finding(case, *pair),) if pair is not None and _waits(*pair) else ()
     sentence = f"{_library_sentence(case, run)} {_host_sentence(run, pair)}".strip()
     return Answer(8, QUESTION, sentence, findings, tuple(tables), needs=_needs(run, pair))
 
@@ -95,7 +95,7 @@ def _host_sentence(run: Recorded | None, pair: tuple[NetworkTiming, NetworkTimin
         f"{figures.time_with_error(eager.median_us, run_error_pct(eager))} launch by launch and "
         f"{figures.time_with_error(replayed.median_us, run_error_pct(replayed))} as a replayed CUDA graph"
     )
-    if (eager.median_us or 0.0) > _WAITS * (replayed.median_us or 0.0):
+    if _waits(eager, replayed):
         return f"Run by PyTorch launch by launch, the model waits for the host: measured {times}."
     return f"The host keeps up: measured {times}."
 
@@ -107,6 +107,10 @@ def _pair(case: Case) -> tuple[NetworkTiming, NetworkTiming] | None:
         if eager in good and replayed in good:
             return good[eager], good[replayed]
     return None
+
+
+def _waits(eager: NetworkTiming, replayed: NetworkTiming) -> bool:
+    return (eager.median_us or 0.0) > _WAITS * (replayed.median_us or 0.0)
 
 
 def _host_finding(case: Case, eager: NetworkTiming, replayed: NetworkTiming) -> Finding:
