@@ -6,6 +6,7 @@ Latencies were timed without a profiler on the same GPU on the same day (2026-11
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 
 from advise.matched import graph_of
 from builders import H200
+from executions import replayed
 from headroom.advise.analysis import Finding
 from headroom.advise.bounds import lower_bounds
 from headroom.advise.case import Case
 from headroom.advise.choices import Choices
+from headroom.advise.dtype_change import in_dtype
 from headroom.advise.matching import match
 from headroom.advise.picks import picks
 from headroom.advise.questions.algorithms import algorithms
@@ -26,14 +29,19 @@ from headroom.advise.recorded import Recorded
 from headroom.advise.stored import measurements_of
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
+from headroom.measure.profiles.reading import read_profile
 from headroom.store.default import shipped_files
 from headroom.store.several import Stores
 from headroom.store.store import Store
-from profiles import recorded
+
+TRACES = Path(__file__).parents[2] / "benchmarks" / "results" / "profiles"
 
 #: Recorded run, its latency without the profiler, and that of its replayed CUDA graph, in us.
 GRAPHS = (
     ("vit_b_16-1-bf16", 6891.0, 695.0),
+    ("mobilenet_v2-1-default", 3344.0, 439.0),
+    ("shufflenet_v2_x1_0-1-bf16", 4491.0, 630.0),
+    ("convnext_tiny-1-bf16", 2799.0, 727.0),
     ("resnet18-1-default", 1543.0, 470.0),
     ("resnet18-1-bf16_channels_last", 1650.0, 348.0),
 )
@@ -51,7 +59,7 @@ def case(models: Path, rows: Stores, name: str) -> Case:
     assert measurements is not None
     graph = graph_of(models, name)
     timed = TimedGraph.predict(graph, H200, dtype, "warm").measured_by(measurements)
-    execution = match(recorded(name), graph)
+    execution = match(read_profile(TRACES / f"{name}.json.gz"), graph)
     return Case(timed, lower_bounds(timed), measurements, execution, latency_us=execution.latency_us)
 
 
@@ -104,6 +112,29 @@ def test_googlenet_s_branches_run_one_after_another_and_have_room(shared_models:
 def test_a_narrow_batch_norm_s_three_launches_are_seen(shared_models: Path, rows: Stores) -> None:
     folded = finding(case(shared_models, rows, "resnet18-1-bf16_channels_last"), "recomputed_constants")
     assert "20 BatchNorms run as 60 launches" in folded.title
+
+
+#: Network with what it takes in fp32 (tf32 convolutions) and in bf16, both as replayed CUDA graphs, in us.
+NARROW = (
+    ("googlenet", 775.0, 925.0),
+    ("vit_b_16", 3108.0, 695.0),
+    ("vgg16", 661.0, 516.0),
+    ("mobilenet_v2", 439.0, 608.0),
+)
+
+
+@pytest.mark.parametrize(("network", "wide_us", "narrow_us"), NARROW)
+def test_bf16_gains_or_costs_what_was_foreseen(
+    network: str, wide_us: float, narrow_us: float, shared_models: Path, rows: Stores
+) -> None:
+    wide = case(shared_models, rows, f"{network}-1-default")
+    assert wide.execution is not None
+    narrow = replace(wide.timed, dtype=DataType.BF16).measured_by(wide.measurements)
+    run = Recorded.of(replace(wide, execution=replayed(wide.execution), latency_us=None))
+    assert run is not None
+    change = in_dtype(run, Choices.of(wide), Choices.read(narrow, wide.measurements))
+    assert run.timelines.latency_us() == pytest.approx(wide_us, rel=0.06)
+    assert run.timelines.latency_us(change) == pytest.approx(narrow_us, rel=0.06)
 
 
 def test_three_answers_take_no_time_to_wait_for(shared_models: Path, rows: Stores) -> None:

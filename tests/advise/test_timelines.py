@@ -87,3 +87,10 @@ def test_a_launch_on_another_stream_does_not_wait_for_the_first() -> None:
     step = scene(1.0, 100.0).step()
     apart = replace(step, launches=tuple(replace(each, stream=i) for i, each in enumerate(step.launches)))
     assert Timelines(apart).latency_us() < 0.4 * Timelines(step).latency_us()
+
+
+def test_launches_that_come_on_top_cost_whoever_is_behind() -> None:
+    for host_us, gpu_us, more_us in ((50.0, 2.0, 22.0), (1.0, 100.0, 3.0)):
+        lines = Timelines(scene(host_us, gpu_us).step())
+        longer_us = lines.latency_us(Change(added={1: (22.0, 3.0)})) - lines.latency_us()
+        assert longer_us == pytest.approx(more_us, abs=1.5)

@@ -41,12 +41,15 @@ class Change:
 
     ``launches`` (indices) are not run; ``host`` are stretches of the host's recorded time, in us, that it does not
     spend; ``gpu_us`` gives launches another duration; at ``waits`` (indices) the host no longer waits for the GPU.
+    ``added`` are launches that come on top behind one that was recorded: the host's time for them (as if recorded) and
+    the GPU's.
     """
 
     launches: frozenset[int] = frozenset()
     host: tuple[Interval, ...] = ()
     gpu_us: Mapping[int, float] = field(default_factory=dict)
     waits: frozenset[int] = frozenset()
+    added: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
     def __or__(self, other: Change) -> Change:
         """Both at once."""
@@ -55,6 +58,7 @@ class Change:
             (*self.host, *other.host),
             {**self.gpu_us, **other.gpu_us},
             self.waits | other.waits,
+            {**self.added, **other.added},
         )
 
 
@@ -101,6 +105,10 @@ class Timelines:
             gap_us = GRAPH_GAP_US if launch.graph else QUEUE_GAP_US
             start_us = max(host_us + LAUNCH_DELAY_US, free.get(launch.stream, -gap_us) + gap_us)
             free[launch.stream] = start_us + change.gpu_us.get(index, launch.duration_us)
+            if index in change.added:
+                added_host_us, added_gpu_us = change.added[index]
+                host_us += 0.0 if launch.graph else added_host_us * self.host_share
+                free[launch.stream] = max(free[launch.stream] + gap_us, host_us + LAUNCH_DELAY_US) + added_gpu_us
             done_us = max(done_us, free[launch.stream])
         if next_wait is not None:
             host_us, reached_us = max(host_us + self._host(reached_us, next_wait, gone), done_us), next_wait

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headroom.advise.case import Case
+from headroom.advise.choices import Choices
+from headroom.advise.dtype_change import DTYPE_ERROR, in_dtype
 from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE
 from headroom.advise.recorded import Recorded
 from headroom.advise.timed import TimedGraph
@@ -92,19 +94,29 @@ def _casts_us(case: Case, layers: Sequence[int]) -> float:
 
 
 def _off_the_run(case: Case, other: TimedGraph, layers: Iterable[int]) -> TypeGain | None:
-    """Every launch of a layer shortened as the layer's fastest implementation is, the host as it was."""
+    """The run with the model stored in the other type; in fp8 the chosen products alone change."""
     run = Recorded.of(case)
     if run is None:
         return None
-    wanted = frozenset(layers)
-    chosen = tuple(sorted(wanted))
+    chosen = tuple(sorted(layers))
+    if other.dtype is DataType.FP8 or case.measurements is None:
+        change, unsure_us = _as_the_fastest(case, run, other, frozenset(chosen)), 0.0
+    else:
+        change = in_dtype(run, Choices.of(case), Choices.read(other, case.measurements))
+        unsure_us = DTYPE_ERROR * sum(change.gpu_us.values())
+    saves_us, error_pct = run.timelines.saves(change)
+    if other.dtype is DataType.FP8:
+        saves_us -= _casts_us(case, chosen)
+    error_pct = max(error_pct + (100 * unsure_us / saves_us if saves_us > 0 else 0.0), other.error_pct(chosen))
+    return TypeGain(other.dtype, chosen, saves_us, error_pct, Source.PREDICTED)
+
+
+def _as_the_fastest(case: Case, run: Recorded, other: TimedGraph, layers: frozenset[int]) -> Change:
+    """Every launch of a layer shortened as the layer's fastest implementation is, the host as it was."""
     gpu_us: dict[int, float] = {}
     for each in run.execution.runs:
         before_us = sum(case.timed.times_us[layer] for layer in each.layers)
-        if before_us and wanted.issuperset(each.layers):
+        if before_us and layers.issuperset(each.layers):
             factor = sum(other.times_us[layer] for layer in each.layers) / before_us
             gpu_us |= {index: run.step.launches[index].duration_us * factor for index in each.launches}
-    saves_us, error_pct = run.timelines.saves(Change(gpu_us=gpu_us))
-    if other.dtype is DataType.FP8:
-        saves_us -= _casts_us(case, chosen)
-    return TypeGain(other.dtype, chosen, saves_us, max(error_pct, other.error_pct(chosen)), Source.PREDICTED)
+    return Change(gpu_us=gpu_us)
