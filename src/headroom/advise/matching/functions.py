@@ -13,7 +13,7 @@ _SAME = {
     "leaky_relu": "leakyrelu", "globalaverage": "average", "square": "pow", "sqrt": "pow", "rsqrt": "pow",
     "masked_fill": "where", "rotary": "mul", "softmax_backward": "softmax",
     "cat": "concat", "stack": "concat", "clone": "copy", "copy": "copy", "contiguous": "copy", "transpose": "copy",
-    "permute": "copy", "expand": "copy", "repeat": "copy", "slice": "copy", "split": "copy", "tile": "copy",
+    "permute": "copy", "repeat": "expand", "tile": "expand", "split": "slice",
     "unfold": "copy", "im2col": "copy", "to": "cast", "to_copy": "cast", "constant_pad_nd": "pad",
     "index_select": "gather", "index": "gather", "take": "gather", "embedding": "gather",
     "reducemean": "average", "mean": "average", "reducesum": "sum_over", "reducemax": "max_over",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
@@ -69,6 +69,15 @@ _RULES: tuple[tuple[re.Pattern[str], Kernel], ...] = tuple(
     )
 )  # fmt: skip
 
+#: What a product's or convolution's kernel does in the end, by a word in its name. cuDNN generates kernels for whole
+#: chains and does not say which.
+_ENDINGS = (
+    ("relu", frozenset({"clamp"})),
+    ("gelu", frozenset({"gelu"})),
+    ("silu", frozenset({"swish"})),
+    ("cudnn_generated_fort", frozenset({"clamp", "add", "gelu", "swish", "sigmoid"})),
+)
+
 _CASTS = re.compile(r"LoadWithCast|(bfloat16|float16|float8)\w*_copy_kernel|convert_element|castKernel", re.IGNORECASE)
 _COPIES = re.compile(r"copy_kernel|copy_device|direct_copy|\bcopy", re.IGNORECASE)
 _FILLS = re.compile(r"FillFunctor|fill_kernel|arange|zero_kernel", re.IGNORECASE)
@@ -109,7 +118,8 @@ def kernel(name: str) -> Kernel:
         return _elementwise(name)
     for pattern, found in _RULES:
         if pattern.search(name):
-            return found
+            ends = (functions for word, functions in _ENDINGS if word in name.lower())
+            return replace(found, functions=found.functions.union(*ends)) if found.family.multiplies else found
     return Kernel(Family.OTHER)
 
 

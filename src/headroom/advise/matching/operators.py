@@ -75,7 +75,8 @@ _WORDS = {
 
 #: What a framework's fused operator does besides, by a word in its name.
 _EPILOGUES = (
-    ("relu", ("clamp",)), ("_add", ("add",)), ("skip", ("add",)), ("gelu", ("gelu",)), ("activation", ("clamp", "gelu")),
+    ("relu", ("clamp",)), ("_add_", ("add",)), ("skip", ("add",)), ("gelu", ("gelu",)),
+    ("activation", ("clamp", "gelu")),
 )  # fmt: skip
 
 #: What ONNX Runtime lets a convolution or product do in the end, without a word in its name.

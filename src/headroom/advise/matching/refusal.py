@@ -22,6 +22,8 @@ ENOUGH = 0.9
 #: A few calls more than the model's are a head or a pooler that the file leaves out.
 FEW = 2
 
+_ATTENTION_PRODUCTS = 2
+
 #: Sizes leave a few batches open; an image that is smaller by far would leave many.
 _MOST_BATCHES = 16
 
@@ -44,10 +46,10 @@ def refuse_other_models(profile: Profile, graph: Graph, pairing: Pairing) -> Evi
         raise ProfileError(
             f"{title} has no work of a GPU in its typical step; record it on a GPU, with the GPU's activities on"
         )
-    _refuse_other_input(title, model, graph, pairing, told)
     missed_layers, missed_units = len(told.missed_layers), len(told.missed_units)
     few_layers = missed_layers <= (1 - ENOUGH) * len(told.layers)
     few_units = missed_units <= max(FEW, (1 - ENOUGH) * len(told.units))
+    _refuse_other_input(title, model, graph, pairing, told)
     alone = not any(len(unit.signature.functions) > 1 for unit in pairing.units)
     plain = told.plain_share >= ENOUGH or not alone
     if few_layers and few_units and told.sized_share >= ENOUGH and plain:
@@ -59,6 +61,12 @@ def refuse_other_models(profile: Profile, graph: Graph, pairing: Pairing) -> Evi
 
 def _refuse_other_input(title: str, model: str, graph: Graph, pairing: Pairing, told: Evidence) -> None:
     """The same weights throughout with other inputs: another batch, or another size of image or sequence."""
+    # Attention without a fused kernel is two products, whose sizes follow the input's.
+    attention = {at for at in told.layers if pairing.atoms[at].signature.family is Family.ATTENTION}
+    missed_layers = len(set(told.missed_layers) - attention)
+    missed_units = len(told.missed_units) - _ATTENTION_PRODUCTS * len(attention)
+    if missed_layers > (1 - ENOUGH) * len(told.layers) or missed_units > FEW:
+        return
     if not told.deviating or 2 * len(told.deviating) < len(told.layers):
         return
     pairs = [(pairing.atoms[atom].signature, pairing.units[unit].signature) for atom, unit in told.deviating]
@@ -70,7 +78,8 @@ def _refuse_other_input(title: str, model: str, graph: Graph, pairing: Pairing, 
     if batched and 5 * count >= 4 * len(pairs) and ran >= 1 and ran == int(ran) and ratio != 1:
         raise _another_batch(title, model, graph.batch, int(ran))
     if told.plain_share < ENOUGH:
-        layer, signature = next((layer, ran) for layer, ran in pairs if layer.source != ran.source)
+        # Inputs of the same rank are easier to compare.
+        layer, signature = max(pairs, key=lambda each: _place_of_difference(*each) is not None)
         raise ProfileError(
             f"{title}: layer {plain_line(layer.name)} read {_dims(signature.source)} there, and reads "
             f"{_dims(layer.source)} in {model}; give the model the input that the profile was recorded with"
@@ -112,7 +121,7 @@ def _scaled(atom: Atom, ratio: float) -> Atom:
 
 
 def _place_of_difference(layer: Signature, ran: Signature) -> int | None:
-    """The one dimension in which the inputs differ. Two dimensions may hold batch and tokens in one, and tell nothing."""
+    """The one dimension in which the inputs differ; a matrix may hold batch and tokens in one, and does not tell."""
     if len(layer.source) != len(ran.source) or len(ran.source) == 2:
         return None
     sizes = zip(layer.source, ran.source, strict=True)

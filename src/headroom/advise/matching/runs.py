@@ -24,27 +24,37 @@ def runs_of(
 ) -> tuple[tuple[LayerRun, ...], tuple[OtherRun, ...]]:
     """Every launch in one run. ``layers_of`` maps a unit to the layers that it ran.
 
-    Units that ran the same layers make one run. Within a unit, a launch that no layer asks for (a layout transpose
-    before a convolution) is another run near that layer.
+    A layer is in one run as well: units that ran a layer together make one with all that either ran. Within a unit, a
+    launch that no layer asks for (a layout transpose before a convolution) is another run near that layer.
     """
     launches: dict[tuple[int, ...], list[int]] = defaultdict(list)
     calls: dict[tuple[int, ...], list[int]] = defaultdict(list)
     others: list[OtherRun] = []
     following = _following(len(units), layers_of)
+    joint = _joint(layers_of)
     for place, unit in enumerate(units):
-        layers = tuple(layers_of.get(place, ()))
+        layers = joint.get(place, ())
         if not layers:
             others += _other(graph, step, unit, following[place])
             continue
         own, beside = _parted(step, unit)
         launches[layers] += own
         calls[layers] += () if unit.call is None else (unit.call,)
-        others += (_beside(graph, step, purpose, index, layers[0]) for index, purpose in beside)
+        others += (_beside(graph, step, purpose, index, layers_of[place][0]) for index, purpose in beside)
     runs = [
         LayerRun(layers, tuple(indices), tuple(calls[layers]), _time_us(step, indices, calls[layers]))
         for layers, indices in launches.items()
     ]
     return tuple(runs), tuple(others)
+
+
+def _joint(layers_of: Mapping[int, Sequence[int]]) -> dict[int, tuple[int, ...]]:
+    """Per unit the layers that it ran, and those of every unit that it shares a layer with."""
+    together: dict[int, set[int]] = {}
+    for layers in layers_of.values():
+        merged = set(layers).union(*(together[layer] for layer in layers if layer in together))
+        together.update(dict.fromkeys(merged, merged))
+    return {unit: tuple(sorted(together[layers[0]])) for unit, layers in layers_of.items()}
 
 
 def _following(count: int, layers_of: Mapping[int, Sequence[int]]) -> list[int | None]:

@@ -77,7 +77,8 @@ def absorbs(atom: Atom, unit: Unit, folded: bool) -> float:
     if folded and layer.family is Family.NORMALIZATION:
         ends_product = ran.family.multiplies or "add" in ran.functions
         return NAMED if "batch" in layer.functions and ends_product else _NONE
-    return NAMED if layer.functions & ran.functions else _NONE
+    ends_with_it = ran.family.multiplies or len(ran.functions) > 1
+    return NAMED if ends_with_it and layer.functions & ran.functions else _NONE
 
 
 def _multiplying(layer: Signature, ran: Signature) -> float:

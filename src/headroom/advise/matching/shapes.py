@@ -29,11 +29,17 @@ def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Sig
     if family is Family.POINTWISE and tensors:
         return Signature(family, functions, source, written=math.prod(_broadcast(tensors[:3])), name=call.module)
     if family is Family.MOVEMENT:
-        joined = "concat" in functions
-        return Signature(family, functions, written=sum(map(math.prod, tensors)) if joined else None, name=call.module)
+        return Signature(family, functions, written=_moved(functions, tensors), name=call.module)
     if family is Family.EMBEDDING:
         return Signature(family, functions, weight=source, name=call.module)
     return Signature(family, functions, source, name=call.module)
+
+
+def _moved(functions: frozenset[str], tensors: Sequence[_Dims]) -> int | None:
+    """Values that a movement writes, where its operands tell."""
+    if "concat" in functions:
+        return sum(map(math.prod, tensors))
+    return math.prod(tensors[0]) if tensors and functions & {"copy", "cast"} else None
 
 
 def _factors(name: str, tensors: Sequence[_Dims]) -> tuple[_Dims, _Dims]:

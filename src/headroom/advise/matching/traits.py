@@ -22,11 +22,14 @@ _NAMED = tuple(
     for pattern, dtype in (
         (r"nvjet_(sm\d+_)?q|e4m3|e5m2|fp8", DataType.FP8),
         (r"nvjet_(sm\d+_)?t|bf16|bfloat16", DataType.BF16),
-        (r"nvjet_(sm\d+_)?h|f16f16|half|hgemm|_h\d{4,}|fp16", DataType.FP16),
-        (r"tf32|nvjet_(sm\d+_)?s|s1688|s168\d+", DataType.TF32),
+        (r"nvjet_(sm\d+_)?h|f16|half|hgemm|_h\d{4,}|fp16", DataType.FP16),
+        (r"tf32|nvjet_(sm\d+_)?s|s1688", DataType.TF32),
         (r"f32|sgemm|float|ffma", DataType.FP32),
     )
 )
+
+#: Attention kernels are called after fp16 whichever of the two half types they run.
+_TELLING = frozenset({Family.CONVOLUTION, Family.PRODUCT, Family.RECURRENT})
 
 _LAST = re.compile(r"channels_last|max_pool_forward_nhwc|bn_\w*NHWC|average_pool_nhwc")
 _FIRST = re.compile(r"nchwToNhwc|max_pool_forward_nchw|bn_\w*NCHW|batch_norm_transform_input_kernel")
@@ -38,7 +41,7 @@ def ran_in(step: Step, units: Sequence[Unit]) -> DataType | None:
     fp32 operands may be multiplied in tf32, which only the kernel's name tells.
     """
     time_us: dict[DataType, float] = defaultdict(float)
-    for unit in (each for each in units if each.signature.family.multiplies):
+    for unit in (each for each in units if each.signature.family in _TELLING):
         ran = [step.launches[index] for index in unit.launches]
         named = [(each.name, each.duration_us) for each in ran if not launch_kernel(each).purpose]
         if unit.call is not None and not ran:
@@ -53,9 +56,8 @@ def ran_in(step: Step, units: Sequence[Unit]) -> DataType | None:
 def _dtype(step: Step, unit: Unit, kernel: str) -> DataType | None:
     named = next((dtype for pattern, dtype in _NAMED if pattern.search(kernel)), None)
     stored = None if unit.call is None else _stored(step.calls[unit.call].operands)
-    if stored is None or (stored is DataType.FP32 and named is DataType.TF32):
-        return named
-    return stored
+    # Under autocast fp32 operands are cast within the operator: then the kernel is right.
+    return stored if named is None or (named is DataType.FP32 and stored is not None) else named
 
 
 def _stored(operands: Sequence[Operand]) -> DataType | None:
