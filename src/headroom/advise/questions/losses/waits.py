@@ -10,10 +10,13 @@ from headroom.advise.findings.common import counted
 from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import Change
 
+#: Operators that hand a value of the GPU to the host.
+_READS_BACK = frozenset({"aten::item", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal"})
+
 #: What makes the host wait, by the operator that it called (the first that fits): the cause, what to do, and the code.
 _REMEDIES = (
     (
-        {"aten::item", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal"},
+        _READS_BACK,
         "A value is read back (.item(), float(tensor), if tensor:)",
         "decide on the GPU, or read values after the last layer",
         "y = torch.where(condition, a, b)  # instead of: y = a if condition.item() else b",
@@ -47,7 +50,7 @@ def waits(run: Recorded) -> Iterator[Finding]:
         if wait.start_us < asked_us:
             grouped[_cause(run, index)].append(index)
     for (cause, remedy, code), found in grouped.items():
-        saved = run.timelines.saves(Change(waits=frozenset(found)))
+        saved = run.timelines.saves(_without(run, found))
         if not saved[0]:
             continue
         yield run.finding(
@@ -59,6 +62,27 @@ def waits(run: Recorded) -> Iterator[Finding]:
             code=code,
             limits="A decision that the host has to take needs the wait; only moving the decision to the GPU ends it.",
         )
+
+
+def _without(run: Recorded, found: list[int]) -> Change:
+    """The step without these waits, and without reading the values back at all where that is what they are for."""
+    change = Change(waits=frozenset(found))
+    for wait in found:
+        outermost = _outermost(run, wait)
+        if outermost is None or run.step.calls[outermost].name not in _READS_BACK:
+            continue
+        call = run.step.calls[outermost]
+        begin_us = call.start_us - run.step.start_us
+        change |= run.without(run.launched_by.get(outermost, ()))
+        change |= Change(host=((begin_us, begin_us + call.duration_us),))
+    return change
+
+
+def _outermost(run: Recorded, wait: int) -> int | None:
+    call, outer = run.step.waits[wait].call, None
+    while call is not None:
+        call, outer = run.step.calls[call].parent, call
+    return outer
 
 
 def _cause(run: Recorded, wait: int) -> tuple[str, str, str]:
