@@ -10,6 +10,7 @@ import pytest
 
 from headroom.advise.questions.answer import Answer, Lines, Table, Waterfall
 from headroom.report.html import render_html
+from headroom.report.html.bars import layer_chart
 from headroom.report.html.lines import line_chart
 from headroom.report.html.waterfall import waterfall_chart
 from report.asked import asked_analysis, profiled_analysis
@@ -177,3 +178,13 @@ def test_only_the_first_sentence_is_large_and_a_stop_inside_code_ends_none() -> 
 def test_ticks_of_an_axis_share_their_digits() -> None:
     chart = line_chart(Lines("t", "batch", "ratio", (("a", ((1, 0.2), (2, 1.1))),)), "k")
     assert [tick.label for tick in chart.y_ticks] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+
+
+def test_with_a_profile_the_longest_layers_are_the_runs_and_show_what_it_took_above_the_best() -> None:
+    analysis = profiled_analysis(hostile=False)
+    chart = layer_chart(analysis)
+    assert [bar.note.split(" ")[0] for bar in chart.bars] == ["run"] * len(chart.bars)
+    ends = [bar.segments[-1].x + bar.segments[-1].width for bar in chart.bars]
+    assert ends == sorted(ends, reverse=True)
+    assert {segment.css for bar in chart.bars for segment in bar.segments[1:]} == {"your-run"}
+    assert "Your run" in chart.table.headers

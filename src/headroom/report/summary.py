@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headroom import figures
 from headroom.advise.analysis import Analysis, Finding, LayerAnswer
 from headroom.report.answer import overall_source
+from headroom.report.your_run import run_times
 from headroom.text import view
 
 #: A run whose latency without the recorder is below this share of the recorded one says both.
@@ -75,9 +76,18 @@ def shares(times_us: Mapping[str, float], most: int) -> list[tuple[str, float, f
 
 
 def longest(analysis: Analysis) -> list[LayerAnswer]:
-    """Configurations by the time of all their occurrences, longest first; the unknown ones are left out."""
-    timed = [answer for answer in analysis.answers if answer.prediction.time_us is not None]
-    return sorted(timed, key=lambda answer: -answer.total_us)
+    """Configurations by the time of all their occurrences, longest first; the unknown ones are left out.
+
+    With a profile it is the time in the user's run that counts, where the layer had kernels of its own there.
+    """
+    ran = run_times(analysis)
+    timed = [(at, answer) for at, answer in enumerate(analysis.answers) if answer.prediction.time_us is not None]
+
+    def time_us(at: int, answer: LayerAnswer) -> float:
+        run_us = ran[at].total_us if at in ran else None
+        return answer.total_us if run_us is None else run_us
+
+    return [answer for _, answer in sorted(timed, key=lambda item: -time_us(*item))]
 
 
 def memory_text(analysis: Analysis) -> str:

@@ -8,6 +8,7 @@ from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
 from headroom.report import summary
 from headroom.report.html.charts import Bar, BarChart, DataTable, Segment, css_name, legend_of, tip
+from headroom.report.your_run import run_times
 from headroom.text import view
 
 _TOP_LAYERS = 20
@@ -63,15 +64,22 @@ def share_chart(
 
 
 def layer_chart(analysis: Analysis) -> BarChart:
-    """The longest configurations, coloured by what limits them, with their speed of light as a tick."""
+    """The longest configurations, coloured by what limits them, with their speed of light as a tick.
+
+    With a profile a pale piece behind each bar reaches to what the layer took in the user's run.
+    """
     answers = summary.longest(analysis)[:_TOP_LAYERS]
-    full_us = max((a.total_us * (1 + _fraction(a.prediction.error_pct)) for a in answers), default=0.0) or 1.0
-    bars = tuple(_layer_bar(answer, full_us, analysis.bounds.sequential_us) for answer in answers)
+    ran_us = {id(analysis.answers[position]): run.total_us for position, run in run_times(analysis).items()}
+    tops_us = [a.total_us * (1 + _fraction(a.prediction.error_pct)) for a in answers]
+    full_us = max([*tops_us, *(ran_us.get(id(a)) or 0.0 for a in answers)], default=0.0) or 1.0
+    sequential_us, has_run = analysis.bounds.sequential_us, analysis.execution is not None
+    bars = tuple(_layer_bar(answer, full_us, sequential_us, ran_us.get(id(answer))) for answer in answers)
     rows = tuple(
         (
             view(answer.layer.name),
             str(answer.count),
             figures.time_with_error(answer.total_us, answer.prediction.error_pct),
+            *([figures.time(ran_us.get(id(answer)))] if has_run else []),
             figures.time(answer.prediction.floor_us * answer.count),
             answer.prediction.bottleneck.value,
         )
@@ -80,16 +88,22 @@ def layer_chart(analysis: Analysis) -> BarChart:
     return BarChart(
         "layers",
         "The longest layers",
-        "Time of all occurrences together, coloured by what limits the layer. The upright mark is the layer's own "
-        "speed of light: the distance between mark and bar is its headroom.",
+        f"{_LAYERS_HELP} {_YOUR_RUN_HELP}" if has_run else _LAYERS_HELP,
         bars,
-        DataTable(("Layer", "Count", "Time", "Speed of light", "Limited by"), rows),
+        DataTable(("Layer", "Count", "Time", *(["Your run"] if has_run else []), "Speed of light", "Limited by"), rows),
         legend_of([answer.prediction.bottleneck.value for answer in answers]),
         mono=True,
     )
 
 
-def _layer_bar(answer: LayerAnswer, full_us: float, sequential_us: float) -> Bar:
+_LAYERS_HELP = (
+    "Time of all occurrences together, each at its best, coloured by what limits the layer. The upright mark is the "
+    "layer's own speed of light: the distance between mark and bar is its headroom."
+)
+_YOUR_RUN_HELP = "The pale piece behind a bar is what your run took above it."
+
+
+def _layer_bar(answer: LayerAnswer, full_us: float, sequential_us: float, run_us: float | None) -> Bar:
     prediction = answer.prediction
     at = 100 * answer.total_us / full_us
     spread = at * _fraction(prediction.error_pct)
@@ -98,15 +112,19 @@ def _layer_bar(answer: LayerAnswer, full_us: float, sequential_us: float) -> Bar
     facts = tip(
         view(answer.layer.name) + (f" × {answer.count}" if answer.count > 1 else ""),
         f"{total} ({prediction.source.value}), {figures.percent(share)} of the model",
+        "" if run_us is None else f"{figures.time(run_us)} in your run",
         f"limited by {prediction.bottleneck.value}",
         f"speed of light {figures.time(prediction.floor_us * answer.count)}",
     )
+    segments = [Segment(0.0, at, css_name(prediction.bottleneck.value), facts)]
+    if run_us is not None and run_us > answer.total_us:
+        segments.append(Segment(at, 100 * run_us / full_us - at, "your-run", facts))
     return Bar(
         view(answer.layer.name, 80),
         figures.time(answer.total_us, prediction.error_pct),
-        (Segment(0.0, at, css_name(prediction.bottleneck.value), facts),),
+        tuple(segments),
         f"{answer.layer.kind.value}" + (f" × {answer.count}" if answer.count > 1 else ""),
-        figures.percent(share),
+        figures.percent(share) if run_us is None else f"run {figures.time(run_us)}",
         (max(at - spread, 0.0), min(at + spread, 100.0)),
         100 * prediction.floor_us * answer.count / full_us,
     )

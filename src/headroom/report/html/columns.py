@@ -39,6 +39,11 @@ def columns_of(analysis: Analysis) -> tuple[Column, ...]:
     return (*_FIRST, *_RUN, *(replace(column, on_paper=column.heading == "Floor") for column in _REST))
 
 
+def sorted_by(analysis: Analysis) -> str:
+    """The heading of the column that orders the rows at first."""
+    return "Total" if analysis.execution is None else "Your run"
+
+
 def _of(value: float | None, text: str) -> Cell:
     return Cell(text) if value is None else Cell(text, f"{value:.9g}")
 

@@ -53,11 +53,19 @@ class LayerRow:
 
 
 def layer_rows(analysis: Analysis) -> list[LayerRow]:
-    """All configurations, the one that takes most time first; those without a time come last."""
+    """All configurations, the one that takes most time first, in the user's run where there is one.
+
+    Those without a time come last.
+    """
     ran, columns = run_times(analysis), columns_of(analysis)
-    ordered = sorted(
-        enumerate(analysis.answers), key=lambda item: (item[1].prediction.time_us is None, -item[1].total_us)
-    )
+
+    def order(item: tuple[int, LayerAnswer]) -> tuple[bool, float, bool, float]:
+        position, answer = item
+        run_us = ran[position].total_us if position in ran else None
+        unknown = answer.prediction.time_us is None
+        return (bool(ran) and run_us is None, -(run_us or 0.0), unknown, -answer.total_us)
+
+    ordered = sorted(enumerate(analysis.answers), key=order)
     return [_row(answer, analysis, ran.get(position), columns) for position, answer in ordered]
 
 

@@ -11,7 +11,7 @@ from headroom.report import side_by_side, summary
 from headroom.report.html.bars import ladder_chart, layer_chart, share_chart
 from headroom.report.html.cards import FindingCard, finding_card
 from headroom.report.html.charts import Bar, BarChart, DataTable, Scatter, Segment, Timeline, tip
-from headroom.report.html.columns import Column, columns_of
+from headroom.report.html.columns import Column, columns_of, sorted_by
 from headroom.report.html.facts import gpu_figures, run_table, small_figures, source_chip
 from headroom.report.html.questions import QuestionView, question_views
 from headroom.report.html.roofline import roofline_chart
@@ -48,6 +48,7 @@ class AnswerView:
     saved_from: str
     questions: tuple[QuestionView, ...]
     columns: tuple[Column, ...]
+    sorted_by: str
     rows: list[LayerRow]
     kinds: tuple[str, ...]
     bottlenecks: tuple[str, ...]
@@ -83,6 +84,7 @@ def answer_view(analysis: Analysis, key: str) -> AnswerView:
         saved_from=summary.saved_from(analysis),
         questions=question_views(analysis.questions),
         columns=columns_of(analysis),
+        sorted_by=sorted_by(analysis),
         rows=rows,
         kinds=tuple(sorted({row.kind for row in rows})),
         bottlenecks=tuple(sorted({row.bottleneck for row in rows})),
