@@ -86,11 +86,26 @@ def test_layers_that_shared_kernels_say_whose() -> None:
 
 def test_a_layer_that_no_launch_was_matched_to_shows_a_dash() -> None:
     analysis = profiled_analysis()
-    nothing = replace(analysis.execution, runs=())
-    assert run_times(replace(analysis, execution=nothing)) == {}
-    assert "busy for" in _words(replace(analysis, execution=nothing))
+    nothing = replace(analysis, execution=replace(analysis.execution, runs=()))
+    assert run_times(nothing) == {}
+    assert " – " in _words(nothing)
 
 
 def test_a_run_that_recording_slowed_says_both_latencies() -> None:
     analysis = replace(profiled_analysis(), measured_us=2000.0, measured_error_pct=10.0)
     assert "2.92 ms per inference as recorded, about 2.0 ms without the recorder." in _words(analysis)
+
+
+def test_a_run_on_the_host_alone_says_that_it_tells_nothing_of_the_gpu() -> None:
+    analysis = profiled_analysis()
+    step = replace(analysis.execution.step, launches=())
+    text = _words(replace(analysis, execution=replace(analysis.execution, step=step, runs=())))
+    assert "2.92 ms per inference on the host alone. Nothing in it ran on a GPU" in text
+
+
+def test_many_hints_are_two_and_a_count() -> None:
+    analysis = asked_analysis()
+    questions = tuple(replace(answer, needs=f"Need {answer.number}.") for answer in analysis.questions)
+    text = _words(replace(analysis, questions=questions))
+    assert "For a better answer: Need 1. For a better answer: Need 2. The HTML answer says what 6 more" in text
+    assert "Need 3." not in text

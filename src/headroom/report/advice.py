@@ -17,6 +17,9 @@ from headroom.text import clean_lines, view
 _TOP_FINDINGS = 5
 _PLACES_SHOWN = 3
 
+#: Hints of what would give a better answer: most of them ask for the same profile.
+_NEEDS_SHOWN = 2
+
 #: Lines of code that a finding shows, enough for a CUDA graph; a screen is no place for more.
 _CODE_LINES = 16
 
@@ -65,7 +68,7 @@ def finding_lines(rank: int, finding: Finding, question: int | None = None) -> R
 
 
 def questions(analysis: Analysis) -> Iterable[RenderableType]:
-    """Every question with its answer; what it needs for a better one once, below."""
+    """Every question with its answer; below, what the first of them need for a better one."""
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
@@ -73,8 +76,11 @@ def questions(analysis: Analysis) -> Iterable[RenderableType]:
         text = Text.assemble((view(answer.question, 120), "bold"), f" {view(answer.sentence, 600)}")
         table.add_row(Text(f"{answer.number}.", "dim"), text)
     yield Padding(table, (0, 0, 0, 2), expand=False)
-    for need in dict.fromkeys(answer.needs for answer in analysis.questions if answer.needs):
+    needs = list(dict.fromkeys(answer.needs for answer in analysis.questions if answer.needs))
+    for need in needs[:_NEEDS_SHOWN]:
         yield _indented(f"For a better answer: {view(need, 400)}", "dim")
+    if len(needs) > _NEEDS_SHOWN:
+        yield _indented(f"The HTML answer says what {len(needs) - _NEEDS_SHOWN} more would be better with.", "dim")
 
 
 def _code(code: str) -> RenderableType:

@@ -151,6 +151,11 @@ def profile_text(analysis: Analysis) -> str:
         takes = f"{figures.time(recorded_us)} per inference as recorded, about {takes} without the recorder"
     else:
         takes += " per inference"
+    if not step.launches:
+        return (
+            f"Your run, from {view(execution.profile.title, 60)}: {takes} on the host alone. Nothing in it ran on a "
+            "GPU, so that it cannot tell what is lost there."
+        )
     busy = figures.percent(min(step.gpu_busy_us / takes_us, 1.0)) if takes_us > 0 else figures.NOTHING
     return (
         f"Your run, from {view(execution.profile.title, 60)}: {takes}. The GPU is busy for "
