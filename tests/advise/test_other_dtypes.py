@@ -9,6 +9,7 @@ import pytest
 
 from advise.cases import case_of
 from builders import H200, conv, graph, relu
+from headroom.advise.analyze import analyze_graph
 from headroom.advise.fusion import fused_groups
 from headroom.advise.other_dtypes import OtherTypes
 from headroom.advise.timed import TimedGraph
@@ -62,6 +63,15 @@ def test_a_chain_gains_in_an_unmeasured_type_what_it_gained_where_it_was_measure
     (group,) = fused_groups(fp16)
     assert group.fused_us == pytest.approx(0.75 * group.unfused_us)
     assert group.source is Source.PREDICTED
+
+
+def test_the_type_asked_for_is_corrected_like_the_others() -> None:
+    bf16 = theory_us(DataType.BF16)
+    rows = PerType(by_dtype={DataType.BF16: timings(([CONV], row(2.0 * (bf16[0] or 0.0))))})
+    analysis = analyze_graph(MODEL, H200, DataType.FP16, "warm", rows)
+    assert analysis.answers[0].prediction.time_us == pytest.approx(2.0 * (theory_us(DataType.FP16)[0] or 0.0))
+    assert analysis.answers[0].predicted_us == pytest.approx(theory_us(DataType.FP16)[0])
+    assert "What is predicted is corrected by how far theory is off for the same layers in bf16." in analysis.notes
 
 
 def test_a_correction_never_goes_under_the_floor() -> None:

@@ -49,7 +49,11 @@ def test_another_data_type_or_gpu_is_not_answered_by_these_rows(database: Path) 
     for gpu, dtype in (("h200", "fp16"), ("h100-sxm", "bf16")):
         analysis = hr.analyze(MODEL, gpu, dtype, db=database)
         assert analysis.measured_layers == 0
-        assert analysis.bounds == hr.analyze(MODEL, gpu, dtype, source="predicted").bounds
+        theory = hr.analyze(MODEL, gpu, dtype, source="predicted")
+        # Rows of another type have a say in what is predicted, and the answer says so; those of another GPU have none.
+        corrected = any("theory is off for the same layers in bf16" in note for note in analysis.notes)
+        assert corrected is (gpu == "h200")
+        assert (analysis.bounds == theory.bounds) is not corrected
         with pytest.raises(hr.StoreError, match=f"run `headroom measure MODEL --batch 1 --dtype {dtype}`"):
             hr.analyze(MODEL, gpu, dtype, db=database, source="measured")
 

@@ -108,6 +108,8 @@ def _case(
     if measurements is not None:
         timed = timed.measured_by(measurements, theory_fills=theory_fills)
         runs = network_runs(timed.graph, measurements)
+    others = OtherTypes(timed, measurements)
+    timed = others.own
     networks = tuple(run for run in runs if run.dtype is timed.dtype)
     latency = latency_of(execution, networks)
     return Case(
@@ -117,7 +119,7 @@ def _case(
         execution=execution,
         networks=networks,
         latency_us=None if latency is None else latency.time_us,
-        other_dtypes=OtherTypes(timed, measurements),
+        other_dtypes=others,
         other_networks=tuple(run for run in runs if run.dtype is not timed.dtype),
     )
 

@@ -23,6 +23,7 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
     if not any(timed.timings):
         return (
             f"No layer of this model has been measured in {timed.dtype} with L2 {timed.l2_state} on {system}; {how}.",
+            *_corrected(timed),
         )
     notes = [f"Measured times are of {system}. Traffic, waves and limits are predicted for every layer."]
     if measurements.others:
@@ -33,6 +34,7 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
         fate = "predicted" if timed.theory_fills else "unknown"
         verb = "has no measurement and is" if missing == 1 else "have no measurement and are"
         notes.append(f"{counted(missing, 'layer')} {verb} {fate}; {how}.")
+        notes += _corrected(timed)
     noisy = [timing for timing in timed.timings if timing is not None and timing.is_noisy]
     if noisy:
         notes.append(
@@ -40,6 +42,13 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
             f"interquartile range is above {figures.percent(0.1)} of the median."
         )
     return tuple(notes)
+
+
+def _corrected(timed: TimedGraph) -> tuple[str, ...]:
+    """That another data type's rows have a say in the predictions."""
+    if timed.alike is None:
+        return ()
+    return (f"What is predicted is corrected by how far theory is off for the same layers in {timed.alike.dtype}.",)
 
 
 def nothing_measured(gpu: GpuSpec, dtype: DataType, l2_state: str, batch: int) -> str:

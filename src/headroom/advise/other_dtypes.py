@@ -47,6 +47,11 @@ class OtherTypes(Mapping[DataType, TimedGraph]):
             self._found[dtype] = self._timed_in(dtype)
         return self._found[dtype]
 
+    @property
+    def own(self) -> TimedGraph:
+        """``timed`` itself, where it lacks rows corrected like the others: else it could not be compared with them."""
+        return self._timed_in(self.timed.dtype)
+
     def _timed_in(self, dtype: DataType) -> TimedGraph:
         plain = self._measured_in(dtype)
         if self.measurements is None or not plain.theory_fills or all(plain.timings):
