@@ -109,3 +109,20 @@ def test_many_hints_are_two_and_a_count() -> None:
     text = _words(replace(analysis, questions=questions))
     assert "For a better answer: Need 1. For a better answer: Need 2. The HTML answer says what 6 more" in text
     assert "Need 3." not in text
+
+
+def test_a_comment_gives_way_before_code_does() -> None:
+    line = "y = layer(x)  # " + "a long story " * 12
+    call = "y = torch.cudnn_convolution_relu(x, weight, bias, stride, padding, dilation, groups_of_channels)"
+    analysis = asked_analysis()
+    text = _printed(replace(analysis, findings=(replace(GRAPH, code=f"{line}\n{call}"),)))
+    assert "y = layer(x)  # a long story" in text
+    assert text.count("a long story") == 4
+    assert "groups_of_channels)" in text
+
+
+def test_only_the_first_finding_shows_long_code() -> None:
+    code = "\n".join(f"step_{number}()" for number in range(12))
+    first, second = (replace(GRAPH, title=title, code=code) for title in ("first", "second"))
+    text = _printed(replace(asked_analysis(), findings=(first, second)))
+    assert text.count("step_11()") == 1

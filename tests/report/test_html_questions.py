@@ -188,3 +188,12 @@ def test_with_a_profile_the_longest_layers_are_the_runs_and_show_what_it_took_ab
     assert ends == sorted(ends, reverse=True)
     assert {segment.css for bar in chart.bars for segment in bar.segments[1:]} == {"your-run"}
     assert "Your run" in chart.table.headers
+
+
+def test_a_column_of_which_nothing_is_known_is_left_out_and_so_is_an_empty_table() -> None:
+    known = Table("Known", ("layer", "run us", "best us"), (("conv1", None, 3.0), ("conv2", None, None)))
+    answer = Answer(1, "Which?", "These.", tables=(known, Table("Empty", ("layer",), ())))
+    section = _section(render_html([replace(make_analysis(), questions=(answer,))]), "a0-q1")
+    assert "Run<" not in section
+    assert "Best<" in section
+    assert "Empty" not in section

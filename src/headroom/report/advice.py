@@ -20,8 +20,11 @@ _PLACES_SHOWN = 3
 #: Hints of what would give a better answer: most of them ask for the same profile.
 _NEEDS_SHOWN = 2
 
-#: Lines of code that a finding shows, enough for a CUDA graph; a screen is no place for more.
-_CODE_LINES = 16
+#: Lines of code that the first finding shows, enough for a CUDA graph, and each other one; the report has them whole.
+_FIRST_CODE_LINES, _CODE_LINES = 16, 6
+
+#: Characters of a line of code beyond which its comment is cut: 80 columns less the indentation.
+_CODE_WIDTH = 72
 
 
 def findings(analysis: Analysis) -> Iterable[RenderableType]:
@@ -57,7 +60,7 @@ def finding_lines(rank: int, finding: Finding, question: int | None = None) -> R
         Text(view(finding.action, 600)),
     ]
     if finding.code:
-        lines.append(_code(finding.code))
+        lines.append(_code(finding.code, _FIRST_CODE_LINES if rank == 1 else _CODE_LINES))
     if finding.limits:
         lines.append(Text(f"limits: {view(finding.limits, 600)}", "yellow"))
     if places:
@@ -83,11 +86,19 @@ def questions(analysis: Analysis) -> Iterable[RenderableType]:
         yield _indented(f"The HTML answer says what {len(needs) - _NEEDS_SHOWN} more would be better with.", "dim")
 
 
-def _code(code: str) -> RenderableType:
-    lines = [view(line, 200) for line in clean_lines(code).split("\n")]
-    if len(lines) > _CODE_LINES:
-        lines = [*lines[: _CODE_LINES - 1], "…"]
+def _code(code: str, most_lines: int) -> RenderableType:
+    lines = [_fitting(view(line, 200)) for line in clean_lines(code).split("\n")]
+    if len(lines) > most_lines:
+        lines = [*lines[: most_lines - 1], "…"]
     return Padding(Text("\n".join(lines), "cyan"), (0, 0, 0, 2), expand=False)
+
+
+def _fitting(line: str) -> str:
+    """A line of code whose comment is cut where the line is too long; the code itself never is."""
+    begin = line.find("  # ")
+    if len(line) <= _CODE_WIDTH or begin < 0:
+        return line
+    return f"{line[: _CODE_WIDTH - 1]}…" if begin + len("  # ") < _CODE_WIDTH - 1 else line[:begin]
 
 
 def _indented(text: str, style: str = "") -> RenderableType:

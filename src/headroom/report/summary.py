@@ -168,7 +168,7 @@ def saved_from(analysis: Analysis) -> str:
     """What savings come off, as the end of "savings come off …"."""
     if analysis.execution is not None:
         return "the run in your profile"
-    return "the sequential bound"
+    return "the layers run one after another"
 
 
 def named(names: tuple[str, ...], most: int, limit: int) -> str:

@@ -126,12 +126,14 @@ def _chart(chart: Lines | Waterfall, key: str) -> BarChart | LineChart:
 
 
 def _table(table: Table) -> TableView:
-    numbers = number_columns(table)
-    heads = [label_and_unit(head) for head in table.heads]
+    # A column of which nothing is known says nothing; the JSON answer keeps it.
+    shown = [at for at in range(len(table.heads)) if any(row[at] is not None for row in table.rows)]
+    numbers = [number for at, number in enumerate(number_columns(table)) if at in shown]
+    heads = [label_and_unit(table.heads[at]) for at in shown]
     return TableView(
         title=view(table.title, 200),
         heads=tuple(Head(titled(label), unit, number) for (label, unit), number in zip(heads, numbers, strict=True)),
-        rows=tuple(tuple(with_code(cell_text(cell)) for cell in row) for row in table.rows[:_ROWS_SHOWN]),
+        rows=tuple(tuple(with_code(cell_text(row[at])) for at in shown) for row in table.rows[:_ROWS_SHOWN]),
         note=with_code(view(table.note, 600)) if table.note else (),
         left_out=max(0, len(table.rows) - _ROWS_SHOWN),
         crowded=len(heads) >= _CROWDED and numbers.count(False) >= _CROWDED_TEXTS,
