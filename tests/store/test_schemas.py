@@ -133,6 +133,26 @@ def test_alembic_is_loaded_only_to_migrate(file: Path) -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
+def test_an_empty_database_that_is_only_read_says_how_to_fill_it(file: Path) -> None:
+    file.touch()
+    with pytest.raises(StoreError, match=r"is empty: headroom measure fills it"):
+        Store.open(file, read_only=True)
+    assert file.read_bytes() == b""
+    with Store.open(file) as store:
+        store.record(make_sweep())
+        assert problems(store) == ()
+
+
+@pytest.mark.parametrize("said", ["'0'", "'-1'", "'soon'", "x'00ff'", f"'{'9' * 5000}'"])
+def test_a_schema_that_there_never_was_is_no_database_of_ours(file: Path, said: str) -> None:
+    _recorded(str(file))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(f"UPDATE meta SET value = {said} WHERE name = 'schema_version'")
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match=r"is not a Headroom database \(schema '.*' never was\)"):
+            Store.open(file, read_only=read_only)
+
+
 def _recorded(place: str) -> str:
     with Store.open(place) as store:
         store.record(make_sweep())

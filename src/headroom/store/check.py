@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, Table, func, or_, select
@@ -33,8 +34,11 @@ def _file(connection: Connection) -> Iterator[str]:
     for row in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
         if row[0] != "ok":
             yield f"the file is damaged: {row[0]}"
-    for table, row_id, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(20):
-        yield f"row {row_id} of {table} refers to a row of {parent} that is not there"
+    dangling = Counter(
+        (table, parent) for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check")
+    )
+    for (table, parent), number in dangling.items():
+        yield f"{number} rows of {table} refer to rows of {parent} that are not there"
 
 
 def _systems(connection: Connection) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from sqlalchemy import Connection, insert, inspect, select, text
@@ -11,9 +12,13 @@ from headroom.errors import StoreError
 from headroom.store import migrations
 from headroom.store.connect import Database, patiently
 from headroom.store.tables import METADATA, meta
+from headroom.text import plain_line
 
 #: Held in PostgreSQL while tables are made or changed, so that two programs do not do it at once.
 _POSTGRES_LOCK = 0x48656164
+
+#: How a schema version is spelled; there never was a schema 0.
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def prepare(database: Database) -> None:
@@ -26,9 +31,11 @@ def prepare(database: Database) -> None:
         version = _version(connection, database.name)
     if version == migrations.SCHEMA:
         return
+    if version is None and database.read_only:
+        raise StoreError(f"the database {database.name} is empty: headroom measure fills it, headroom db import too")
     if database.read_only:
         raise StoreError(
-            f"the database {database.name} has schema {version or 0}, this Headroom reads {migrations.SCHEMA}: "
+            f"the database {database.name} has schema {version}, this Headroom reads {migrations.SCHEMA}: "
             "run headroom db vacuum on it, which brings it up to date"
         )
     if version is None and database.is_sqlite:
@@ -65,8 +72,9 @@ def _version(connection: Connection, name: str) -> int | None:
             raise StoreError(f"{name} is not a Headroom database (it holds {min(taken)}): name another with --db")
         return None
     said = connection.execute(select(meta.c.value).where(meta.c.name == "schema_version")).scalar_one_or_none()
-    if said is None or not said.isdecimal():
-        raise StoreError(f"{name} is not a Headroom database (no schema version in it): name another with --db")
+    if said is None or not _VERSION.fullmatch(str(said)):
+        told = "no schema version in it" if said is None else f"schema '{plain_line(str(said), 20)}' never was"
+        raise StoreError(f"{name} is not a Headroom database ({told}): name another with --db")
     if int(said) > migrations.SCHEMA:
         raise StoreError(
             f"the database {name} has schema {said}, newer than the {migrations.SCHEMA} that this Headroom knows: "
