@@ -145,3 +145,36 @@ def test_who_has_no_database_yet_reads_the_one_in_the_package(
     done = headroom("db", "export", "--gpu", "h200")
     assert (done.code, len(json.loads(done.out)["systems"])) == (0, 2)
     assert not home.exists()
+
+
+def test_who_has_one_reads_both(headroom, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = tmp_path / "shipped.sqlite"
+    with Store.open(shipped) as store:
+        store.record(make_sweep(8))
+    with closing(sqlite3.connect(shipped)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    monkeypatch.setattr(default, "shipped_files", lambda: (shipped,))
+    told = json.loads(headroom("db", "export").out)
+    assert make_chain(8).digest in {record["chain"]["digest"] for record in told["measurements"]}
+    assert headroom("db", "check").out.split("\n")[:2] == [f"{database} is sound", f"{shipped} is sound"]
+    done = headroom("db", "export", "--out", shipped)
+    assert (done.code, "is the input itself" in done.err) == (2, True)
+
+
+def test_a_kernel_that_nothing_launches_any_more_is_told_in_numbers(headroom, database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM kernels")
+    done = headroom("db", "check")
+    assert done.code == 5
+    assert "24 rows of launches refer to rows of kernels that are not there" in done.out
+
+
+@pytest.mark.parametrize("command", [("db", "check"), ("db", "list")])
+def test_an_empty_file_is_one_line_that_says_so(headroom, database: Path, tmp_path: Path, command: tuple) -> None:
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
+    done = headroom(*command, "--db", empty)
+    assert (done.code, done.err) == (
+        5,
+        f"headroom: the database {empty} is empty: headroom measure fills it, headroom db import too\n",
+    )

@@ -18,6 +18,7 @@ from headroom.measure.counters.request import Counted, Subject
 from headroom.measure.extras import Extras
 from headroom.measure.fake_script import Script, fake_facts
 from headroom.measure.networks.modes import usual_modes
+from headroom.store.notebook import Notebook, open_for_measuring
 from headroom.store.rows import Counters, NetworkTiming, Status, Sweep
 from headroom.store.store import Store
 from measure.chains import net
@@ -29,9 +30,9 @@ NET = net()
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
     monkeypatch.setenv("HEADROOM_BENCH", "fake")
-    with Store.open(tmp_path / "rows.sqlite") as opened:
+    with open_for_measuring(tmp_path / "rows.sqlite") as opened:
         for chain in model_parts(NET):
             opened.record(sweep(chain))
         yield opened
@@ -60,7 +61,7 @@ class Networks:
             raise KeyboardInterrupt
 
 
-def test_a_network_is_run_once_in_each_mode_and_resumed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_is_run_once_in_each_mode_and_resumed(store: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted, resumed, idle = Networks(most=2), Networks(), Networks()
     run = Extras(store, SYSTEM).networks
     monkeypatch.setattr(extras, "measure_network", interrupted)
@@ -93,7 +94,7 @@ def counts(subjects: Sequence[Subject], **rest: Any) -> Count:
     return Count((Counted(first, counters), *(Counted(one, None, "ncu saw no kernel of it") for one in others)))
 
 
-def test_counters_are_kept_and_not_counted_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_are_kept_and_not_counted_again(store: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "count", counts)
     count = Extras(store, SYSTEM).counters
     assert count(NET, BF16) == (1, "ncu saw no kernel of it")
@@ -103,13 +104,13 @@ def test_counters_are_kept_and_not_counted_again(store: Store, monkeypatch: pyte
     assert len(left) == 3, "four distinct layers, one of which was counted"
 
 
-def test_without_the_privilege_counting_says_so_and_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_privilege_counting_says_so_and_goes_on(store: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "count", lambda subjects, **rest: Count((), "ncu lacks the privilege"))
     assert Extras(store, SYSTEM).counters(NET, BF16) == (0, "ncu lacks the privilege")
     assert measuring.counted(0, "ncu lacks the privilege") == ["not counted: ncu lacks the privilege"]
 
 
-def test_the_summary_tells_what_analyze_says_from_now_on(store: Store, tmp_path: Path) -> None:
+def test_the_summary_tells_what_analyze_says_from_now_on(store: Notebook, tmp_path: Path) -> None:
     (line,) = measuring.outlook(NET, BF16, SYSTEM, str(tmp_path / "rows.sqlite"))
     assert line.startswith("headroom analyze --gpu h200 --dtype bf16 now says for batch 1: lower bound ")
     assert line.endswith("4 of 4 distinct layers measured")

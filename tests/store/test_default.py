@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -13,12 +13,13 @@ import pytest
 from headroom.errors import StoreError
 from headroom.store import default
 from headroom.store.check import problems
-from headroom.store.choose import fullest
 from headroom.store.default import open_for_reading
+from headroom.store.export import select, to_json
+from headroom.store.notebook import open_for_measuring
 from headroom.store.place import Place
-from headroom.store.schema import database_id
+from headroom.store.rows import Status
 from headroom.store.store import Store
-from store.factory import BF16, LATER, OTHER, SYSTEM, make_chain, make_network, make_sweep, make_timing
+from store.factory import BF16, LATER, OTHER, SYSTEM, dump, make_chain, make_network, make_sweep, make_timing
 
 
 @pytest.fixture
@@ -58,15 +59,21 @@ def test_an_environment_variable_names_another(tmp_path: Path, monkeypatch: pyte
     assert not own.exists()
 
 
-def test_a_new_database_begins_with_what_was_shipped(shipped: Path, own: Path) -> None:
-    with Store.open() as store, Store.open(shipped, read_only=True) as package:
-        assert store.finished(SYSTEM, BF16, "all") == package.finished(SYSTEM, BF16, "all") != frozenset()
-        with store.database.reading() as mine, package.database.reading() as theirs:
-            assert database_id(mine) != database_id(theirs)
-        store.record(make_sweep(5))
+def test_a_run_that_measures_knows_what_was_shipped_and_copies_nothing(shipped: Path, own: Path) -> None:
+    chains = frozenset(make_chain(number).digest for number in range(3))
+    with open_for_measuring() as notebook:
+        assert notebook.finished(SYSTEM, BF16, "all") == chains
+        assert len(notebook.timings(make_chain().digest, SYSTEM, BF16)) == 5
+        notebook.record(make_sweep(5))
+        assert notebook.finished(SYSTEM, BF16, "all") == chains | {make_chain(5).digest}
     with Store.open() as store:
-        assert len(store.finished(SYSTEM, BF16, "all")) == 4
+        assert store.finished(SYSTEM, BF16, "all") == {make_chain(5).digest}
     assert [path.name for path in own.parent.iterdir()] == [own.name]
+
+
+def test_a_database_that_was_named_is_measured_into_alone(shipped: Path, tmp_path: Path) -> None:
+    with open_for_measuring(tmp_path / "named.sqlite") as notebook:
+        assert notebook.finished(SYSTEM, BF16, "all") == frozenset()
 
 
 def test_without_a_database_of_ones_own_the_shipped_one_answers_and_nothing_is_written(
@@ -90,37 +97,87 @@ def test_with_nothing_at_all_nothing_is_known(tmp_path: Path) -> None:
     assert _files(tmp_path) == {}
 
 
-def test_what_the_user_measured_counts_before_what_was_shipped(shipped: Path, own: Path) -> None:
+def test_what_the_user_measured_later_replaces_all_that_was_shipped_of_a_chain(shipped: Path, own: Path) -> None:
     mine = make_timing("eng1_k2=5", "warm", 99.0, measured_at=LATER)
     with Store.open(own) as store:
         store.record(make_sweep(0, timings=(mine,)))
-        store.record_network(SYSTEM, make_network(median_us=1.0))
+        store.record_network(SYSTEM, make_network(median_us=1.0, measured_at=LATER))
     digests = [make_chain(number).digest for number in range(3)]
     with open_for_reading() as stores:
         best = stores.best(SYSTEM, BF16, "warm", digests)
         assert [best[digest].median_us for digest in digests] == [99.0, 11.0625, 11.125]
-        assert stores.timings(digests[0], SYSTEM, BF16) == (mine,)
+        assert stores.timings(digests[0], SYSTEM, BF16, "warm") == (mine,)
+        assert len(stores.timings(digests[0], SYSTEM, BF16, "cold")) == 2, "the user has nothing cold"
         assert len(stores.timings(digests[1], SYSTEM, BF16)) == 5
         assert [run.median_us for run in stores.networks(SYSTEM)] == [1.0]
         (summary,) = stores.systems()
-        assert (summary.layers, summary.last_measured) == (3, LATER)
+        assert (summary.layers, summary.rows, summary.last_measured) == (3, 16, LATER)
+        assert [(holding.l2, holding.layers) for holding in stores.holdings(SYSTEM)] == [("cold", 3), ("warm", 3)]
 
 
-def test_the_system_with_the_most_layers_answers_and_the_newest_of_several(shipped: Path, own: Path) -> None:
+def test_what_is_shipped_later_is_not_hidden_by_an_older_database_of_ones_own(shipped: Path, own: Path) -> None:
+    """Such as one that began as a copy of what an earlier release shipped."""
+    own.parent.mkdir(parents=True)
+    shutil.copyfile(shipped, own)
+    new = tuple(replace(row, median_us=5.0, measured_at=LATER) for row in make_sweep().timings if row.median_us)
+    with Store.open(shipped) as store:
+        store.record(make_sweep(0, timings=new))
+        store.record(make_sweep(8, timings=new))
+    with open_for_reading() as stores:
+        digests = [make_chain(number).digest for number in (0, 1, 8)]
+        best = stores.best(SYSTEM, BF16, "warm", digests)
+        assert [best[digest].median_us for digest in digests] == [5.0, 11.0625, 5.0]
+        assert {row.measured_at for row in stores.timings(digests[0], SYSTEM, BF16) if row.median_us} == {LATER}
+        assert stores.systems()[0].layers == 4
+
+
+def test_what_the_user_measured_earlier_yields_to_a_shipped_row_of_the_same_key_alone(shipped: Path, own: Path) -> None:
+    earlier = "2026-11-20T12:00:00Z"
+    mine = (make_timing("eng1_k2=5", "warm", 1.0, measured_at=earlier),
+            make_timing("eng7_k2=5", "warm", 2.0, measured_at=earlier))  # fmt: skip
     with Store.open(own) as store:
-        store.record(make_sweep(0, system=OTHER, timings=(make_timing(measured_at=LATER),)))
-        with open_for_reading() as stores:
-            assert [summary.system for summary in stores.systems()] == [OTHER, SYSTEM]
-            chosen = fullest(stores.systems("h200"))
-            assert chosen is not None
-            assert chosen.system == SYSTEM
-        for number in (1, 2):
-            store.record(make_sweep(number, system=OTHER, timings=(make_timing(measured_at=LATER),)))
-        with open_for_reading() as stores:
-            chosen = fullest(stores.systems("h200"))
-            assert chosen is not None
-            assert chosen.system == OTHER
-    assert fullest(()) is None
+        store.record(make_sweep(0, timings=mine))
+    with open_for_reading() as stores:
+        warm = stores.timings(make_chain().digest, SYSTEM, BF16, "warm")
+        assert [(row.implementation.name, row.median_us) for row in warm if row.median_us] == [
+            ("eng7_k2=5", 2.0), ("eng1_k2=5", 11.0), ("eng2_k2=5", 12.0),
+        ]  # fmt: skip
+        assert stores.best(SYSTEM, BF16, "warm", [make_chain().digest]) == {make_chain().digest: mine[1]}
+
+
+@pytest.mark.parametrize("status", [Status.THROTTLED, Status.UNSTABLE])
+def test_a_disturbed_reading_never_hides_a_good_one_that_was_shipped(shipped: Path, own: Path, status: Status) -> None:
+    disturbed = make_timing("eng1_k2=5", "warm", 1.0, measured_at=LATER, status=status)
+    with Store.open(own) as store:
+        store.record(make_sweep(0, timings=(disturbed,)))
+    with open_for_reading() as stores:
+        assert stores.best(SYSTEM, BF16, "warm", [make_chain().digest])[make_chain().digest].median_us == 11.0
+
+
+def test_a_later_failure_of_an_implementation_counts(shipped: Path, own: Path) -> None:
+    failed = make_timing("eng1_k2=5", "warm", None, measured_at=LATER, status=Status.FAILED)
+    with Store.open(own) as store:
+        store.record(make_sweep(0, timings=(failed,)))
+    with open_for_reading() as stores:
+        assert stores.best(SYSTEM, BF16, "warm", [make_chain().digest])[make_chain().digest].median_us == 12.0
+
+
+def test_an_export_holds_what_is_read_from_both(shipped: Path, own: Path) -> None:
+    with Store.open(own) as store:
+        store.record(make_sweep(0, timings=(make_timing("eng1_k2=5", "warm", 99.0, measured_at=LATER),)))
+        store.record(make_sweep(7, system=OTHER))
+    with open_for_reading() as stores:
+        told = json.loads("".join(to_json(stores, select(stores))))
+        frame = stores.to_pandas("h200")
+    assert set(told["systems"]) == {SYSTEM.id, OTHER.id}
+    assert len(told["measurements"]) == 4
+    assert len(told["networks"]) == 1
+    assert sum(len(record["timings"]) for record in told["measurements"]) == len(frame) == 18
+
+
+def test_an_export_of_one_database_is_that_databases_own(shipped: Path) -> None:
+    with open_for_reading() as stores, Store.open(shipped, read_only=True) as store:
+        assert "".join(to_json(stores, select(stores))) == dump(store)
 
 
 def test_reading_a_database_that_someone_writes_leaves_no_trace(own: Path, tmp_path: Path) -> None:
@@ -160,31 +217,13 @@ def test_a_broken_database_of_ones_own_is_an_error(shipped: Path, own: Path) -> 
         open_for_reading()
 
 
-def test_a_seed_never_takes_the_place_of_a_database(shipped: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program makes the file while this one copies."""
-    copy = shutil.copyfile
-
-    def copy_slowly(source: Path, target: Path) -> None:
-        copy(source, target)
-        with Store.open(own) as other:
-            other.record(make_sweep(8))
-
-    monkeypatch.setattr(shutil, "copyfile", copy_slowly)
-    with Store.open() as store:
-        assert store.finished(SYSTEM, BF16, "all") == {make_chain(8).digest}
-
-
-def test_where_files_cannot_be_linked_the_database_begins_empty(
-    shipped: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_the_environment_names_has_to_be_there_as_well(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(source: Path, target: Path) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    with Store.open() as store:
-        assert store.systems() == ()
-        with open_for_reading() as stores:
-            assert stores.systems()[0].layers == 3
+    monkeypatch.setenv(default.VARIABLE, str(tmp_path / "none.sqlite"))
+    with pytest.raises(StoreError, match=r"there is no database at .*none.sqlite: headroom measure makes one"):
+        open_for_reading()
+    assert not (tmp_path / "none.sqlite").exists()
 
 
 def test_the_shipped_databases_are_sound_and_small() -> None:

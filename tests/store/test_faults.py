@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 from headroom.errors import StoreError
-from headroom.store import connect, default, migrations
+from headroom.store import connect, migrations
 from headroom.store.check import problems
 from headroom.store.merge import StoreSource, merge
 from headroom.store.store import Store
@@ -205,16 +205,6 @@ def test_a_database_that_cannot_be_made_leaves_a_place_where_it_can_be(disk: Pat
     with Store.open(file) as store:
         store.record(make_sweep())
         assert problems(store) == ()
-
-
-def test_a_seed_that_does_not_fit_leaves_nothing_behind(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(disk))
-    monkeypatch.setattr(default, "shipped_files", lambda: (_elsewhere(),))
-    with _full(disk, spare_bytes=65536), pytest.raises(StoreError, match=r"cannot be used: No space left"):
-        Store.open()
-    assert list((disk / "headroom").iterdir()) == []
-    with Store.open() as store:
-        assert len(store.timings(_LARGE.chain.digest, SYSTEM, BF16)) == 3000
 
 
 def test_a_migration_that_does_not_fit_leaves_the_old_database(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ from headroom.store.flat import COLUMNS
 from headroom.store.imported import JsonSource
 from headroom.store.merge import StoreSource, merge
 from headroom.store.record import Tally
-from headroom.store.rows import METHOD, Implementation, System
+from headroom.store.rows import METHOD, Implementation, Status, System
+from headroom.store.steps import OPERANDS, library_of
 from headroom.store.store import Store
 from headroom.store.vacuum import vacuum
 from store.factory import (
@@ -34,6 +35,8 @@ from store.factory import (
     make_chain,
     make_counters,
     make_network,
+    make_oom,
+    make_step,
     make_sweep,
     make_timing,
 )  # fmt: skip
@@ -146,6 +149,26 @@ def test_best_keeps_the_fastest_and_the_frameworks_own_choice(store: Store, tmp_
     assert kept == [("cold", 10.0), ("cold", 11.0), ("warm", 10.0), ("warm", 11.0), ("warm", 50.0)]
 
 
+def test_best_keeps_why_a_chain_has_no_time(store: Store) -> None:
+    nothing = make_step(OPERANDS, Status.UNSUPPORTED)
+    store.record(make_sweep(0, timings=(nothing,)))
+    store.record(make_sweep(1, timings=(make_oom(), make_oom("cold"))))
+    without, failed = (store.timings(make_chain(number).digest, SYSTEM, BF16) for number in (0, 1))
+    chosen = select(store, best=1)
+    kept = {record.chain.digest: chosen.of(record).timings for record in store.records(SYSTEM)}
+    assert kept == {make_chain(0).digest: without, make_chain(1).digest: tuple(sorted(failed, key=lambda row: row.l2))}
+
+
+def test_best_keeps_that_a_library_was_missing(store: Store, tmp_path: Path) -> None:
+    missing = make_step(library_of("cudnn"), Status.UNSUPPORTED)
+    store.record(make_sweep(timings=(make_timing(), make_oom(), missing)))
+    (tmp_path / "best.json").write_text("".join(to_json(store, select(store, best=1))))
+    with Store.open(tmp_path / "other.sqlite") as other:
+        merge(other, JsonSource(tmp_path / "best.json"))
+        assert other.finished(SYSTEM, BF16, "all") == frozenset(), "it is there by now"
+        assert other.finished(SYSTEM, BF16, "all", {"cudnn"}) == {make_chain().digest}
+
+
 def test_csv_has_a_line_per_timing(filled: Path) -> None:
     with Store.open(filled) as store:
         rows = list(csv.DictReader(io.StringIO("".join(to_csv(store, select(store))))))
@@ -255,4 +278,4 @@ def test_check_finds_rows_that_refer_to_nothing(file: Path) -> None:
         store.record(make_sweep())
         with closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("DELETE FROM kernels")
-        assert "refers to a row of kernels that is not there" in problems(store)[0]
+        assert "8 rows of launches refer to rows of kernels that are not there" in problems(store)

@@ -75,19 +75,19 @@ def export(
 ) -> None:
     """Write the database, or a part of it, as JSON or CSV.
 
-    `--best N` keeps, per layer, data type and state of the L2 cache, the N fastest timings and PyTorch's own choices.
+    `--best N` keeps, per layer, data type and state of the L2 cache, the N fastest timings and PyTorch's own choices,
+    and of a layer without any time every row: they say why.
 
     Example: `headroom db export --gpu h200 --best 3 --out h200.json`
     """
     from headroom.files import refuse_overwriting, write_to
     from headroom.store import export
-    from headroom.store.default import own_or_shipped
-    from headroom.store.store import Store
+    from headroom.store.default import open_for_reading
 
-    with Store.at(own_or_shipped(database), read_only=True) as store:
-        refuse_overwriting([store.name], {"out": out})
-        chosen = export.select(store, gpu, system, best)
-        write_to(out, export.to_json(store, chosen) if form is Format.JSON else export.to_csv(store, chosen))
+    with open_for_reading(database) as stores:
+        refuse_overwriting(stores.names, {"out": out})
+        chosen = export.select(stores, gpu, system, best)
+        write_to(out, export.to_json(stores, chosen) if form is Format.JSON else export.to_csv(stores, chosen))
 
 
 @db.command("import")
@@ -133,22 +133,25 @@ def merge_database(
 def check(database: Database = None) -> None:
     """See that the file is whole and every row satisfies what it must; exit with 5 where not.
 
+    Without `--db`, your own database and those in the package.
+
     Example: `headroom db check`
     """
     from headroom.store.check import problems
-    from headroom.store.default import own_or_shipped
+    from headroom.store.default import places_read
     from headroom.store.store import Store
 
-    with Store.at(own_or_shipped(database), read_only=True) as store:
-        found = problems(store)
-        for problem in found:
-            typer.echo(problem)
-        if found:
-            raise StoreError(
-                f"the database {store.name} is damaged ({len(found)} problems, the first: {found[0]}): "
-                "restore it from a copy or an export"
-            )
-        typer.echo(f"{store.name} is sound")
+    for place in places_read(database):
+        with Store.at(place, read_only=True) as store:
+            found = problems(store)
+            for problem in found:
+                typer.echo(problem)
+            if found:
+                raise StoreError(
+                    f"the database {store.name} is damaged ({len(found)} problems, the first: {found[0]}): "
+                    "restore it from a copy or an export"
+                )
+            typer.echo(f"{store.name} is sound")
 
 
 @db.command("vacuum")

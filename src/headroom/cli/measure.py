@@ -42,7 +42,7 @@ def measure(
     from headroom.cli.screen import Screen
     from headroom.measure.extras import Extras
     from headroom.measure.run import Wishes, measure_graphs, usual_dtype
-    from headroom.store.store import Store
+    from headroom.store.notebook import open_for_measuring
 
     def show(lines: Iterable[str]) -> None:
         for line in () if quiet else lines:
@@ -51,15 +51,15 @@ def measure(
     screen = Screen()
     wishes = Wishes(plans, fused, direction, budget_s, shared)
     dtypes = wanted or (usual_dtype(gpu),)
-    with Store.open(db) as store, Watch(quiet=quiet) as watch:
+    with open_for_measuring(db) as notebook, Watch(quiet=quiet) as watch:
         try:
-            report = measure_graphs(graphs, dtypes, store, gpu=gpu, wishes=wishes, on_progress=watch)
+            report = measure_graphs(graphs, dtypes, notebook, gpu=gpu, wishes=wishes, on_progress=watch)
         except KeyboardInterrupt:
             show(watch.how_far())
             raise
         watch.end()
         show(summary(report))
-        extras = Extras(store, report.system, gpu, shared)
+        extras = Extras(notebook, report.system, gpu, shared)
         for samples, graph in zip(batches, graphs, strict=True):
             for data_type in dtypes:
                 if network:

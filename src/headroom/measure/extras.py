@@ -15,19 +15,19 @@ from headroom.measure.counters.request import Subject
 from headroom.measure.driver import driver_of
 from headroom.measure.networks.client import measure_network
 from headroom.measure.networks.modes import usual_modes
+from headroom.store.notebook import Notebook
 from headroom.store.rows import NetworkTiming, System
 from headroom.store.steps import DISTURBED
-from headroom.store.store import Store
 
 
 @dataclass(frozen=True)
 class Extras:
-    """Measures on one GPU into one database, and skips what that holds for ``system`` already.
+    """Measures on one GPU into a database, and skips what ``notebook`` knows of ``system`` already.
 
     ``shared`` lets others use the GPU meanwhile.
     """
 
-    store: Store
+    notebook: Notebook
     system: System
     gpu: int = 0
     shared: bool = False
@@ -48,7 +48,7 @@ class Extras:
             self._admit()
             measure_network(
                 model, dtype, batch=batch, dims=dims, modes=missing, gpu=self.gpu,
-                on_timing=lambda row: self.store.record_network(self.system, row),
+                on_timing=lambda row: self.notebook.record_network(self.system, row),
             )  # fmt: skip
         return tuple(self._runs(graph, dtype))
 
@@ -58,7 +58,7 @@ class Extras:
         Raises:
             GpuError: the worker cannot start, or died.
         """
-        subjects = [one for one in costliest(graph, dtype, self.store, self.system) if not self._is_counted(one)]
+        subjects = [one for one in costliest(graph, dtype, self.notebook, self.system) if not self._is_counted(one)]
         if not subjects:
             return 0, ""
         self._admit()
@@ -66,14 +66,14 @@ class Extras:
         done = [one for one in answer.counted if one.counters is not None]
         for one in done:
             assert one.counters is not None
-            self.store.record_counters(self.system, one.subject.chain, one.subject.dtype, (one.counters,))
+            self.notebook.record_counters(self.system, one.subject.chain, one.subject.dtype, (one.counters,))
         return len(done), answer.refused or next((one.reason for one in answer.counted if one.reason), "")
 
     def _runs(self, graph: Graph, dtype: DataType) -> Iterator[NetworkTiming]:
-        return (row for row in self.store.networks(self.system, graph_digest(graph)) if row.dtype is dtype)
+        return (row for row in self.notebook.networks(self.system, graph_digest(graph)) if row.dtype is dtype)
 
     def _is_counted(self, subject: Subject) -> bool:
-        known = self.store.counters(self.system, subject.chain.digest, subject.dtype)
+        known = self.notebook.counters(self.system, subject.chain.digest, subject.dtype)
         return any(counters.implementation == subject.implementation for counters in known)
 
     def _admit(self) -> None:

@@ -7,15 +7,15 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 from headroom._version import __version__
 from headroom.errors import StoreError
 from headroom.store.flat import COLUMNS, flat_row
 from headroom.store.record import ChainRecord
 from headroom.store.rows import NetworkTiming, Status, System, Timing
-from headroom.store.store import Store
-from headroom.store.walk import walk_networks, walk_records
+from headroom.store.steps import LIBRARY
+from headroom.store.summaries import SystemSummary
 from headroom.text import plain_line
 
 FORMAT = "headroom-measurements"
@@ -25,32 +25,52 @@ VERSION = 1
 FRAMEWORK = "torch"
 
 
+class Told(Protocol):
+    """What is exported: one database, or several read as one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def systems(self, gpu: str | None = None) -> tuple[SystemSummary, ...]: ...
+
+    def find_system(self, name: str) -> System: ...
+
+    def records(self, system: System) -> Iterator[ChainRecord]: ...
+
+    def runs(self, system: System) -> Iterator[NetworkTiming]: ...
+
+
 @dataclass(frozen=True)
 class Selection:
     """What to write. ``best`` keeps that many of the fastest timings of each chain, data type and state of the L2
-    cache, and of single products the framework's own choice, which shows what they gain."""
+    cache, and of single products the framework's own choice, which shows what they gain; of a chain that has no time it
+    keeps every row, which says why."""
 
     systems: tuple[System, ...]
     best: int | None = None
 
     def of(self, record: ChainRecord) -> ChainRecord:
-        """``record`` without the timings that are not wanted."""
-        if self.best is None:
+        """``record`` without the timings that are not wanted. Why a chain has no time at all, or was measured without
+        a library, is always wanted: nothing else tells that from a chain that nobody visited."""
+        timed = [timing for timing in record.timings if timing.status is Status.OK]
+        if self.best is None or not timed:
             return record
         fast: set[Timing] = set()
-        for l2 in {timing.l2 for timing in record.timings}:
-            timed = [timing for timing in record.timings if timing.l2 == l2 and timing.status is Status.OK]
-            fast.update(sorted(timed, key=lambda timing: timing.median_us or 0.0)[: self.best])
+        for l2 in {timing.l2 for timing in timed}:
+            ranked = sorted((timing for timing in timed if timing.l2 == l2), key=lambda timing: timing.median_us or 0.0)
+            fast.update(ranked[: self.best])
         chooses = record.chain.anchor.kind.computes_gemm and not record.chain.is_fused
         kept = (
             timing
             for timing in record.timings
-            if timing in fast or (chooses and timing.implementation.backend == FRAMEWORK)
+            if timing in fast
+            or timing.implementation.name == LIBRARY
+            or (chooses and timing.implementation.backend == FRAMEWORK)
         )
         return replace(record, timings=tuple(kept))
 
 
-def select(store: Store, gpu: str | None = None, system: str | None = None, best: int | None = None) -> Selection:
+def select(store: Told, gpu: str | None = None, system: str | None = None, best: int | None = None) -> Selection:
     """The part of ``store`` that options name: one system by its id, or all those with a GPU, or all.
 
     Raises:
@@ -66,7 +86,7 @@ def select(store: Store, gpu: str | None = None, system: str | None = None, best
     return Selection(tuple(chosen), best)
 
 
-def to_json(store: Store, selection: Selection) -> Iterator[str]:
+def to_json(store: Told, selection: Selection) -> Iterator[str]:
     """The selection as one JSON object, in pieces: a line per chain, so that versions can be compared."""
     head = {
         "format": FORMAT,
@@ -75,26 +95,20 @@ def to_json(store: Store, selection: Selection) -> Iterator[str]:
         "systems": {system.id: asdict(system) for system in selection.systems},
     }
     yield json.dumps(head, indent=1)[:-2]
-    with store.database.reading() as connection:
-        yield from _array(
-            "measurements",
-            (_record(selection.of(each)) for system in selection.systems for each in walk_records(connection, system)),
-        )
-        yield from _array(
-            "networks",
-            (_network(system, each) for system in selection.systems for each in walk_networks(connection, system)),
-        )
+    chosen = selection.systems
+    yield from _array(
+        "measurements", (_record(selection.of(record)) for system in chosen for record in store.records(system))
+    )
+    yield from _array("networks", (_network(system, run) for system in chosen for run in store.runs(system)))
     yield "\n}\n"
 
 
-def to_csv(store: Store, selection: Selection) -> Iterator[str]:
+def to_csv(store: Told, selection: Selection) -> Iterator[str]:
     """One line per timing, after a line with the names of the columns."""
     yield _csv_line({column: column for column in COLUMNS})
-    with store.database.reading() as connection:
-        for system in selection.systems:
-            for record in map(selection.of, walk_records(connection, system)):
-                for timing in record.timings:
-                    yield _csv_line(flat_row(record, timing))
+    for record in (selection.of(record) for system in selection.systems for record in store.records(system)):
+        for timing in record.timings:
+            yield _csv_line(flat_row(record, timing))
 
 
 def _array(name: str, items: Iterator[Any]) -> Iterator[str]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
+from headroom.errors import UsageError
 from headroom.store.record import ChainRecord
-from headroom.store.rows import Timing
+from headroom.store.rows import System, Timing
+from headroom.store.summaries import SystemSummary
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 COLUMNS = (
     "system", "gpu", "driver", "cuda", "cudnn", "cublas", "torch", "chain", "layers", "macs", "dtype", "method", "l2",
@@ -13,6 +19,29 @@ COLUMNS = (
     "sm_clock_mhz", "memory_clock_mhz", "throttle_mask", "workspace_bytes", "relative_error", "tolerance",
     "needed_bytes", "free_bytes", "kernels", "gpu_uuid", "measured_at",
 )  # fmt: skip
+
+
+class Tabled(Protocol):
+    """One database or several."""
+
+    def systems(self, gpu: str | None) -> tuple[SystemSummary, ...]: ...
+
+    def records(self, system: System) -> Iterator[ChainRecord]: ...
+
+
+def to_frame(told: Tabled, gpu: str | None) -> DataFrame:
+    """Every timing of the systems with ``gpu``, or of all, as a pandas frame.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise UsageError("to_pandas needs pandas: pip install pandas, or use headroom db export") from error
+    records = (record for summary in told.systems(gpu) for record in told.records(summary.system))
+    rows = [flat_row(record, timing) for record in records for timing in record.timings]
+    return pandas.DataFrame(rows, columns=list(COLUMNS))
 
 
 def flat_row(record: ChainRecord, timing: Timing) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, select
 
 from headroom.graph.tensor import DataType
-from headroom.store.codec import to_counters, to_kernel, to_network, to_timing
+from headroom.store.codec import to_counters, to_dtype, to_kernel, to_network, to_timing
 from headroom.store.intern import chunks
 from headroom.store.rows import METHOD, Counters, Kernel, NetworkTiming, Status, System, Timing
 from headroom.store.steps import LIBRARY
@@ -86,8 +86,37 @@ def select_best(
     return best
 
 
+def select_holds(connection: Connection, system: System) -> bool:
+    """Whether the database knows ``system`` at all."""
+    return connection.execute(select(systems.c.key).where(systems.c.id == system.id)).first() is not None
+
+
+def select_known(
+    connection: Connection, system: System, digests: Collection[str] | None = None
+) -> dict[tuple[str, DataType, str], bool]:
+    """Of which chains, in which data type and state of the L2 cache, there are rows, and whether one has a time that
+    counts; of all chains where none are named."""
+    is_ok = case((timings.c.status == str(Status.OK), 1), else_=0)
+    query = (
+        select(chains.c.digest, timings.c.dtype, timings.c.l2, func.max(is_ok))
+        .select_from(timings)
+        .join(chains)
+        .join(systems)
+        .where(systems.c.id == system.id, timings.c.method == METHOD)
+        .group_by(chains.c.digest, timings.c.dtype, timings.c.l2)
+    )
+    queries = [query] if digests is None else [query.where(chains.c.digest.in_(chunk)) for chunk in chunks(digests)]
+    rows = (row for each in queries for row in connection.execute(each))
+    return {(digest, to_dtype(dtype), l2): bool(timed) for digest, dtype, l2, timed in rows}
+
+
 def select_finished(
-    connection: Connection, system: System, dtype: DataType, plans: str, missing: Collection[str]
+    connection: Connection,
+    system: System,
+    dtype: DataType,
+    plans: str,
+    missing: Collection[str],
+    digests: Collection[str] | None = None,
 ) -> frozenset[str]:
     """Digests of the chains whose sweep of ``plans`` is done; a sweep of all covers one of heuristics.
 
@@ -107,7 +136,8 @@ def select_finished(
         .where(systems.c.id == system.id, sweeps.c.dtype == str(dtype), sweeps.c.method == METHOD)
         .where(sweeps.c.plans.in_({plans, "all"}), sweeps.c.chains_key.not_in(lacking))
     )
-    return frozenset(connection.execute(query).scalars())
+    queries = [query] if digests is None else [query.where(chains.c.digest.in_(chunk)) for chunk in chunks(digests)]
+    return frozenset(digest for each in queries for digest in connection.execute(each).scalars())
 
 
 def select_networks(connection: Connection, system: System, graph: str | None) -> tuple[NetworkTiming, ...]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from headroom.errors import StoreError, UsageError
+from headroom.errors import StoreError
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store import read, summaries
 from headroom.store.choose import named, of_gpu
 from headroom.store.connect import Database
-from headroom.store.default import VARIABLE, seeded_file
+from headroom.store.default import own_place
 from headroom.store.place import Place, find_place
 from headroom.store.record import ChainRecord
 from headroom.store.rows import METHOD, Counters, NetworkTiming, Sweep, System, Timing
 from headroom.store.schema import prepare
 from headroom.store.summaries import Holding, SystemSummary
+from headroom.store.walk import walk_networks, walk_records
 from headroom.store.write import put_network, put_record, put_sweep
 
 if TYPE_CHECKING:
@@ -42,14 +43,13 @@ class Store:
 
         Args:
             where: a path, ``sqlite:///PATH`` or ``postgresql://USER@HOST/NAME``; by default ``$HEADROOM_DB``, or the
-                file in the user's data folder, which begins with the measurements shipped in the package.
+                file in the user's data folder. What was shipped in the package is not in it but read beside it
+                (:func:`headroom.store.default.open_for_reading`).
 
         Raises:
             StoreError: it cannot be opened, is not a performance database, or is one of a newer Headroom.
         """
-        if where is None:
-            where = os.environ.get(VARIABLE) or seeded_file(make=not read_only)
-        return cls.at(find_place(where), read_only=read_only)
+        return cls.at(own_place() if where is None else find_place(where), read_only=read_only)
 
     @classmethod
     def at(cls, place: Place, *, read_only: bool = False) -> Store:
@@ -98,14 +98,33 @@ class Store:
         with self.database.writing() as connection:
             put_record(connection, ChainRecord(system, chain, dtype, METHOD, counters=tuple(counters)))
 
-    def finished(self, system: System, dtype: DataType, plans: str, missing: Collection[str] = ()) -> frozenset[str]:
+    def finished(
+        self,
+        system: System,
+        dtype: DataType,
+        plans: str,
+        missing: Collection[str] = (),
+        digests: Collection[str] | None = None,
+    ) -> frozenset[str]:
         """Digests of the chains that a run of ``plans`` need not visit again; ``all`` covers ``heuristic``.
 
         Args:
             missing: libraries that cannot be used: a chain is finished although they were missing when it was measured.
+            digests: the chains that are asked about; all of them by default.
         """
         with self.database.reading() as connection:
-            return read.select_finished(connection, system, dtype, plans, missing)
+            return read.select_finished(connection, system, dtype, plans, missing, digests)
+
+    def holds(self, system: System) -> bool:
+        """Whether anything was ever measured on ``system``."""
+        with self.database.reading() as connection:
+            return read.select_holds(connection, system)
+
+    def known(self, system: System, digests: Collection[str] | None = None) -> dict[tuple[str, DataType, str], bool]:
+        """Of which chains (digest), in which data type and state of the L2 cache, there are rows, and whether one of
+        them has a time that counts; of all chains unless ``digests`` names some."""
+        with self.database.reading() as connection:
+            return read.select_known(connection, system, digests)
 
     def timings(self, digest: str, system: System, dtype: DataType, l2: str | None = None) -> tuple[Timing, ...]:
         """Every row of one chain, fastest first, those without a time last; of both L2 states unless one is named."""
@@ -149,6 +168,16 @@ class Store:
         with self.database.reading() as connection:
             return read.select_counters(connection, system, digest, dtype)
 
+    def records(self, system: System) -> Iterator[ChainRecord]:
+        """All that is known of each chain on ``system``, in order of digest, data type and method."""
+        with self.database.reading() as connection:
+            yield from walk_records(connection, system)
+
+    def runs(self, system: System) -> Iterator[NetworkTiming]:
+        """Every whole network timed on ``system``, by any version of the method."""
+        with self.database.reading() as connection:
+            yield from walk_networks(connection, system)
+
     def to_pandas(self, gpu: str | None = None) -> DataFrame:
         """Every timing as a pandas frame with the columns of :data:`headroom.store.flat.COLUMNS`.
 
@@ -158,22 +187,9 @@ class Store:
         Raises:
             UsageError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise UsageError("to_pandas needs pandas: pip install pandas, or use headroom db export") from error
-        from headroom.store.flat import COLUMNS, flat_row
-        from headroom.store.walk import walk_records
+        from headroom.store.flat import to_frame
 
-        systems = [summary.system for summary in self.systems(gpu)]
-        with self.database.reading() as connection:
-            rows = [
-                flat_row(record, timing)
-                for system in systems
-                for record in walk_records(connection, system)
-                for timing in record.timings
-            ]
-        return pandas.DataFrame(rows, columns=list(COLUMNS))
+        return to_frame(self, gpu)
 
 
 def _check_file(file: Path, read_only: bool) -> None:
