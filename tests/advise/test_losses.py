@@ -143,6 +143,20 @@ def test_batch_norms_are_folded_and_the_bias_that_remains_is_counted() -> None:
     assert "dtype_casts" not in kinds(case)
 
 
+def test_pointwise_launches_of_a_chain_are_told_what_one_kernel_takes() -> None:
+    model = graph(conv("c", "x"), batch_norm("n", "c"), relu("r", "n"), conv("d", "r", channels=32))
+    built = scene(model=model).run("c", ("conv", 60.0)).run("n", ("invstd", 5.0), ("transform", 30.0))
+    built.run("r", ("relu", 20.0)).run("d", ("conv", 60.0))
+    case = built.case()
+    finding = found(case, "unfused_epilogues")
+    assert finding.layers == ("n", "r")
+    assert finding.title == "3 launches for what 1 kernel could do"
+    assert finding.saves_us == pytest.approx(35.0, abs=12.0)
+    assert "torch.compile" in finding.code
+    alone = scene(model=graph(conv("c", "x"), relu("r", "c"))).run("c", ("conv", 60.0)).run("r", ("relu", 20.0))
+    assert "unfused_epilogues" not in kinds(alone.case())
+
+
 def test_a_batch_norm_behind_a_branch_cannot_be_folded() -> None:
     model = graph(conv("c", "x"), batch_norm("n", "c"), add("out", "n", "c"))
     built = clean(scene(host_us=40.0, model=model))

@@ -137,6 +137,21 @@ def test_bf16_gains_or_costs_what_was_foreseen(
     assert run.timelines.latency_us(change) == pytest.approx(narrow_us, rel=0.06)
 
 
+#: Recorded run with what torch.compile(mode="reduce-overhead") made of the network, in us.
+COMPILED = (("resnet50-1", 388.0), ("resnet18-1", 187.0), ("mobilenet_v2-1", 237.0), ("resnet50-32", 1558.0))
+
+
+@pytest.mark.parametrize(("name", "compiled_us"), COMPILED)
+def test_a_compiled_model_takes_what_was_foreseen(
+    name: str, compiled_us: float, shared_models: Path, rows: Stores
+) -> None:
+    found = case(shared_models, rows, f"{name}-bf16_channels_last")
+    run = Recorded.of(found)
+    assert run is not None
+    foreseen_us = run.latency_us - finding(found, "unfused_epilogues").saves_us
+    assert foreseen_us == pytest.approx(compiled_us, rel=0.15)
+
+
 def test_three_answers_take_no_time_to_wait_for(shared_models: Path, rows: Stores) -> None:
     found = case(shared_models, rows, "googlenet-1-default")
     start = time.process_time()

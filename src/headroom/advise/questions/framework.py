@@ -59,7 +59,7 @@ def _unrecorded(found: Sequence[Finding]) -> str:
     if not found:
         return "The model itself asks for no work that it could do without; what the framework adds shows in a profile."
     return (
-        f"The model itself asks for needless work ({found[0].title.lower()}); what the framework adds shows in a "
+        f"The model itself asks for needless work ({_lower(found[0].title)}); what the framework adds shows in a "
         f"profile."
     )
 
@@ -74,8 +74,12 @@ def _sentence(run: Recorded, findings: Sequence[Finding]) -> str:
         else f"the GPU sets the pace: it is busy for {figures.time(run.step.gpu_busy_us)} of "
         f"{figures.time(run.latency_us)}"
     )
-    worst = f" The largest loss: {findings[0].title.lower()}." if findings else " No loss is worth a change."
+    worst = f" The largest loss: {_lower(findings[0].title)}." if findings else " No loss is worth a change."
     return f"The {counted(expected, 'layer')} were run by {executed} launches, and {bound}.{worst}"
+
+
+def _lower(title: str) -> str:
+    return title[:1].lower() + title[1:]
 
 
 def _expected(run: Recorded) -> int:
