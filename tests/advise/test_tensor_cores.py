@@ -13,7 +13,7 @@ from headroom.advise.kernel_names import Unit
 from headroom.advise.products import products
 from headroom.advise.questions.tensor_cores import tensor_cores
 from headroom.advise.type_gains import type_gains
-from headroom.advise.widths import misaligned, widened
+from headroom.advise.widths import misaligned, rounded
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Matmul
@@ -116,7 +116,7 @@ def test_odd_widths_are_named_with_the_nearest_even_ones() -> None:
 def test_padding_is_predicted_from_aligned_layers_of_the_same_model() -> None:
     odd = conv("odd", "x", channels=250)
     even = [conv(f"e{size}", "x", channels=256, size=size) for size in (56, 48, 40)]
-    theory = predict_layers([*even, widened(odd, 8)], H200, DataType.BF16)
+    theory = predict_layers([*even, rounded(odd, 8)], H200, DataType.BF16)
     times = [0.8 * (prediction.time_us or 0.0) for prediction in theory]
     rows = timings(
         *(([layer], ran(time, TENSOR)) for layer, time in zip(even, times, strict=False)),
@@ -128,16 +128,41 @@ def test_padding_is_predicted_from_aligned_layers_of_the_same_model() -> None:
     finding = next(finding for finding in tensor_cores(case).findings if finding.kind == "alignment")
     assert finding.layers == ("odd",)
     assert finding.action.startswith("Pad 250 to 256 with zeros")
-    assert "as few as 2 values at once" in finding.action
+    assert "Kernels now load as few as 2 values at once." in finding.action
     assert "have to change together" in finding.limits
 
 
+def test_a_library_that_pads_by_itself_is_told() -> None:
+    odd, even = (
+        conv("odd", "x", channels=250),
+        [conv(f"e{size}", "x", channels=256, size=size) for size in (56, 48, 40)],
+    )
+    padding = "void nhwcAddPaddingKernel<__nv_bfloat16>(int)"
+    rows = timings(*(([layer], ran(5.0, TENSOR)) for layer in even), ([odd], ran(900.0, padding, TENSOR)))
+    findings = tensor_cores(case_of(graph(*even, odd), Rows(rows))).findings
+    assert any("cuDNN does so itself before each run" in finding.action for finding in findings)
+
+
+def test_narrowing_is_told_beside_padding() -> None:
+    odd, even = (
+        conv("odd", "x", channels=250),
+        [conv(f"e{size}", "x", channels=256, size=size) for size in (56, 48, 40)],
+    )
+    rows = timings(*(([layer], ran(20.0, TENSOR)) for layer in even), ([odd], ran(50.0, NARROW)))
+    (group,) = misaligned(case_of(graph(*even, odd), Rows(rows)))
+    assert group.widths == {250: (248, 256)}
+    assert group.narrowed_us is not None
+    assert group.padded_us is not None
+    assert group.narrowed_us <= group.padded_us
+    assert rounded(odd, 8, up=False).outputs[0].shape[1] == 248
+
+
 def test_a_widened_layer_is_wide_in_work_and_tensors() -> None:
-    wide = widened(conv("c", "x", channels=58, size=58), 8)
+    wide = rounded(conv("c", "x", channels=58, size=58), 8)
     assert isinstance(wide.work, Convolution)
     assert (wide.work.in_channels, wide.work.out_channels) == (64, 64)
     assert wide.inputs[0].shape == wide.outputs[0].shape == (1, 64, 58, 58)
-    product = widened(matmul("m", "x", 30, 100, 50), 16)
+    product = rounded(matmul("m", "x", 30, 100, 50), 16)
     assert isinstance(product.work, Matmul)
     assert (product.work.m, product.work.n, product.work.k) == (30, 112, 64)
     assert (product.inputs[0].shape, product.outputs[0].shape) == ((30, 64), (30, 112))

@@ -14,13 +14,17 @@ from headroom.graph.work import Convolution
 
 @dataclass(frozen=True)
 class Product:
-    """One configuration. ``time_us`` and the kernel are of one occurrence: the user's run where there is a profile
-    (``is_run``), else the fastest measured implementation; ``unit`` is ``None`` where neither is known."""
+    """One configuration. ``time_us`` and the kernels are of one occurrence: the user's run where there is a profile
+    (``is_run``), else the fastest measured implementation; ``unit`` is ``None`` where neither is known.
+
+    ``kernel`` is the one that multiplies, ``kernels`` are all of them.
+    """
 
     configuration: Configuration
     time_us: float
     unit: Unit | None
     kernel: str = ""
+    kernels: tuple[str, ...] = ()
     is_run: bool = False
 
     @property
@@ -30,6 +34,11 @@ class Product:
     @property
     def total_us(self) -> float:
         return self.time_us * self.configuration.count
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether a kernel of its own pads the operands each time."""
+        return any("AddPadding" in name for name in self.kernels)
 
     @property
     def alignment(self) -> int | None:
@@ -65,7 +74,7 @@ def _as_run(case: Case, configuration: Configuration) -> Product | None:
         names = [launch.name for launch in execution.launches(run)]
         if (unit := unit_of_all(names)) is not None:
             kernel = next(name for name in names if unit_of(name) is unit)
-            return Product(configuration, run.time_us, unit, kernel, is_run=True)
+            return Product(configuration, run.time_us, unit, kernel, tuple(names), is_run=True)
     return None
 
 
@@ -74,4 +83,4 @@ def _as_measured(timed: TimedGraph, index: int, configuration: Configuration, ti
     names = [] if timing is None else [kernel.name for kernel in timing.kernels]
     unit = unit_of_all(names)
     kernel = next((name for name in names if unit is not None and unit_of(name) is unit), "")
-    return Product(configuration, time_us, unit, kernel)
+    return Product(configuration, time_us, unit, kernel, tuple(names))

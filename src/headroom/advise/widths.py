@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headroom.advise.case import Case
@@ -32,16 +32,17 @@ _COVERED = 0.8
 
 @dataclass(frozen=True)
 class Misaligned:
-    """Products with the same odd widths. ``widths`` maps each to the multiples below and above it.
+    """Products of one kind with the same odd widths. ``widths`` maps each to the multiples below and above it.
 
-    ``gain_us`` is what all of them save at the widths above, ``None`` where nothing tells; the error bar is in percent
-    of it. Negative where the wider layers take longer.
+    ``padded_us`` and ``narrowed_us`` are what all of them would take at the widths above and below; ``None`` where
+    nothing tells, or nothing is below. ``error_us`` is the half-width of their error bar.
     """
 
     widths: Mapping[int, tuple[int, int]]
     products: tuple[Product, ...]
-    gain_us: float | None
-    error_pct: float
+    padded_us: float | None = None
+    narrowed_us: float | None = None
+    error_us: float = 0.0
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -50,6 +51,16 @@ class Misaligned:
     @property
     def total_us(self) -> float:
         return sum(product.total_us for product in self.products)
+
+    @property
+    def gain_us(self) -> float | None:
+        """What padding saves; negative where the wider layers take longer."""
+        return None if self.padded_us is None else self.total_us - self.padded_us
+
+    @property
+    def error_pct(self) -> float:
+        """Error bar of ``gain_us``, in percent of it."""
+        return 100 * self.error_us / abs(self.gain_us) if self.gain_us else math.inf
 
 
 def misaligned(case: Case) -> tuple[Misaligned, ...]:
@@ -73,32 +84,40 @@ def _group(
     timed: TimedGraph, odd: tuple[int, ...], group: list[Product], multiple: int, known: list[float]
 ) -> Misaligned:
     widths = {width: (width - width % multiple, width + multiple - width % multiple) for width in odd}
-    measured = all(timed.timing(timed.configuration_of[p.configuration.members[0]]) is not None for p in group)
-    if len(known) < _FEWEST or not measured or any(product.is_run for product in group):
-        return Misaligned(widths, tuple(group), None, 0.0)
+    if len(known) < _FEWEST or any(product.unit is None for product in group):
+        return Misaligned(widths, tuple(group))
     ratio = statistics.median(known)
     spread = sorted(abs(each / ratio - 1) for each in known)[math.ceil(_COVERED * len(known)) - 1]
-    wider = [widened(product.layer, multiple) for product in group]
-    predicted = predict_layers(wider, timed.gpu, timed.dtype, l2_state=timed.l2_state)
-    after_us = sum(
-        (prediction.time_us or 0.0) * ratio * product.configuration.count
-        for product, prediction in zip(group, predicted, strict=True)
+    theory_pct = timed.theory_error_pct([product.configuration.members[0] for product in group])
+    padded_us = ratio * _predicted_us(timed, group, multiple, up=True)
+    return Misaligned(
+        widths=widths,
+        products=tuple(group),
+        padded_us=padded_us,
+        narrowed_us=ratio * _predicted_us(timed, group, multiple, up=False) if min(odd) > multiple else None,
+        error_us=padded_us * max(spread, 0.01 * theory_pct),
     )
-    gain_us = sum(product.total_us for product in group) - after_us
-    bar_us = after_us * max(spread, 0.01 * timed.theory_error_pct([p.configuration.members[0] for p in group]))
-    return Misaligned(widths, tuple(group), gain_us, 100 * bar_us / abs(gain_us) if gain_us else math.inf)
+
+
+def _predicted_us(timed: TimedGraph, group: Sequence[Product], multiple: int, *, up: bool) -> float:
+    """What theory says of all layers of ``group`` at the widths above or below."""
+    layers = [rounded(product.layer, multiple, up=up) for product in group]
+    predicted = predict_layers(layers, timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    counts = (product.configuration.count for product in group)
+    return sum((each.time_us or 0.0) * count for each, count in zip(predicted, counts, strict=True))
 
 
 def _aligned_ratios(timed: TimedGraph, every: Iterable[Product], multiple: int, kind: LayerKind) -> list[float]:
-    """Measured over predicted of products of one kind on tensor cores whose widths are all aligned."""
-    return [
-        timed.measured_over_predicted(product.configuration.members[0])
-        for product in every
-        if product.layer.kind is kind
-        and product.unit is Unit.TENSOR_CORES
-        and not product.is_run
-        and not any(width % multiple for width in _widths(product.layer))
-    ]
+    """Time over theory of products of one kind on tensor cores whose widths are all aligned."""
+    theory = timed.theory or timed.predictions
+    found = []
+    for product in every:
+        odd = any(width % multiple for width in _widths(product.layer))
+        if product.layer.kind is kind and product.unit is Unit.TENSOR_CORES and not odd:
+            theory_us = theory[timed.configuration_of[product.configuration.members[0]]].time_us
+            if theory_us:
+                found.append(product.time_us / theory_us)
+    return found
 
 
 def _widths(layer: Layer) -> Iterator[int]:
@@ -110,30 +129,28 @@ def _widths(layer: Layer) -> Iterator[int]:
         yield from dict.fromkeys((work.k, work.n))
 
 
-def widened(layer: Layer, multiple: int) -> Layer:
-    """The layer with its widths rounded up to multiples of ``multiple``, its tensors with them."""
+def rounded(layer: Layer, multiple: int, *, up: bool = True) -> Layer:
+    """The layer with its widths rounded up or down to multiples of ``multiple``, its tensors with them."""
+
+    def even(width: int) -> int:
+        return multiple * (math.ceil(width / multiple) if up else width // multiple)
+
     work = layer.work
     if isinstance(work, Convolution):
-        after = tuple(
-            _up(width // work.groups, multiple) * work.groups for width in (work.in_channels, work.out_channels)
-        )
-        wider: Work = replace(work, in_channels=after[0], out_channels=after[1])
+        after = tuple(even(width // work.groups) * work.groups for width in (work.in_channels, work.out_channels))
+        other: Work = replace(work, in_channels=after[0], out_channels=after[1])
         axis = 1
     elif isinstance(work, Matmul):
-        after = (_up(work.k, multiple), _up(work.n, multiple))
-        wider, axis = replace(work, k=after[0], n=after[1]), -1
+        after = (even(work.k), even(work.n))
+        other, axis = replace(work, k=after[0], n=after[1]), -1
     else:
         return layer
     return replace(
         layer,
-        work=wider,
+        work=other,
         inputs=tuple(_as_wide(tensor, axis, after[0]) for tensor in layer.inputs),
         outputs=tuple(_as_wide(tensor, axis, after[1]) for tensor in layer.outputs),
     )
-
-
-def _up(width: int, multiple: int) -> int:
-    return multiple * math.ceil(width / multiple)
 
 
 def _as_wide(tensor: TensorSpec, axis: int, width: int) -> TensorSpec:

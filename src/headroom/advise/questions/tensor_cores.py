@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
-from headroom.advise.findings.common import CERTAIN_PCT, counted
+from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE, counted
 from headroom.advise.kernel_names import Unit
 from headroom.advise.products import Product, is_depthwise, products
 from headroom.advise.questions.answer import Answer, Table
+from headroom.advise.recorded import Recorded
+from headroom.advise.timelines import Change
 from headroom.advise.type_gains import TypeGain, type_gains
 from headroom.advise.widths import ALIGNED, Misaligned, misaligned
 from headroom.graph.kinds import LayerKind
@@ -176,17 +178,12 @@ def _type_table(case: Case) -> Table:
 
 
 def _width_table(case: Case, odd: Sequence[Misaligned]) -> Table:
+    multiple = ALIGNED[case.timed.dtype]
     return Table(
-        title=f"Widths that are no multiple of {ALIGNED[case.timed.dtype]}, which 16 bytes hold in {case.timed.dtype}",
+        title=f"Widths that are no multiple of {multiple}, which 16 bytes hold in {case.timed.dtype}",
         heads=(
-            "widths",
-            "nearest",
-            "layers",
-            "first",
-            "time us",
-            "loads elements",
-            "saves when padded us",
-            "error pct",
+            "widths", "nearest", "layers", "first", "run on", "loads elements", "time us", "padded us", "narrowed us",
+            "error us",
         ),
         rows=tuple(
             (
@@ -194,16 +191,18 @@ def _width_table(case: Case, odd: Sequence[Misaligned]) -> Table:
                 ", ".join(f"{below or '–'} or {above}" for below, above in group.widths.values()),
                 len(group.layers),
                 group.products[0].layer.name,
-                group.total_us,
+                ", ".join(dict.fromkeys(str(each.unit) for each in group.products if each.unit is not None)) or None,
                 _loads(group),
-                group.gain_us,
-                None if group.gain_us is None else min(group.error_pct, 999.0),
+                group.total_us,
+                group.padded_us,
+                group.narrowed_us,
+                None if group.padded_us is None else group.error_us,
             )
             for group in odd
         ),
-        note="Saves when padded: at the wider width, by theory as far off as it is for this model's aligned products. "
-        "Negative: the odd width is faster as it is.",
-    )
+        note="Padded and narrowed: at the multiples above and below, by theory as far off as it is for this model's "
+        "aligned layers of the kind. Padding with zeros leaves the function as it is; narrowing needs retraining.",
+    )  # fmt: skip
 
 
 def _loads(group: Misaligned) -> int | None:
@@ -239,25 +238,49 @@ def _width_findings(case: Case, odd: Sequence[Misaligned]) -> Iterator[Finding]:
     """Padding that is predicted to pay, as far as that can be told from the layers beside."""
     timed, total_us = case.timed, case.comes_off_us
     for group in odd:
-        if group.gain_us is None or group.gain_us <= 0 or group.error_pct >= CERTAIN_PCT:
+        saves_us, error_pct = _padding_saves(case, group)
+        if saves_us <= SMALLEST_SHARE * total_us or error_pct >= CERTAIN_PCT:
             continue
         widths, above = ", ".join(map(str, group.widths)), ", ".join(str(above) for _, above in group.widths.values())
-        loads = _loads(group)
-        narrow = "" if loads is None else f" Their kernels load as few as {counted(loads, 'value')} at once."
+        by = "a width" if len(group.widths) == 1 else "widths"
         yield Finding(
             kind="alignment",
-            title=f"{counted(len(group.layers), 'product')} off wide loads, by widths of {widths}",
-            saves_us=group.gain_us,
-            error_pct=group.error_pct,
-            speedup=total_us / (total_us - group.gain_us) if group.gain_us < total_us else 1.0,
+            title=f"{counted(len(group.layers), 'product')} kept off wide loads by {by} of {widths}",
+            saves_us=saves_us,
+            error_pct=error_pct,
+            speedup=total_us / (total_us - saves_us) if saves_us < total_us else 1.0,
             layers=timed.names(group.layers),
             modules=timed.modules(group.layers),
-            action=f"Pad {widths} to {above} with zeros, which leave the function as it is.{narrow}",
+            action=f"Pad {widths} to {above} with zeros, which leave the function as it is.{_as_it_is(case, group)}",
             source=Source.PREDICTED,
             limits="Layers that share a width (residual sums, shuffles, concatenations) have to change together, and "
-            "what lies between them moves more bytes; the model's own input has to be padded by whoever makes it. A "
-            "narrower width needs retraining.",
+            "what lies between them moves more bytes; the model's own input has to be padded by whoever makes it.",
         )
+
+
+def _as_it_is(case: Case, group: Misaligned) -> str:
+    """What the library makes of odd widths today, where kernels tell."""
+    loads = _loads(group)
+    if any(product.is_padded for product in group.products):
+        return " cuDNN does so itself before each run, in kernels of their own."
+    if loads is not None and loads < ALIGNED[case.timed.dtype]:
+        return f" Kernels now load as few as {counted(loads, 'value')} at once."
+    return ""
+
+
+def _padding_saves(case: Case, group: Misaligned) -> tuple[float, float]:
+    """What padding saves in us and its error bar in percent: off the run where there is one, off the bound else."""
+    if group.gain_us is None or group.padded_us is None or group.gain_us <= 0:
+        return 0.0, CERTAIN_PCT
+    run = Recorded.of(case)
+    if run is None:
+        return group.gain_us, group.error_pct
+    factor = group.padded_us / group.total_us
+    launches = (launch for launch, layers in run.layers_of.items() if set(layers) & set(group.layers))
+    saves_us, error_pct = run.timelines.saves(
+        Change(gpu_us={launch: factor * run.step.launches[launch].duration_us for launch in launches})
+    )
+    return saves_us, max(error_pct, group.error_pct)
 
 
 def _needs(case: Case, found: Sequence[Product]) -> str:
