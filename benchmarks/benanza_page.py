@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benanza_rows import (
+    advised_table,
+    best_table,
+    errors_of,
+    headline,
+    median,
+    models_table,
+    percent,
+    run_of,
+    summarise,
+    worst_of,
+    worst_table,
+)
 from headroom.files import write_whole
 from record import ROOT
 
-WORST = 10
 
 PAGE = """# Benanza's totals, from its own data
 
@@ -25,6 +35,11 @@ every convolution and with the one that cuDNN's heuristic *advised*. `headroom d
 $ headroom db import benanza tables/
 $ headroom analyze resnet50.onnx --gpu v100-sxm2-16gb --dtype fp32
 ```
+
+{headline}
+
+*Met* is within 0.1 %. *Told* are the totals that can be made without a look at themselves; the sections below say why
+not all can.
 
 ## What the totals are
 
@@ -49,7 +64,7 @@ convolution in, its published layers and its parallel total have not.
 
 {best}
 
-{other}Elsewhere the largest error of a parallel total is {rest_worst:.4%}.
+{other}Elsewhere the largest error of a parallel total is {rest_worst}.
 
 The {worst_count} worst:
 
@@ -91,11 +106,11 @@ driver version, because the tables tell none, and so never mixes with one that H
 """
 
 
-OTHER_RUN = """{count} parallel totals ({where}) come from another run and an earlier version of Benanza: the layers
-published beside them add up to something else than those beside the serial total (by up to {differ:.2%}), and the last
+OTHER_RUN = """{count} parallel totals ({where}) come from another run, and evidently an earlier version of Benanza: the
+layers published beside them add up to something else than those beside the serial total (by up to {differ}), and the last
 layer's own time is in, for the totals of models without branches are the sums of those layers. So {exceeding} of them
-exceed the serial total. Ours, of the times that were published, has the last layer in there too, and is {median:.2%}
-off in the median, {worst:.2%} at worst: as far as the two runs differ.
+exceed the serial total. Ours, of the times that were published, has the last layer in there too, and is {median}
+off in the median, {worst} at worst: as far as the two runs differ.
 
 """
 
@@ -110,145 +125,39 @@ def page(totals: list[dict[str, Any]], rows: int, models: list[dict[str, Any]]) 
     advised = [row for row in totals if row["choice"] == "cudnn_advised" and row["complete"]]
     other = [row for row in best if row["strategy"] == "parallel" and row["another_run"]]
     rest = [row for row in best if row["strategy"] == "parallel" and not row["another_run"]]
-    serial = {_run(row): row["published_us"] for row in best if row["strategy"] == "serial"}
+    serial = {run_of(row): row["published_us"] for row in best if row["strategy"] == "serial"}
     counted = [row["how"] for row in advised if row["strategy"] == "serial"]
-    worst = _worst([row for row in best if row["complete"]])
+    worst = worst_of([row for row in best if row["complete"]])
     return PAGE.format(
         totals=len(totals),
         rows=f"{rows:,}",
+        headline=headline(summarise(totals)),
         complete=sum(row["complete"] for row in best),
         incomplete=sum(not row["complete"] for row in best),
-        best=_best_table(best),
+        best=best_table(best),
         other=_other_run(other, serial) if other else "",
-        rest_worst=max(_errors(rest), default=0.0),
+        rest_worst=f"{100 * max(errors_of(rest), default=0.0):.4f} %",
         worst_count=len(worst),
-        worst=_worst_table(worst),
+        worst=worst_table(worst),
         advised=len(counted),
         same=counted.count("the database"),
         others=counted.count("other models' totals"),
         another=counted.count("another run's algorithms"),
         untold=counted.count("not told"),
-        advised_table=_advised_table(advised),
-        advised_worst=_worst_table(_worst(advised)),
-        models=_models_table(models),
+        advised_table=advised_table(advised),
+        advised_worst=worst_table(worst_of(advised)),
+        models=models_table(models),
     )
 
 
 def _other_run(rows: list[dict[str, Any]], serial: dict[tuple[str, str, int], float]) -> str:
     where = ", ".join(sorted({f"{row['gpu']} at batch {row['batch']}" for row in rows}))
-    errors = _errors(rows)
+    errors = errors_of(rows)
     return OTHER_RUN.format(
         count=len(rows),
         where=where,
-        differ=max(row["rows_differ"] for row in rows),
-        exceeding=sum(row["published_us"] > serial[_run(row)] for row in rows),
-        median=_median(errors),
-        worst=max(errors),
+        differ=percent(max(row["rows_differ"] for row in rows)),
+        exceeding=sum(row["published_us"] > serial[run_of(row)] for row in rows),
+        median=percent(median(errors)),
+        worst=percent(max(errors)),
     )
-
-
-def _run(row: dict[str, Any]) -> tuple[str, str, int]:
-    return row["model"], row["gpu"], row["batch"]
-
-
-def _error(row: dict[str, Any], ours: str = "ours_us") -> float:
-    return abs(row[ours] / row["published_us"] - 1)
-
-
-def _errors(rows: Iterable[dict[str, Any]], ours: str = "ours_us") -> list[float]:
-    return [_error(row, ours) for row in rows if row[ours] is not None]
-
-
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values) if values else 0.0
-
-
-def _within(errors: Sequence[float]) -> str:
-    """``0.00 %, 0.31 %``: median and worst."""
-    return f"{_median(errors):.4%}, {max(errors):.3%}" if errors else "–"
-
-
-def _groups(rows: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for row in sorted(rows, key=lambda row: (row["gpu"], row["batch"])):
-        found.setdefault((row["gpu"], row["batch"]), []).append(row)
-    return found
-
-
-def _best_table(rows: list[dict[str, Any]]) -> str:
-    """Errors per GPU and batch as median and worst; the last columns are of the models that lack a convolution."""
-    lines = []
-    for (gpu, batch), group in _groups(rows).items():
-        cells = [gpu, str(batch)]
-        for complete in (True, False):
-            for strategy in ("serial", "parallel"):
-                chosen = [row for row in group if row["strategy"] == strategy and row["complete"] == complete]
-                cells.append(_within(_errors(chosen)))
-                if complete and strategy == "parallel":
-                    cells.append(_within(_errors(chosen, "plain_us")))
-        lines.append(cells)
-    header = (
-        "GPU", "batch", "serial", "parallel", "our critical path", "serial, incomplete", "parallel, incomplete",
-    )  # fmt: skip
-    return "Each cell: median error, worst error.\n\n" + _table(header, lines)
-
-
-def _advised_table(rows: list[dict[str, Any]]) -> str:
-    lines = []
-    for (gpu, batch), group in _groups(rows).items():
-        serial = [row for row in group if row["strategy"] == "serial"]
-        parallel = [row for row in group if row["strategy"] == "parallel"]
-        told = _errors(serial)
-        lines.append([gpu, str(batch), f"{len(told)} of {len(serial)}", _within(told), _within(_errors(parallel))])
-    header = ("GPU", "batch", "serial totals told", "serial", "parallel")
-    return "Each of the last two cells: median error, worst error.\n\n" + _table(header, lines)
-
-
-def _worst(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted((row for row in rows if row["ours_us"] is not None), key=_error, reverse=True)[:WORST]
-
-
-def _worst_table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = [
-        [
-            row["model"], row["gpu"], str(row["batch"]), row["strategy"], f"{row['published_us']:,.1f}",
-            f"{row['ours_us']:,.1f}", f"{row['ours_us'] / row['published_us'] - 1:+.2%}", _reason(row),
-        ]
-        for row in rows
-    ]  # fmt: skip
-    return _table(("model", "GPU", "batch", "total", "published µs", "ours µs", "error", "why"), lines)
-
-
-def _reason(row: dict[str, Any]) -> str:
-    if row["another_run"]:
-        return f"another run, whose layers add up to {row['rows_differ']:.2%} more or less"
-    if row["how"] == "another run's algorithms":
-        return "the advised algorithms' times are another run's"
-    if row["how"] == "all serial totals":
-        return "which convolution the advised algorithm slows is not told by the serial totals"
-    return "rounding of the published total"
-
-
-def _models_table(models: list[dict[str, Any]]) -> str:
-    gpus = sorted({row["gpu"] for row in models if "gpu" in row})
-    found: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
-    refused = []
-    for row in models:
-        if "refusal" in row:
-            refused.append(f"`{row['model']}` takes no batch of {row['batch']}.")
-        else:
-            found.setdefault((row["model"], row["batch"]), {})[row["gpu"]] = row
-    lines = [
-        [
-            model, str(batch), str(next(iter(rows.values()))["layers"]),
-            *(f"{rows[g]['measured_layers']}, {rows[g]['measured_time_share']:.1%}" for g in gpus),
-        ]
-        for (model, batch), rows in found.items()
-    ]  # fmt: skip
-    table = _table(("model", "batch", "working layers", *(f"measured on {gpu}" for gpu in gpus)), lines)
-    return "\n\n".join([table, *(["\n".join(refused)] if refused else [])])
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [header, ["---"] * len(header), *lines]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)

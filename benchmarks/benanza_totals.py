@@ -18,6 +18,7 @@ from pathlib import Path
 import headroom as hr
 from benanza_advised import Excess, differing, equations, fastest_us
 from benanza_page import write_page
+from benanza_rows import summarise
 from headroom.advise.benanza import LayerTimes, Times, layer_times, parallel_us, serial_us, stored_times
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.store.benanza.published import Published, PublishedTotal, read_published
@@ -156,7 +157,7 @@ def main() -> None:
             gpus = sorted({sheet.id for each in store.systems() if (sheet := gpu_of_driver(each.system.gpu))})
         measured = [_rounded(row) for row in shares(data / "models", database, gpus)]
     totals = [_rounded(asdict(total)) for total in reproduce(published, times)]
-    write_result("benanza_totals", {"rows": tally.added, "models": measured})
+    write_result("benanza_totals", {"rows": tally.added, "summary": summarise(totals), "models": measured})
     with (RESULTS / "benanza_totals.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, totals[0], lineterminator="\n")
         writer.writeheader()
