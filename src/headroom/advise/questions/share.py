@@ -6,18 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from headroom import figures
-from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.findings.common import counted
 from headroom.advise.kernel_names import Library, library_of
-from headroom.advise.measurements import usable
-from headroom.advise.networks import run_error_pct
 from headroom.advise.questions.answer import Answer, Table
+from headroom.advise.questions.host import Pair, host_finding, host_sentence, run_in_two_ways, waits_for_the_host
 from headroom.advise.recorded import Recorded
 from headroom.graph.kinds import LayerKind
 from headroom.measure.profiles.profile import LaunchKind
-from headroom.predict.prediction import Source
-from headroom.store.rows import NetworkTiming, Timing
+from headroom.store.rows import Timing
 
 QUESTION = "What share do cuDNN and cuBLAS cover, and does the model wait for the host?"
 
@@ -35,12 +32,6 @@ _FUNCTIONS: Mapping[LayerKind, str] = {
     LayerKind.ELEMENTWISE: "cuDNN",
     LayerKind.REDUCTION: "cuDNN",
 }
-
-#: Ways of running that ask for launches one by one, and that replay them.
-_EAGER, _REPLAYED = ("channels-last", "eager"), ("channels-last cuda-graph", "cuda-graph")
-
-#: A run that takes this much longer than its launches replayed waits for the host.
-_WAITS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +52,9 @@ def share(case: Case) -> Answer:
     ]
     if run is not None:
         tables.append(_part_table("Kernels of your run, by library", _launched(run), "launches"))
-    pair = None if run is not None else _pair(case)
-    findings = (_host_finding(case, *pair),) if pair is not None and _waits(*pair) else ()
-    sentence = f"{_library_sentence(case, run)} {_host_sentence(run, pair)}".strip()
+    pair = None if run is not None else run_in_two_ways(case)
+    findings = (host_finding(case, *pair),) if pair is not None and waits_for_the_host(*pair) else ()
+    sentence = f"{_library_sentence(case, run)} {host_sentence(run, pair)}".strip()
     return Answer(8, QUESTION, sentence, findings, tuple(tables), needs=_needs(run, pair))
 
 
@@ -79,60 +70,6 @@ def _library_sentence(case: Case, run: Recorded | None) -> str:
             theirs_us = sum(part.time_us for part in parts if part.name in (Library.CUDNN, Library.CUBLAS))
             sentences.append(f"Of the time of {what}, {figures.percent(theirs_us / total_us)} is in their kernels.")
     return " ".join(sentences)
-
-
-def _host_sentence(run: Recorded | None, pair: tuple[NetworkTiming, NetworkTiming] | None) -> str:
-    if run is not None:
-        busy_us, latency_us = run.step.gpu_busy_us, run.latency_us
-        share = f"the GPU is busy for {figures.time(busy_us)} of {figures.time(latency_us, 9.0)}"
-        if run.timelines.is_host_bound and not run.is_graph:
-            return f"Your run waits for the host: {share}. Question 4 says what to do."
-        return f"Your run does not wait for the host: {share}."
-    if pair is None:
-        return ""
-    eager, replayed = pair
-    times = (
-        f"{figures.time_with_error(eager.median_us, run_error_pct(eager))} launch by launch and "
-        f"{figures.time_with_error(replayed.median_us, run_error_pct(replayed))} as a replayed CUDA graph"
-    )
-    if _waits(eager, replayed):
-        return f"Run by PyTorch launch by launch, the model waits for the host: measured {times}."
-    return f"The host keeps up: measured {times}."
-
-
-def _pair(case: Case) -> tuple[NetworkTiming, NetworkTiming] | None:
-    """The same network run launch by launch and replayed, where both were measured."""
-    good = {run.mode: run for run in case.networks if usable(run)}
-    for eager, replayed in zip(_EAGER, _REPLAYED, strict=True):
-        if eager in good and replayed in good:
-            return good[eager], good[replayed]
-    return None
-
-
-def _waits(eager: NetworkTiming, replayed: NetworkTiming) -> bool:
-    return (eager.median_us or 0.0) > _WAITS * (replayed.median_us or 0.0)
-
-
-def _host_finding(case: Case, eager: NetworkTiming, replayed: NetworkTiming) -> Finding:
-    before_us, after_us = eager.median_us or 0.0, replayed.median_us or 0.0
-    saves_us = before_us - after_us
-    bar_us = 0.01 * (before_us * run_error_pct(eager) + after_us * run_error_pct(replayed))
-    layers = tuple(index for index, layer in enumerate(case.timed.graph.layers) if layer.kind.does_work)
-    return Finding(
-        kind="host",
-        title=f"Run launch by launch ({eager.mode}), the model waits for the host",
-        saves_us=saves_us,
-        error_pct=100 * bar_us / saves_us if saves_us > 0 else 100.0,
-        speedup=before_us / after_us if saves_us > 0 else 1.0,
-        layers=case.timed.names(layers),
-        modules=case.timed.modules(layers),
-        action=f"Replay the model as a CUDA graph: {figures.time(before_us)} measured launch by launch, "
-        f"{figures.time(after_us)} replayed. torch.compile in its reduce-overhead mode captures one and fuses as well.",
-        source=Source.MEASURED,
-        limits="Nothing, where the model is replayed or compiled so already. Shapes must not change between replays, "
-        "and inputs are copied into the graph's own.",
-        code='model = torch.compile(model, mode="reduce-overhead")',
-    )
 
 
 _UNTOLD = "not measured"
@@ -212,7 +149,7 @@ def _part_table(title: str, parts: list[_Part], what: str) -> Table:
     )
 
 
-def _needs(run: Recorded | None, pair: tuple[NetworkTiming, NetworkTiming] | None) -> str:
+def _needs(run: Recorded | None, pair: Pair | None) -> str:
     if run is not None or pair is not None:
         return ""
     return (
