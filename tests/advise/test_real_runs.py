@@ -26,7 +26,7 @@ from headroom.advise.questions.algorithms import algorithms
 from headroom.advise.questions.framework import framework
 from headroom.advise.questions.parallel import parallel
 from headroom.advise.recorded import Recorded
-from headroom.advise.stored import measurements_of
+from headroom.advise.stored import StoredMeasurements
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
 from headroom.measure.profiles.reading import read_profile
@@ -55,8 +55,8 @@ def rows() -> Stores:
 @cache
 def case(models: Path, rows: Stores, name: str) -> Case:
     dtype = DataType.TF32 if name.endswith("default") else DataType.BF16
-    measurements = measurements_of(rows, H200)
-    assert measurements is not None
+    system = next(summary.system for summary in rows.systems() if summary.system.gpu == "NVIDIA H200")
+    measurements = StoredMeasurements(rows, system)
     graph = graph_of(models, name)
     timed = TimedGraph.predict(graph, H200, dtype, "warm").measured_by(measurements)
     execution = match(read_profile(TRACES / f"{name}.json.gz"), graph)

@@ -2,22 +2,20 @@
 
 A layer's new time is its recorded one times the ratio of the two settings' rows, so that what a run differs from the
 stopwatch in stays. Layers whose kernels PyTorch writes itself have no rows per layout; how much longer those take in
-channels_last was taken from recorded runs of 12 networks, and stands below.
+channels_last stands in :mod:`headroom.advise.channels_last`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 
+from headroom.advise.channels_last import CONVERSION_US, FAST_POOL_US, converts, longer_by, slow_pool_us
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.recorded import Recorded
-from headroom.advise.timed import TimedGraph
 from headroom.advise.timelines import Change
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
-from headroom.graph.work import Movement, Normalization, Pooling
 from headroom.store.rows import Timing
 
 
@@ -27,18 +25,6 @@ class Layout(StrEnum):
     NCHW = "nchw"
     NHWC = "nhwc"
 
-
-#: PyTorch's maximum pooling in NHWC: one CTA works through many windows, so that few windows take as long as many;
-#: in us, and window elements per us once there are more.
-NHWC_MAX_POOL_US = 22.0
-NHWC_MAX_POOL_RATE = 0.65e6
-
-#: Averages over space in NHWC read values that lie apart: at least this long, in us.
-NHWC_AVERAGE_US = 6.0
-
-#: Longer in NHWC by these factors: concatenation leaves its vectorised kernel, BatchNorm reads its constants per value.
-NHWC_CONCAT = 1.5
-NHWC_BATCH_NORM = 1.2
 
 #: Words in the names of PyTorch's own kernels that tell the order they work in.
 _NAMES = {Layout.NHWC: ("channels_last", "max_pool_forward_nhwc"), Layout.NCHW: ("max_pool_forward_nchw", "NCHW")}
@@ -59,12 +45,12 @@ def layout_of(run: Recorded, choices: Choices) -> Layout:
     return min(misses, key=misses.__getitem__)
 
 
-def changed_to(run: Recorded, choices: Choices, setting: Setting, layers: Iterable[int] | None = None) -> Change:
-    """The run under ``setting``, for all layers or for ``layers`` alone."""
+def changed_to(run: Recorded, choices: Choices, setting: Setting) -> Change:
+    """The run under ``setting``."""
     graph = run.case.timed.graph
     now = Setting(layout_of(run, choices))
     change = Change()
-    for layer in range(len(graph.layers)) if layers is None else layers:
+    for layer in range(len(graph.layers)):
         launches = run.launches_of(layer, alone=True)
         if not launches:
             continue
@@ -74,19 +60,11 @@ def changed_to(run: Recorded, choices: Choices, setting: Setting, layers: Iterab
                 change |= _by_rows(run, launches, before, after)
             elif setting.layout != now.layout and (before is None or after is None):
                 change |= run.without(set(launches) & set(run.extras("transpose")))
+            if setting.layout == Layout.NHWC != now.layout and converts(graph, layer):
+                change |= Change(added={_main(run, launches): CONVERSION_US})
         elif setting.layout != now.layout:
             change |= _by_layout(run, graph.layers[layer], launches, setting)
     return change
-
-
-def channels_last_costs_us(timed: TimedGraph) -> float:
-    """What PyTorch's own kernels lose in channels_last, where no run tells their times."""
-    lost_us = 0.0
-    for layer, time_us in zip(timed.graph.layers, timed.times_us, strict=True):
-        factor, slow_us = _factor(layer), _slow_us(layer)
-        lost_us += time_us * (factor - 1.0) if factor is not None else 0.0
-        lost_us += max(0.0, slow_us - max(time_us, _FAST_POOL_US)) if slow_us is not None else 0.0
-    return lost_us
 
 
 def _by_rows(run: Recorded, launches: tuple[int, ...], before: Timing, after: Timing) -> Change:
@@ -99,40 +77,19 @@ def _by_rows(run: Recorded, launches: tuple[int, ...], before: Timing, after: Ti
     return replace(change, gpu_us={launch: run.step.launches[launch].duration_us * scale for launch in kept})
 
 
+def _main(run: Recorded, launches: tuple[int, ...]) -> int:
+    """The launch that does a layer's work."""
+    return max(launches, key=lambda launch: run.step.launches[launch].duration_us)
+
+
 def _by_layout(run: Recorded, layer: Layer, launches: tuple[int, ...], setting: Setting) -> Change:
     """A layer that PyTorch runs by its own kernel, which another layout makes slower or faster."""
     to_nhwc = setting.layout == Layout.NHWC
-    main = max(launches, key=lambda launch: run.step.launches[launch].duration_us)
+    main = _main(run, launches)
     time_us = run.step.launches[main].duration_us
-    factor = _factor(layer)
+    factor, slow_us = longer_by(layer), slow_pool_us(layer)
     if factor is not None:
         return Change(gpu_us={main: time_us * factor if to_nhwc else time_us / factor})
-    slow_us = _slow_us(layer)
-    if slow_us is None:
-        return Change()
-    return Change(gpu_us={main: max(time_us, slow_us) if to_nhwc else min(time_us, _FAST_POOL_US)})
-
-
-#: What the same pooling takes in NCHW, in us: most take 2 to 5.
-_FAST_POOL_US = 4.0
-
-
-def _factor(layer: Layer) -> float | None:
-    work = layer.work
-    if isinstance(work, Normalization) and work.function == "batch" and not work.group_elements:
-        return NHWC_BATCH_NORM
-    if isinstance(work, Movement) and work.function == "concat" and len(layer.outputs[0].shape) == 4:
-        return NHWC_CONCAT
-    return None
-
-
-def _slow_us(layer: Layer) -> float | None:
-    """What a pooling layer takes in NHWC; ``None`` for what is no pooling over space."""
-    work = layer.work
-    if isinstance(work, Pooling):
-        if work.function == "max":
-            return NHWC_MAX_POOL_US + work.flops / NHWC_MAX_POOL_RATE
-        return NHWC_AVERAGE_US
-    if layer.kind is LayerKind.REDUCTION and len(layer.inputs[0].shape) == 4:
-        return NHWC_AVERAGE_US
-    return None
+    if slow_us is not None:
+        return Change(gpu_us={main: max(time_us, slow_us) if to_nhwc else min(time_us, FAST_POOL_US)})
+    return Change()

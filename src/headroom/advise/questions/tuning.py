@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
+from headroom.advise.channels_last import channels_last_costs_us
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import counted
 from headroom.advise.measurements import REPEATABILITY_PCT
 from headroom.advise.picks import Pick
 from headroom.advise.recorded import Recorded
-from headroom.advise.settings import changed_to, channels_last_costs_us, layout_of
+from headroom.advise.settings import changed_to, layout_of
 from headroom.graph.kinds import LayerKind
 from headroom.predict.prediction import Source
 

@@ -1,0 +1,77 @@
+"""What PyTorch's own kernels take in channels_last, which no row tells: taken from recorded runs of 12 networks."""
+
+from __future__ import annotations
+
+from headroom.advise.timed import TimedGraph
+from headroom.graph.graph import Graph
+from headroom.graph.kinds import LayerKind
+from headroom.graph.layer import Layer
+from headroom.graph.work import Movement, Normalization, Pooling
+
+#: Maximum pooling in NHWC: one CTA works through many windows, so that few windows take as long as many; in us, and
+#: window elements per us once there are more.
+_MAX_POOL_US = 22.0
+_MAX_POOL_RATE = 0.65e6
+
+#: Averages over space: a CTA adds up the rows of values that lie apart, in us and us per row, up to where several CTAs
+#: share the rows.
+_AVERAGE_US = 4.6
+_AVERAGE_ROW_US = 0.012
+_SHARED_ROWS, _SHARED_US = 1024, 8.0
+
+#: Longer in NHWC by these factors: concatenation leaves its vectorised kernel, BatchNorm reads its constants per value.
+_CONCAT = 1.5
+_BATCH_NORM = 1.2
+
+#: What pooling takes in NCHW, in us: most take 2 to 5.
+FAST_POOL_US = 4.0
+
+#: A copy back into the model's order before a layer that wants it: the host's time as recorded and the GPU's, in us.
+CONVERSION_US = (25.0, 2.0)
+
+
+def channels_last_costs_us(timed: TimedGraph) -> float:
+    """What PyTorch's own kernels lose in channels_last, where no run tells their times."""
+    lost_us = 0.0
+    for index, (layer, time_us) in enumerate(zip(timed.graph.layers, timed.times_us, strict=True)):
+        factor, slow_us = longer_by(layer), slow_pool_us(layer)
+        lost_us += time_us * (factor - 1.0) if factor is not None else 0.0
+        lost_us += max(0.0, slow_us - max(time_us, FAST_POOL_US)) if slow_us is not None else 0.0
+        lost_us += CONVERSION_US[1] if converts(timed.graph, index) else 0.0
+    return lost_us
+
+
+def longer_by(layer: Layer) -> float | None:
+    """The factor by which a layer is longer in NHWC than in NCHW; ``None`` for one that is not."""
+    work = layer.work
+    if isinstance(work, Normalization) and work.function == "batch" and not work.group_elements:
+        return _BATCH_NORM
+    if isinstance(work, Movement) and work.function == "concat" and len(layer.outputs[0].shape) == 4:
+        return _CONCAT
+    return None
+
+
+def slow_pool_us(layer: Layer) -> float | None:
+    """What a pooling layer takes in NHWC; ``None`` for what is no pooling over space."""
+    work, shape = layer.work, layer.inputs[0].shape if layer.inputs else ()
+    if isinstance(work, Pooling) and work.function == "max":
+        return _MAX_POOL_US + work.flops / _MAX_POOL_RATE
+    if isinstance(work, Pooling) or (layer.kind is LayerKind.REDUCTION and len(shape) == 4):
+        rows = shape[-1] * shape[-2] if len(shape) == 4 else 1
+        return _SHARED_US if rows > _SHARED_ROWS else _AVERAGE_US + _AVERAGE_ROW_US * rows
+    return None
+
+
+def converts(graph: Graph, index: int) -> bool:
+    """Whether a convolution reads what a transpose returns: that is in NCHW order whatever the model is in."""
+    if graph.layers[index].kind is not LayerKind.CONVOLUTION:
+        return False
+    waiting = list(graph.predecessors[index])
+    while waiting:
+        earlier = waiting.pop()
+        work = graph.layers[earlier].work
+        if isinstance(work, Movement) and work.axes:
+            return True
+        if not graph.layers[earlier].kind.does_work or (isinstance(work, Movement) and work.partial_read):
+            waiting += graph.predecessors[earlier]
+    return False
