@@ -49,3 +49,15 @@ def test_a_sentence_names_few_gpus_and_leaves_the_rest_to_the_table() -> None:
     (low,) = combined([replace(make_analysis(b, hostile=False), gpu=gpu) for gpu in gpus for b in (1, 8)])
     assert low.sentence.count("a sample needs") == 3
     assert len(low.tables[0].rows) == 12
+
+
+def test_speedups_over_different_starts_are_not_passed_off_as_alike() -> None:
+    measured = asked_analysis(1, hostile=False)
+    other = measured.questions[6]
+    steps = (("layer after layer", 900.0), *other.charts[0].steps[1:])
+    answer = replace(other, charts=(replace(other.charts[0], steps=steps),))
+    _, together = combined([measured, replace(asked_analysis(8, hostile=False), questions=(answer,))])
+    assert together.sentence.endswith("They do not all start alike: the table says from what.")
+    assert together.tables[0].note
+    _, alike = combined([measured, asked_analysis(8, hostile=False)])
+    assert not alike.tables[0].note

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from headroom import figures
 from headroom.advise.across import bounds_across, joint_speedup_across
@@ -14,6 +15,12 @@ from headroom.advise.questions.answer import Answer, Lines, Table
 
 #: Places that a sentence names before it stops: what is beyond is in the table under it.
 _MOST_NAMED = 3
+
+
+_STARTS_DIFFER = (
+    "A speedup is over the fastest run that is known; where none is, over the layers one after another. A start that "
+    "fuses already leaves less to gain, so compare lines with that in mind."
+)
 
 
 def combined(analyses: Sequence[Analysis]) -> tuple[Answer, ...]:
@@ -40,7 +47,7 @@ def combined(analyses: Sequence[Analysis]) -> tuple[Answer, ...]:
                 7,
                 "What does everything together give, over batch sizes and GPUs?",
                 _together(gains),
-                tables=(gains,),
+                tables=(replace(gains, note=_STARTS_DIFFER if _starts(gains) > 1 else ""),),
                 charts=_with_a_line([speedups]),
             )
         )
@@ -82,7 +89,13 @@ def _together(gains: Table) -> str:
     most = f"Everything together makes the model {_times(high)} as fast on {high[0]} in {high[2]} at batch {high[1]}"
     if len(rows) == 1:
         return f"{most}."
-    return f"{most}, and {_times(low)} as fast on {low[0]} in {low[2]} at batch {low[1]}."
+    differ = " They do not all start alike: the table says from what." if _starts(gains) > 1 else ""
+    return f"{most}, and {_times(low)} as fast on {low[0]} in {low[2]} at batch {low[1]}.{differ}"
+
+
+def _starts(gains: Table) -> int:
+    """How many different runs the speedups are over."""
+    return len({row[gains.heads.index("from")] for row in gains.rows})
 
 
 def _times(row: tuple[object, ...]) -> str:
