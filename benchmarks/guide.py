@@ -48,6 +48,7 @@ WALKS = (
         (("as PyTorch runs it", "default"), ("in bf16, channels-last", "bf16_channels_last")),
     ),
     Walk("vit", "vit_b_16", 1, _STEPS),
+    Walk("vit-32", "vit_b_16", 32, (("as PyTorch runs it", "default"),)),
 )
 
 
