@@ -128,7 +128,8 @@ def analyze(
             the rest unknown; ``predicted`` asks no database.
         db: the performance database: a path or a URL; by default the user's own, if there is one, and the
             measurements that come with the package.
-        system: id of the system whose measurements count; by default the one of this GPU that knows most layers.
+        system: id of the system whose measurements count; by default the one of this GPU that knows most of
+            the model's layers.
         profile: the user's own run of the model on this GPU, at the batch of ``graph``: the path of what a profiler
             wrote, or what :func:`load_profile` returns. Savings then come off that run.
 
@@ -169,7 +170,7 @@ def _from_measurements(
 
     try:
         with open_for_reading(db) as store:
-            measurements = measurements_of(store, gpu, system)
+            measurements = measurements_of(store, graph, gpu, dtype, l2, system)
             return analyze_graph(graph, gpu, dtype, l2, measurements, theory_fills=theory_fills, execution=execution)
     except StoreError as error:
         if not theory_fills or db is not None or system is not None:

@@ -15,6 +15,7 @@ from builders import batch_norm, conv, graph, relu
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
+from headroom.store import default
 from headroom.store.store import Store
 from measured_rows import SYSTEM
 from recorded import record, sweep
@@ -89,10 +90,55 @@ def two_systems(tmp_path: Path) -> Path:
     return file
 
 
-def test_the_system_that_knows_most_layers_answers_and_the_others_are_named(two_systems: Path) -> None:
+def test_the_system_that_knows_most_of_the_model_answers_and_the_others_are_named(two_systems: Path) -> None:
     analysis = hr.analyze(MODEL, "h200", "bf16", db=two_systems)
     assert analysis.system == SYSTEM.title
-    assert any(f"--system names another ({OLDER.id})" in note for note in analysis.notes)
+    assert any(
+        f"--system names one: {OLDER.id} ({OLDER.title}) of 1 layer or chain." in note for note in analysis.notes
+    )
+
+
+def test_a_system_that_knows_more_of_other_models_does_not_answer_for_this_one(tmp_path: Path) -> None:
+    other = graph(conv("wide", "x", channels=96), conv("narrow", "y", channels=32), name="other")
+    file = record(tmp_path / "rows.sqlite", other)
+    with Store.open(file) as store:
+        store.record(sweep(Chain.of([CONV]), OLDER))
+    analysis = hr.analyze(MODEL, "h200", "bf16", db=file)
+    assert (analysis.system, analysis.answers[0].prediction.source) == (OLDER.title, "measured")
+
+
+def test_what_a_system_knows_in_another_data_type_or_cache_state_does_not_count(two_systems: Path) -> None:
+    with Store.open(two_systems) as store:
+        for layer in (CONV, NORM):
+            store.record(sweep(Chain.of([layer]), OLDER, DataType.FP16))
+    assert hr.analyze(MODEL, "h200", "bf16", db=two_systems).system == SYSTEM.title
+    assert hr.analyze(MODEL, "h200", "fp16", db=two_systems).system == OLDER.title
+
+
+def test_of_systems_that_know_as_much_the_users_own_answers_and_then_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, own, newest = tmp_path / "shipped.sqlite", tmp_path / "own.sqlite", replace(SYSTEM, driver="590.1")
+    record(shipped, MODEL)
+    with closing(sqlite3.connect(shipped)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("UPDATE timings SET measured_at = '2027-01-01T00:00:00Z'")
+    monkeypatch.setattr(default, "shipped_files", lambda: (shipped,))
+    monkeypatch.setenv("HEADROOM_DB", str(record(own, MODEL, system=OLDER)))
+    assert hr.analyze(MODEL, "h200", "bf16").system == OLDER.title
+    record(own, MODEL, system=newest)
+    with closing(sqlite3.connect(own)) as connection, connection:
+        key = connection.execute("SELECT key FROM systems WHERE id = ?", (newest.id,)).fetchone()
+        connection.execute("UPDATE timings SET measured_at = '2026-12-01T00:00:00Z' WHERE systems_key = ?", key)
+    assert hr.analyze(MODEL, "h200", "bf16").system == newest.title
+
+
+def test_where_the_named_system_knows_nothing_those_that_do_are_named(two_systems: Path) -> None:
+    with Store.open(two_systems) as store:
+        store.record(sweep(Chain.of([CONV]), OLDER, DataType.FP16))
+    analysis = hr.analyze(MODEL, "h200", "fp16", db=two_systems, system=SYSTEM.id)
+    assert f"No layer of this model has been measured in fp16 with L2 warm on {SYSTEM.title}" in analysis.notes[0]
+    assert f"--system names one: {OLDER.id}" in analysis.notes[1]
 
 
 def test_the_user_names_another_system(two_systems: Path) -> None:

@@ -111,9 +111,23 @@ def test_without_the_privilege_counting_says_so_and_goes_on(store: Notebook, mon
 
 
 def test_the_summary_tells_what_analyze_says_from_now_on(store: Notebook, tmp_path: Path) -> None:
-    (line,) = measuring.outlook(NET, BF16, SYSTEM, str(tmp_path / "rows.sqlite"))
-    assert line.startswith("headroom analyze --gpu h200 --dtype bf16 now says for batch 1: lower bound ")
-    assert line.endswith("4 of 4 distinct layers measured")
+    asked = measuring.Asked("my net.onnx", 1, {"sequence": 128}, f"sqlite:///{tmp_path / 'rows.sqlite'}")
+    (line,) = measuring.outlook(asked, NET, BF16, SYSTEM)
+    command, said = line.split(" now says for batch 1: ")
+    assert said.startswith("lower bound ")
+    assert said.endswith("4 of 4 distinct layers measured")
+    options = f"--gpu h200 --dtype bf16 --batch 1 --dim sequence=128 --db {tmp_path / 'rows.sqlite'}"
+    assert command == f"headroom analyze 'my net.onnx' {options}"
+
+
+def test_the_quoted_command_names_the_system_where_another_would_answer(
+    store: Notebook, tmp_path: Path
+) -> None:
+    newer = replace(SYSTEM, driver="590.1")
+    store.record(sweep(next(model_parts(NET)), newer))
+    (line,) = measuring.outlook(measuring.Asked("net.onnx", db=str(tmp_path / "rows.sqlite")), NET, BF16, newer)
+    assert f" --system {newer.id} now says for batch 1: " in line
+    assert line.endswith("1 of 4 distinct layers measured")
 
 
 def test_a_gpu_without_a_sheet_has_no_outlook(tmp_path: Path) -> None:
@@ -121,4 +135,5 @@ def test_a_gpu_without_a_sheet_has_no_outlook(tmp_path: Path) -> None:
     with Store.open(tmp_path / "rows.sqlite") as opened:
         for chain in model_parts(NET):
             opened.record(Sweep(system, chain, BF16, "all", sweep(chain).timings, 0.1))
-    assert measuring.outlook(NET, BF16, system, str(tmp_path / "rows.sqlite")) == []
+    asked = measuring.Asked("net.onnx", db=str(tmp_path / "rows.sqlite"))
+    assert measuring.outlook(asked, NET, BF16, system) == []

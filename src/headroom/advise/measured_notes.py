@@ -9,8 +9,9 @@ from headroom.advise.timed import TimedGraph
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Source
+from headroom.text import plain_line
 
-#: Most ids of other systems that a note lists.
+#: Most other systems that a note lists.
 _OTHERS_SHOWN = 4
 
 
@@ -23,12 +24,11 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
     if not any(timed.timings):
         return (
             f"No layer of this model has been measured in {timed.dtype} with L2 {timed.l2_state} on {system}; {how}.",
+            *_others(measurements),
             *_corrected(timed),
         )
     notes = [f"Measured times are of {system}. Traffic, waves and limits are predicted for every layer."]
-    if measurements.others:
-        ids = ", ".join(other.id for other in measurements.others[:_OTHERS_SHOWN])
-        notes.append(f"Of the systems with this GPU it knows most layers; --system names another ({ids}).")
+    notes += _others(measurements)
     missing = sum(c.count for c, prediction in timed.pairs() if prediction.source is not Source.MEASURED)
     if missing:
         fate = "predicted" if timed.theory_fills else "unknown"
@@ -42,6 +42,18 @@ def measured_notes(timed: TimedGraph, measurements: Measurements | None) -> tupl
             f"interquartile range is above {figures.percent(0.1)} of the median."
         )
     return tuple(notes)
+
+
+def _others(measurements: Measurements) -> tuple[str, ...]:
+    """The other systems that have times for this model."""
+    if not measurements.others:
+        return ()
+    known = []
+    for other in measurements.others[:_OTHERS_SHOWN]:
+        chains = counted(other.chains, "layer or chain", "layers and chains")
+        known.append(f"{other.system.id} ({plain_line(other.system.title, 120)}) of {chains}")
+    told = "; ".join(known)
+    return (f"Other systems with this GPU have times for this model too, and --system names one: {told}.",)
 
 
 def _corrected(timed: TimedGraph) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from headroom.graph.chain import Chain
@@ -23,6 +23,15 @@ SHORT_US = 20.0
 UNTOLD_SPREAD_PCT = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSystem:
+    """A system of the same GPU that could have answered: of how many layers and chains of the model it has a time, in
+    the data type and state of the L2 cache that were asked for."""
+
+    system: System
+    chains: int
+
+
 class Measurements(Protocol):
     """What was measured on one system."""
 
@@ -30,8 +39,8 @@ class Measurements(Protocol):
     def system(self) -> System: ...
 
     @property
-    def others(self) -> Sequence[System]:
-        """Other systems of the same GPU that could have answered."""
+    def others(self) -> Sequence[OtherSystem]:
+        """Other systems of the same GPU that know something of the model, those that know most first."""
 
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
         """The fastest ``ok`` row of each chain that has one, by the chain's digest."""

@@ -9,10 +9,13 @@ from dataclasses import dataclass, fields
 from types import NoneType
 from typing import TYPE_CHECKING
 
+from headroom.advise.measurements import OtherSystem
+from headroom.advise.systems import systems_by_knowledge
 from headroom.errors import StoreError, UsageError
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
+from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.store.rows import Implementation, NetworkTiming, System, Timing
 from headroom.text import plain_line
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredMeasurements:
-    """What the databases in ``store`` hold of ``system``; ``others`` are the systems that were passed over."""
+    """What the databases in ``store`` hold of ``system``; ``others`` are systems that were passed over."""
 
     store: Stores
     system: System
-    others: tuple[System, ...] = ()
+    others: tuple[OtherSystem, ...] = ()
 
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
         digests = {chain.digest for chain in chains}
@@ -100,8 +103,11 @@ def _readable(store: Stores) -> Iterator[None]:
         ) from error
 
 
-def measurements_of(store: Stores, gpu: GpuSpec, system_id: str | None = None) -> StoredMeasurements | None:
-    """What was measured on ``gpu``: on the system named, else on the one that knows most; ``None`` if on none.
+def measurements_of(
+    store: Stores, graph: Graph, gpu: GpuSpec, dtype: DataType, l2: str, system_id: str | None = None
+) -> StoredMeasurements | None:
+    """What was measured on ``gpu``: on the system named, else on the one that knows most of ``graph`` in this data type
+    and state of the L2 cache (:mod:`headroom.advise.systems`); ``None`` if nothing was measured on that GPU.
 
     A system is ``gpu``'s if the driver's name of its GPU leads to this very sheet: a sheet with another figure is
     another GPU, for which no measurement holds.
@@ -110,18 +116,16 @@ def measurements_of(store: Stores, gpu: GpuSpec, system_id: str | None = None) -
         StoreError: there is no such system, or several.
         UsageError: the system named is of another GPU.
     """
-    if system_id is not None:
-        with _readable(store):
-            system = store.find_system(system_id)
-        if gpu_of_driver(system.gpu) != gpu:
-            theirs = plain_line(system.gpu, 60)
-            raise UsageError(f"system {system.id} is of '{theirs}', not of {gpu.name}: leave out --system or --gpu")
-        return StoredMeasurements(store, system)
-    from headroom.store.choose import fullest
-
     with _readable(store):
-        known = [summary for summary in store.systems() if gpu_of_driver(summary.system.gpu) == gpu]
-        chosen = fullest(known)
-    if chosen is None:
+        named = None if system_id is None else store.find_system(system_id)
+        if named is not None and gpu_of_driver(named.gpu) != gpu:
+            theirs = plain_line(named.gpu, 60)
+            raise UsageError(f"system {named.id} is of '{theirs}', not of {gpu.name}: leave out --system or --gpu")
+        systems = [summary for summary in store.systems() if gpu_of_driver(summary.system.gpu) == gpu]
+        ranked = systems_by_knowledge(store, systems, graph, dtype, l2)
+    if not ranked:
         return None
-    return StoredMeasurements(store, chosen.system, tuple(s.system for s in known if s is not chosen))
+    system = named or ranked[0].system
+    return StoredMeasurements(
+        store, system, tuple(other for other in ranked if other.system != system and other.chains)
+    )

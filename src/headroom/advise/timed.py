@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from headroom.advise.asked import chain_parts, single_layers
 from headroom.advise.measurements import Measurements, measured, unmeasured, usable
 from headroom.gpu.spec import GpuSpec
-from headroom.graph.chain import Chain
-from headroom.graph.chains import LONGEST_KERNEL, fusible_chains, segments
+from headroom.graph.chains import LONGEST_KERNEL, fusible_chains
 from headroom.graph.copies import absorbed_copies
 from headroom.graph.graph import Configuration, Coverage, Graph
-from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Unknown
 from headroom.predict.model import predict_layers
@@ -50,11 +49,7 @@ class TimedGraph:
 
     def measured_by(self, measurements: Measurements, *, theory_fills: bool = True) -> TimedGraph:
         """The same graph with every time that ``measurements`` have; one question to the database answers it all."""
-        singles = [
-            None if configuration.layer.kind is LayerKind.UNKNOWN else Chain.of([configuration.layer])
-            for configuration in self.graph.configurations
-        ]
-        parts = {part: Chain.of([self.graph.layers[index] for index in part]) for part in self._chain_parts()}
+        singles, parts = single_layers(self.graph), chain_parts(self.graph, self.chains)
         asked = {chain.digest: chain for chain in (*parts.values(), *filter(None, singles))}
         answers = measurements.best(asked.values(), self.dtype, self.l2_state)
         rows = {digest: timing for digest, timing in answers.items() if usable(timing)}
@@ -69,11 +64,6 @@ class TimedGraph:
         return replace(
             self, predictions=predictions, theory=theory, timings=timings, fused=fused, theory_fills=theory_fills
         )
-
-    def _chain_parts(self) -> Iterator[tuple[int, ...]]:
-        for chain in self.chains:
-            for start, stop in segments([self.graph.layers[index] for index in chain]):
-                yield tuple(chain[start:stop])
 
     @cached_property
     def chains(self) -> list[list[int]]:

@@ -38,7 +38,7 @@ def measure(
     import_ahead("headroom.measure.extras")
     graphs = [hr.load(model, batch=samples, dims=dims) for samples in batches]
 
-    from headroom.cli.measuring import Watch, counted, networks, outlook, summary
+    from headroom.cli.measuring import Asked, Watch, counted, networks, outlook, summary
     from headroom.cli.screen import Screen
     from headroom.measure.extras import Extras
     from headroom.measure.run import Wishes, measure_graphs, usual_dtype
@@ -66,4 +66,4 @@ def measure(
                     show(networks(extras.networks(model, graph, data_type, batch=samples, dims=dims)))
                 if counters:
                     show(counted(*extras.counters(graph, data_type)))
-                show(outlook(graph, data_type, report.system, db))
+                show(outlook(Asked(model, samples, dims, db), graph, data_type, report.system))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress as Bar
 
+    from headroom.gpu.spec import GpuSpec
     from headroom.graph.graph import Graph
     from headroom.graph.tensor import DataType
     from headroom.measure.sweep import Progress, SweepReport
@@ -99,23 +103,51 @@ def counted(number: int, reason: str) -> list[str]:
     return [*lines, f"not counted: {view(reason)}"] if reason else lines
 
 
-def outlook(graph: Graph, dtype: DataType, system: System, db: str | None) -> list[str]:
-    """What ``headroom analyze`` says from now on; nothing where the GPU has no sheet, without which it cannot."""
+@dataclass(frozen=True)
+class Asked:
+    """What of the command line ``headroom analyze`` has to be told as well."""
+
+    model: str
+    batch: int | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    db: str | None = None
+
+
+def outlook(asked: Asked, graph: Graph, dtype: DataType, system: System) -> list[str]:
+    """What ``headroom analyze`` says from now on, and the command that says it; nothing where the GPU has no sheet,
+    without which it cannot."""
     from headroom.api import analyze
     from headroom.gpu.sheets import gpu_of_driver
 
     sheet = gpu_of_driver(system.gpu)
     if sheet is None:
         return []
-    answer = analyze(graph, sheet, dtype, db=db, system=system.id)
+    answer = analyze(graph, sheet, dtype, db=asked.db, system=system.id)
     layers = answer.to_dict()["layers"]
     known = sum(row["source"] == "measured" for row in layers)
     fused = f", {time(answer.bounds.fused_us)} fused" if answer.bounds.fused_us is not None else ""
     bound = f"lower bound {time(answer.bounds.sequential_us)}{fused}"
     return [
-        f"headroom analyze --gpu {sheet.id} --dtype {dtype} now says for batch {graph.batch}: {bound}, "
+        f"{_command(asked, graph, sheet, dtype, system)} now says for batch {graph.batch}: {bound}, "
         f"{known} of {len(layers)} distinct layers measured"
     ]
+
+
+def _command(asked: Asked, graph: Graph, gpu: GpuSpec, dtype: DataType, system: System) -> str:
+    """The command that answers from ``system``, which is named only where another one would answer by itself."""
+    from headroom.advise.stored import measurements_of
+    from headroom.store.default import open_for_reading
+    from headroom.store.place import find_place
+
+    with open_for_reading(asked.db) as stores:
+        usual = measurements_of(stores, graph, gpu, dtype, "warm")
+    words = ["headroom", "analyze", asked.model, "--gpu", gpu.id, "--dtype", str(dtype)]
+    words += ["--batch", str(asked.batch)] if asked.batch is not None else []
+    words += [word for name, size in asked.dims.items() for word in ("--dim", f"{name}={size}")]
+    # The name of a place never shows a password.
+    words += ["--db", find_place(asked.db).name] if asked.db is not None else []
+    words += ["--system", system.id] if usual is None or usual.system != system else []
+    return shlex.join(words)
 
 
 def duration(seconds: float) -> str:

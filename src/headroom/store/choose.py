@@ -41,11 +41,6 @@ def named(summaries: Sequence[SystemSummary], name: str, where: str) -> System:
     )
 
 
-def fullest(summaries: Sequence[SystemSummary]) -> SystemSummary | None:
-    """The system that answers where none was named: the one with the most layers, the newest of several such."""
-    return max(summaries, key=lambda summary: (summary.layers, summary.last_measured), default=None)
-
-
 def _sheet_of_system(system: System) -> str | None:
     sheet = gpu_of_driver(system.gpu)
     return sheet.id if sheet else None
