@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headroom.advise.matching.pairing import Pairing
-from headroom.advise.matching.score import OTHER_SOURCE
+from headroom.advise.matching.score import OTHER_SOURCE, SAME_NAME
 from headroom.advise.matching.signature import Family
 from headroom.advise.matching.units import Unit
 
@@ -36,20 +36,27 @@ def evidence(pairing: Pairing) -> Evidence:
     """What the pairing says about whether the profile is one of the model."""
     atoms, units = pairing.atoms, pairing.units
     run = {atoms[atom].layer for atom, _ in pairing.pairs}
+    # A bias alone does not run a product.
+    multiplied = {atoms[atom].layer for atom, unit in pairing.pairs if units[unit].signature.family.multiplies}
     used = {unit for _, unit in pairing.pairs}
     layers = tuple(at for at, atom in enumerate(atoms) if atom.signature.family.multiplies and not atom.piece)
     multiplying = tuple(at for at, unit in enumerate(units) if unit.signature.family.multiplies)
+    deviating = [(a, u) for a, u in pairing.pairs if not atoms[a].piece and _other_source(pairing.scores[a, u])]
     sized = [at for at, unit in enumerate(units) if _sized(unit)]
     plain = [atom for atom in atoms if not atom.piece and atom.signature.family in _PLAIN]
     return Evidence(
         layers,
-        tuple(at for at in layers if atoms[at].layer not in run),
+        tuple(at for at in layers if atoms[at].layer not in multiplied),
         multiplying,
         tuple(at for at in multiplying if at not in used),
-        tuple((a, u) for a, u in pairing.pairs if not atoms[a].piece and pairing.scores[a, u] == OTHER_SOURCE),
+        tuple(deviating),
         _share(sum(at in used for at in sized), len(sized)),
         _share(sum(atom.layer in run for atom in plain), len(plain)),
     )
+
+
+def _other_source(score: float) -> bool:
+    return OTHER_SOURCE <= score <= OTHER_SOURCE + SAME_NAME
 
 
 def _sized(unit: Unit) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from headroom.advise.matching.functions import canonical
 from headroom.advise.matching.signature import Family, Signature
@@ -45,13 +45,15 @@ class Atom:
     """A layer, or a piece of one that a framework may run on its own: a part of a pattern, the bias of a product.
 
     ``layer`` indexes the graph's layers; ``reads`` are the layers whose results it reads, views looked through. A piece
-    is welcome, and not missed where it is absent.
+    is welcome, and not missed where it is absent. ``name`` and ``module`` are the layer's.
     """
 
     layer: int
     signature: Signature
     piece: bool = False
     reads: frozenset[int] = frozenset()
+    name: str = ""
+    module: str = ""
 
 
 def atoms_of(graph: Graph) -> tuple[Atom, ...]:
@@ -64,8 +66,9 @@ def atoms_of(graph: Graph) -> tuple[Atom, ...]:
         reads = frozenset(maker for before in graph.predecessors[index] for maker in written_by[before])
         written_by.append(frozenset({index}) if layer.kind in _FAMILIES else reads)
         if layer.kind in _FAMILIES:
-            found.append(Atom(index, layer_signature(layer), reads=reads))
-            found += (Atom(index, piece, piece=True) for piece in _pieces(layer, index in normalized))
+            named = partial(Atom, index, name=layer.name, module=layer.module)
+            found.append(named(layer_signature(layer), reads=reads))
+            found += (named(piece, piece=True) for piece in _pieces(layer, index in normalized))
     return tuple(found)
 
 
@@ -81,8 +84,7 @@ def layer_signature(layer: Layer) -> Signature:
         source,
         layer.weights[0].shape if layer.weights and family in _WEIGHTED else (),
         (gemm.macs, gemm.k) if gemm else None,
-        math.prod(layer.outputs[0].shape) if layer.outputs else None,
-        name=layer.name,
+        layer.outputs[0].elements if layer.outputs else None,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from headroom.advise.matching.align import Table, align, table
 from headroom.advise.matching.layers import Atom
-from headroom.advise.matching.score import SAME, absorbs, missed_layer, missed_unit, score
+from headroom.advise.matching.score import SAME, SAME_NAME, absorbs, missed_layer, missed_unit, score
 from headroom.advise.matching.signature import Family
 from headroom.advise.matching.units import Unit
 
@@ -42,6 +42,7 @@ def pair(atoms: Sequence[Atom], units: Sequence[Unit]) -> Pairing:
     Branches that do not depend on each other may run in another order than the graph's.
     """
     scores = table(atoms, units, score, _atom_key, _unit_key)
+    _prefer_names(atoms, units, scores)
     folded = not any(unit.signature.family is Family.NORMALIZATION for unit in units)
     joined = table(atoms, units, partial(absorbs, folded=folded), _atom_key, _unit_key)
     pairs: _Pairs = []
@@ -52,6 +53,17 @@ def pair(atoms: Sequence[Atom], units: Sequence[Unit]) -> Pairing:
     pairs += _left_over(atoms, units, pairs, scores)
     pairs += _fused(atoms, pairs, joined)
     return Pairing(tuple(atoms), tuple(units), tuple(sorted(pairs)), scores)
+
+
+def _prefer_names(atoms: Sequence[Atom], units: Sequence[Unit], scores: Table) -> None:
+    """A unit that a node or module names fits that layer better than another of the same form."""
+    named: dict[str, list[int]] = defaultdict(list)
+    for place, atom in enumerate(atoms):
+        for name in {atom.name, atom.module} - {""}:
+            named[name].append(place)
+    for column, unit in enumerate(units):
+        rows = [row for row in named.get(unit.module, ()) if scores[row, column] > 0]
+        scores[rows, column] += SAME_NAME
 
 
 def _first_of_each(pairs: Sequence[tuple[int, int]]) -> _Pairs:

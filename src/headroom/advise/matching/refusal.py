@@ -69,6 +69,7 @@ def _refuse_other_input(title: str, model: str, graph: Graph, pairing: Pairing, 
         return
     if not told.deviating or 2 * len(told.deviating) < len(told.layers):
         return
+    atoms = [pairing.atoms[atom] for atom, _ in told.deviating]
     pairs = [(pairing.atoms[atom].signature, pairing.units[unit].signature) for atom, unit in told.deviating]
     places = Counter(place for place in (_place_of_difference(*each) for each in pairs) if place is not None)
     batched = not places or places.most_common(1)[0][0] == 0
@@ -79,9 +80,11 @@ def _refuse_other_input(title: str, model: str, graph: Graph, pairing: Pairing, 
         raise _another_batch(title, model, graph.batch, int(ran))
     if told.plain_share < ENOUGH:
         # Inputs of the same rank are easier to compare.
-        layer, signature = max(pairs, key=lambda each: _place_of_difference(*each) is not None)
+        comparable = [_place_of_difference(*each) is not None for each in pairs]
+        first = comparable.index(True) if any(comparable) else 0
+        layer, signature = pairs[first]
         raise ProfileError(
-            f"{title}: layer {plain_line(layer.name)} read {_dims(signature.source)} there, and reads "
+            f"{title}: layer {plain_line(atoms[first].name)} read {_dims(signature.source)} there, and reads "
             f"{_dims(layer.source)} in {model}; give the model the input that the profile was recorded with"
         )
 
@@ -160,9 +163,10 @@ def _difference(model: str, pairing: Pairing, told: Evidence) -> str:
 
 
 def _no_partner(model: str, pairing: Pairing, told: Evidence) -> str:
-    layer = pairing.atoms[told.missed_layers[0]].signature
-    sentence = f"nothing in the profile has the size of {model}'s layer {plain_line(layer.name)}"
-    return f"{sentence} (weights {_dims(layer.weight)})" if layer.weight else sentence
+    atom = pairing.atoms[told.missed_layers[0]]
+    sentence = f"nothing in the profile has the size of {model}'s layer {plain_line(atom.name)}"
+    weight = atom.signature.weight
+    return f"{sentence} (weights {_dims(weight)})" if weight else sentence
 
 
 def _counts(counts: Counter[Family], shown: Sequence[Family]) -> str:

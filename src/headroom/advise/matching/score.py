@@ -24,6 +24,8 @@ NAMED = 2.0
 VAGUE = 0.8
 #: A piece of a layer is taken only where no layer of its own fits.
 PIECE = 0.6
+#: What the same name or module adds: of two that fit alike it decides.
+SAME_NAME = 1.0
 #: What it costs to leave a product or convolution without its other half, and anything else.
 MISSED_PRODUCT = 4.0
 MISSED = 0.3
@@ -61,8 +63,6 @@ def score(atom: Atom, unit: Unit) -> float:
     """How well they fit, 0 where they cannot."""
     layer, ran = atom.signature, unit.signature
     found = _multiplying(layer, ran) if layer.family.multiplies or ran.family.multiplies else _plain(layer, ran)
-    if found and ran.name and ran.name == layer.name:
-        found += 1.0
     return found * PIECE if atom.piece else found
 
 

@@ -22,24 +22,26 @@ def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Sig
     if family is Family.CONVOLUTION:
         if "::" not in call.name and len(tensors) > _FUSED_OPERANDS:
             functions |= {"add"}
-        return Signature(family, functions, source, tensors[1] if len(tensors) > 1 else (), name=call.module)
+        return Signature(family, functions, source, tensors[1] if len(tensors) > 1 else ())
     if family is Family.PRODUCT:
         left, right = _factors(name, tensors)
-        return Signature(family, functions, left, right, _product(name, left, right), name=call.module)
+        return Signature(family, functions, left, right, _product(name, left, right))
     if family is Family.POINTWISE and tensors:
-        return Signature(family, functions, source, written=math.prod(_broadcast(tensors[:3])), name=call.module)
+        return Signature(family, functions, source, written=math.prod(_broadcast(tensors[:3])))
     if family is Family.MOVEMENT:
-        return Signature(family, functions, written=_moved(functions, tensors), name=call.module)
+        return Signature(family, functions, written=_moved(functions, tensors))
     if family is Family.EMBEDDING:
-        return Signature(family, functions, weight=source, name=call.module)
-    return Signature(family, functions, source, name=call.module)
+        return Signature(family, functions, weight=source)
+    return Signature(family, functions, source)
 
 
 def _moved(functions: frozenset[str], tensors: Sequence[_Dims]) -> int | None:
     """Values that a movement writes, where its operands tell."""
+    if not tensors:
+        return None
     if "concat" in functions:
         return sum(map(math.prod, tensors))
-    return math.prod(tensors[0]) if tensors and functions & {"copy", "cast"} else None
+    return math.prod(tensors[0]) if functions & {"copy", "cast"} else None
 
 
 def _factors(name: str, tensors: Sequence[_Dims]) -> tuple[_Dims, _Dims]:

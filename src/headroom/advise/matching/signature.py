@@ -50,4 +50,3 @@ class Signature:
     product: tuple[int, int] | None = None
     written: int | None = None
     spans: tuple[Span, ...] = ()
-    name: str = ""

@@ -29,13 +29,15 @@ class Unit:
     """Something that the framework ran on its own.
 
     ``launches`` and ``call`` index the step's; ``call`` is the operator's, ``None`` for bare kernels. ``kernel`` is
-    what the main launch does. What ran on the host has a call and no launches.
+    what the main launch does. What ran on the host has a call and no launches. ``module`` is the call's, or
+    the node's name where the profile has that.
     """
 
     signature: Signature
     launches: tuple[int, ...]
     call: int | None = None
     kernel: Kernel = field(default_factory=lambda: Kernel(Family.OTHER))
+    module: str = ""
 
     @property
     def bare(self) -> bool:
@@ -88,9 +90,9 @@ def _on_host(step: Step) -> Iterator[Unit]:
         known = operator(call.name)
         if known is not None and owners[index] == index and index in working:
             kernel = Kernel(*known, purpose="copy" if known[0] is Family.MOVEMENT else "")
-            yield Unit(call_signature(call, *known), (), index, kernel)
+            yield Unit(call_signature(call, *known), (), index, kernel, call.module)
         elif known is None and call.parent is None and _PYTORCH not in call.name:
-            yield Unit(Signature(Family.OTHER, name=call.module), (), index)
+            yield Unit(Signature(Family.OTHER), (), index, module=call.module)
 
 
 def _is_view(call: Call) -> bool:
@@ -104,7 +106,14 @@ def _called(step: Step, call: int, launches: tuple[int, ...]) -> Unit:
     assert known is not None
     main = _main([launch_kernel(step.launches[index]) for index in launches], known[0])
     functions = known[1] | (main.functions if known[0].multiplies else frozenset())
-    return Unit(call_signature(step.calls[call], known[0], functions), launches, call, main)
+    signature = call_signature(step.calls[call], known[0], functions)
+    if not signature.source and known[0] is Family.POINTWISE:
+        # Recorded without shapes: the grids still bound the sizes.
+        spans = (
+            written_spans(step.launches[index]) for index in launches if launch_kernel(step.launches[index]) == main
+        )
+        signature = replace(signature, spans=next(spans, ()))
+    return Unit(signature, launches, call, main, step.calls[call].module)
 
 
 def _main(kernels: Sequence[Kernel], family: Family) -> Kernel:
