@@ -126,3 +126,11 @@ def test_only_the_first_finding_shows_long_code() -> None:
     first, second = (replace(GRAPH, title=title, code=code) for title in ("first", "second"))
     text = _printed(replace(asked_analysis(), findings=(first, second)))
     assert text.count("step_11()") == 1
+
+
+def test_several_answers_show_the_best_finding_of_each_without_its_code() -> None:
+    buffer = io.StringIO()
+    render([asked_analysis(batch, hostile=False) for batch in (1, 8)], Console(file=buffer, width=80))
+    text = buffer.getvalue()
+    assert text.count("1. The GPU waits for the host between kernels (question 4)") == 2
+    assert "torch.cuda.CUDAGraph()" not in text

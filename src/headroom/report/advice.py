@@ -45,10 +45,10 @@ def findings(analysis: Analysis) -> Iterable[RenderableType]:
     )
 
 
-def finding_lines(rank: int, finding: Finding, question: int | None = None) -> RenderableType:
+def finding_lines(rank: int, finding: Finding, question: int | None = None, *, brief: bool = False) -> RenderableType:
     """A finding: title, saving with its error bar, what to do, the code, what cannot be had, where.
 
-    ``question`` is the number of the question that found it.
+    ``question`` is the number of the question that found it; ``brief`` leaves out code and limits.
     """
     saves = figures.time_with_error(finding.saves_us, finding.error_pct)
     places = summary.named(finding.modules or finding.layers, most=_PLACES_SHOWN, limit=36)
@@ -59,9 +59,9 @@ def finding_lines(rank: int, finding: Finding, question: int | None = None) -> R
         Text(f"saves {saves} ({finding.source.value}), {figures.ratio(finding.speedup)} for the whole model", "green"),
         Text(view(finding.action, 600)),
     ]
-    if finding.code:
+    if finding.code and not brief:
         lines.append(_code(finding.code, _FIRST_CODE_LINES if rank == 1 else _CODE_LINES))
-    if finding.limits:
+    if finding.limits and not brief:
         lines.append(Text(f"limits: {view(finding.limits, 600)}", "yellow"))
     if places:
         lines.append(Text(f"at {places}", "dim"))

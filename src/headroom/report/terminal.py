@@ -54,10 +54,16 @@ def _full(analysis: Analysis, width: int) -> RenderableType:
 
 def _short(analysis: Analysis) -> RenderableType:
     """What the table beside it does not say: the verdict, the best finding, what is unknown."""
-    parts = [*_opening(analysis), *(advice.finding_lines(1, finding) for finding in analysis.findings[:1])]
+    parts = [*_opening(analysis), *_best(analysis)]
     if analysis.coverage.unknown_layers:
         parts.append(_indented(summary.unknown_text(analysis), "dim"))
     return Group(*parts, Text(""))
+
+
+def _best(analysis: Analysis) -> Iterable[RenderableType]:
+    asked = summary.question_of(analysis)
+    for finding in analysis.findings[:1]:
+        yield advice.finding_lines(1, finding, asked.get(finding), brief=True)
 
 
 def _opening(analysis: Analysis) -> Iterable[RenderableType]:
