@@ -136,7 +136,14 @@ def replayed(execution: Execution) -> Execution:
         launches.append(replace(launch, start_us=now_us, launched_us=None, call=None, graph=True))
         now_us += launch.duration_us
     step = Step("step", 0.0, now_us, (), tuple(launches))
-    return replace(execution, step=step, profile=replace(execution.profile, steps=(step,)), latency_us=now_us)
+    return replace(
+        execution,
+        step=step,
+        profile=replace(execution.profile, steps=(step,)),
+        runs=tuple(replace(run, calls=()) for run in execution.runs),
+        others=tuple(replace(other, calls=()) for other in execution.others),
+        latency_us=now_us,
+    )
 
 
 def _done_us(launches: Sequence[Launch], now_us: float) -> float:

@@ -242,6 +242,14 @@ def test_padding_that_the_model_does_not_have_is_found_in_the_run() -> None:
     assert "padding=p" in finding.code
 
 
+def test_a_layer_that_ran_out_of_order_is_listed() -> None:
+    built = scene()
+    for name in "acbd":
+        built.run(name, (name, 60.0))
+    (listed,) = [table for table in framework(built.case()).tables if table.title.startswith("Calls that differ")]
+    assert listed.rows == (("b", "order", "before c", "after c"),)
+
+
 def test_without_a_profile_the_answer_says_what_one_would_add() -> None:
     answer = framework(unrecorded(MODEL))
     assert "--profile" in answer.needs

@@ -78,6 +78,16 @@ def test_padding_planted_into_a_trace_is_found_with_its_layer(which: int, shared
     assert found.saves_us > 0
 
 
+def test_a_call_with_other_operands_than_the_model_s_is_listed(shared_models: Path) -> None:
+    graph = network_graph(shared_models, "resnet18")
+    planted = framework(case(graph, with_padding(recorded(TRACE), 7, 1)))
+    (listed,) = [table for table in planted.tables if table.title == "Calls that differ from the model"]
+    ((_, what, model_s, run_s),) = listed.rows
+    assert what == "operands"
+    assert model_s != run_s
+    assert "Calls that differ" not in str(framework(case(graph, recorded(TRACE))).tables)
+
+
 def looking(profile: Profile, after_us: float) -> Profile:
     """The profile with a value read back in the middle: the host stands still until it has it."""
     step = profile.typical

@@ -14,6 +14,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.findings.common import counted
 from headroom.advise.questions.answer import Answer, Cell, Table
+from headroom.advise.questions.deviations import deviations
 from headroom.advise.questions.losses import GRAPH_DETECTORS, RUN_DETECTORS
 from headroom.advise.recorded import Recorded
 
@@ -40,7 +41,7 @@ def framework(case: Case) -> Answer:
         question=QUESTION,
         sentence=_sentence(run, findings),
         findings=findings,
-        tables=(_timelines(run), _by_purpose(run), _deviations(run)),
+        tables=tuple(filter(None, (_timelines(run), _by_purpose(run), _many_launches(run), deviations(run)))),
     )
 
 
@@ -122,7 +123,7 @@ def _by_purpose(run: Recorded) -> Table:
     return Table("Launches that no layer asks for", heads, tuple(rows))
 
 
-def _deviations(run: Recorded) -> Table:
+def _many_launches(run: Recorded) -> Table:
     """Layers that were run by more launches than one, those beside the layer included, the costliest first."""
     graph = run.case.timed.graph
     beside: dict[int, list[int]] = defaultdict(list)
