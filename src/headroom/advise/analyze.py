@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer, Memory
-from headroom.advise.bounds import lower_bounds, parallel_schedule
-from headroom.advise.case import Case
+from headroom.advise.assemble import assemble_case
+from headroom.advise.bounds import parallel_schedule
 from headroom.advise.execution import Execution
 from headroom.advise.findings import ranked
 from headroom.advise.findings.common import counted
@@ -16,8 +16,7 @@ from headroom.advise.fusion import fused_groups
 from headroom.advise.latency import latency_of
 from headroom.advise.measured_notes import measured_notes, nothing_measured
 from headroom.advise.measurements import Measurements
-from headroom.advise.networks import fastest_run, network_notes, network_runs
-from headroom.advise.other_dtypes import OtherTypes
+from headroom.advise.networks import fastest_run, network_notes
 from headroom.advise.questions import answer_all
 from headroom.advise.timed import TimedGraph
 from headroom.advise.verdict import verdict
@@ -27,7 +26,6 @@ from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Prediction, Source
-from headroom.store.rows import NetworkTiming
 
 #: Most groups that a table of modules shows before it is rolled up one level.
 MODULE_GROUPS = 12
@@ -55,13 +53,15 @@ def analyze_graph(
     if not gpu.supports(dtype):
         known = ", ".join(data_type for data_type in DataType if gpu.supports(data_type))
         raise UsageError(f"{gpu.name} has no {dtype} units; choose --dtype from {known}")
-    case = _case(TimedGraph.predict(graph, gpu, dtype, l2_state), measurements, execution, theory_fills=theory_fills)
+    case = assemble_case(graph, gpu, dtype, l2_state, measurements, theory_fills=theory_fills, execution=execution)
     timed = case.timed
     if not theory_fills and graph.configurations and not any(timed.timings):
         raise StoreError(nothing_measured(gpu, dtype, l2_state, graph.batch))
     questions = answer_all(case)
     found = [finding for answer in questions for finding in answer.findings]
-    findings = ranked([*found, *tail_findings(timed)], case.comes_off_us)
+    # A tail is the theory's, and comes off the bound: beside a run, question 3 says what another plan gives.
+    found += tail_findings(timed) if execution is None else ()
+    findings = ranked(found, case.comes_off_us)
     by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
     answers = _answers(timed)
     latency = latency_of(execution, case.networks)
@@ -98,29 +98,6 @@ def analyze_graph(
             *_layer_notes(timed),
             *_cache_notes(timed),
         ),
-    )
-
-
-def _case(
-    timed: TimedGraph, measurements: Measurements | None, execution: Execution | None, *, theory_fills: bool
-) -> Case:
-    runs: tuple[NetworkTiming, ...] = ()
-    if measurements is not None:
-        timed = timed.measured_by(measurements, theory_fills=theory_fills)
-        runs = network_runs(timed.graph, measurements)
-    others = OtherTypes(timed, measurements)
-    timed = others.own
-    networks = tuple(run for run in runs if run.dtype is timed.dtype)
-    latency = latency_of(execution, networks)
-    return Case(
-        timed=timed,
-        bounds=lower_bounds(timed),
-        measurements=measurements,
-        execution=execution,
-        networks=networks,
-        latency_us=None if latency is None else latency.time_us,
-        other_dtypes=others,
-        other_networks=tuple(run for run in runs if run.dtype is not timed.dtype),
     )
 
 

@@ -7,7 +7,9 @@ from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.measurements import usable
 from headroom.advise.networks import run_error_pct
+from headroom.advise.questions.losses.host import CUDA_GRAPH
 from headroom.advise.recorded import Recorded
+from headroom.advise.timelines import HOST_ERROR
 from headroom.predict.prediction import Source
 from headroom.store.rows import NetworkTiming
 
@@ -58,7 +60,7 @@ def host_finding(case: Case, eager: NetworkTiming, replayed: NetworkTiming) -> F
     """What replaying saves: it comes off the run launch by launch, which the title names."""
     before_us, after_us = eager.median_us or 0.0, replayed.median_us or 0.0
     saves_us = before_us - after_us
-    bar_us = 0.01 * (before_us * run_error_pct(eager) + after_us * run_error_pct(replayed))
+    bar_us = before_us * max(HOST_ERROR, 0.01 * run_error_pct(eager)) + 0.01 * after_us * run_error_pct(replayed)
     layers = tuple(index for index, layer in enumerate(case.timed.graph.layers) if layer.kind.does_work)
     return Finding(
         kind="host",
@@ -71,7 +73,8 @@ def host_finding(case: Case, eager: NetworkTiming, replayed: NetworkTiming) -> F
         action=f"Replay the model as a CUDA graph: {figures.time(before_us)} measured launch by launch, "
         f"{figures.time(after_us)} replayed. torch.compile in its reduce-overhead mode captures one and fuses as well.",
         source=Source.MEASURED,
-        limits="Nothing, where the model is replayed or compiled so already. Shapes must not change between replays, "
-        "and inputs are copied into the graph's own.",
-        code='model = torch.compile(model, mode="reduce-overhead")',
+        limits="Nothing, where the model is replayed or compiled so already; the host is that of the machine which was "
+        "measured, another is faster or slower. Shapes must not change between replays, and inputs are copied into "
+        "the graph's own.",
+        code=CUDA_GRAPH,
     )
