@@ -13,12 +13,11 @@ from headroom.advise import analysis as advised
 from headroom.advise.analyze import analyze_graph
 from headroom.advise.stored import measurements_of
 from headroom.errors import StoreError, UsageError
-from headroom.gpu.sheets import gpu_of_driver, load_gpu, sheet_ids
+from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.callable import is_callable_address, load_callable
-from headroom.text import plain_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,8 +143,7 @@ def analyze(
     _check("source", source, SOURCES)
     _check("l2", l2, L2_STATES)
     execution = None if profile is None else _execution(profile, graph, spec)
-    ran_in = None if execution is None else execution.dtype
-    data_type = (ran_in or default_dtype(spec)) if dtype is None else DataType(_check("dtype", dtype, tuple(DataType)))
+    data_type = _data_type(dtype, spec, execution)
     if source == "predicted":
         if db is not None or system is not None:
             raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
@@ -191,17 +189,22 @@ def load_profile(path: str | os.PathLike[str]) -> Profile:
 
 
 def _execution(profile: str | os.PathLike[str] | Profile, graph: Graph, gpu: GpuSpec) -> Execution:
-    """The profile laid over the graph; refused where it was recorded on another GPU than ``gpu``."""
-    from headroom.advise.matching import match
+    from headroom.advise.own_run import own_run
 
-    recorded = load_profile(profile) if isinstance(profile, (str, os.PathLike)) else profile
-    there = gpu_of_driver(recorded.gpu) if recorded.gpu else None
-    if there is not None and gpu.id in sheet_ids() and gpu.id != there.id:
-        raise UsageError(
-            f"{recorded.title} was recorded on {plain_line(recorded.gpu, 60)}, not on {gpu.id}; savings come off that "
-            f"run, so take gpu {there.id}, or record one on {gpu.id}"
-        )
-    return match(recorded, graph)
+    return own_run(load_profile(profile) if isinstance(profile, (str, os.PathLike)) else profile, graph, gpu)
+
+
+def _data_type(dtype: str | None, gpu: GpuSpec, execution: Execution | None) -> DataType:
+    """The type that was asked for, else that of the run, else the GPU's."""
+    if dtype is None:
+        ran_in = None if execution is None else execution.dtype
+        return ran_in or default_dtype(gpu)
+    asked = DataType(_check("dtype", dtype, tuple(DataType)))
+    if execution is not None:
+        from headroom.advise.own_run import check_type
+
+        check_type(execution, asked)
+    return asked
 
 
 def _spec(gpu: object) -> GpuSpec:

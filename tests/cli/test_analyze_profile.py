@@ -73,6 +73,13 @@ def test_a_run_on_one_gpu_gives_no_advice_for_another(headroom, example: Path) -
     assert "recorded on NVIDIA H200" in outcome.err
 
 
+def test_a_run_in_one_type_gives_no_advice_in_another(headroom, example: Path) -> None:
+    outcome = headroom("analyze", example, "--batch", "32", "--dtype", "bf16", "--profile", RUN)
+    assert outcome.code == 2
+    assert "the profile ran in tf32" in outcome.err
+    assert headroom("analyze", example, "--batch", "32", "--dtype", "fp32", "--profile", RUN, "--quiet").code == 0
+
+
 def test_the_profile_is_never_overwritten(headroom, example: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace.json.gz"
     trace.write_bytes(RUN.read_bytes())
