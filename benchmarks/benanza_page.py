@@ -20,7 +20,6 @@ from benanza_rows import (
 from headroom.files import write_whole
 from record import ROOT
 
-
 PAGE = """# Benanza's totals, from its own data
 
 <!-- Written by benchmarks/benanza_totals.py; do not edit. -->
@@ -78,6 +77,8 @@ convolutions of ResNet-50 and MobileNet-v2 only, out of another run. So an advis
 * from the database where every advised algorithm is the fastest ({same} of {advised} totals of complete models);
 * from the totals of the *other* models ({others}): models share convolutions, and each total is one equation for what
   the advised algorithms take on top. A model's own total is never among its equations;
+* from the model's own advised *parallel* total, where all convolutions in question are on its path ({own}): the two
+  published figures then check each other;
 * from the algorithms of another run ({another});
 * not at all otherwise ({untold}): the only figure that speaks of those times is the total itself.
 
@@ -107,9 +108,9 @@ driver version, because the tables tell none, and so never mixes with one that H
 
 
 OTHER_RUN = """{count} parallel totals ({where}) come from another run, and evidently an earlier version of Benanza: the
-layers published beside them add up to something else than those beside the serial total (by up to {differ}), and the last
-layer's own time is in, for the totals of models without branches are the sums of those layers. So {exceeding} of them
-exceed the serial total. Ours, of the times that were published, has the last layer in there too, and is {median}
+layers published beside them add up to something else than those beside the serial total (by up to {differ}), and the
+last layer's own time is in, for the totals of models without branches are the sums of those layers. So {exceeding} of
+them exceed the serial total. Ours, of the times that were published, has the last layer in there too, and is {median}
 off in the median, {worst} at worst: as far as the two runs differ.
 
 """
@@ -142,6 +143,7 @@ def page(totals: list[dict[str, Any]], rows: int, models: list[dict[str, Any]]) 
         advised=len(counted),
         same=counted.count("the database"),
         others=counted.count("other models' totals"),
+        own=counted.count("its own parallel total"),
         another=counted.count("another run's algorithms"),
         untold=counted.count("not told"),
         advised_table=advised_table(advised),

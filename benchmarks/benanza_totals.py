@@ -19,7 +19,7 @@ import headroom as hr
 from benanza_advised import Excess, differing, equations, fastest_us
 from benanza_page import write_page
 from benanza_rows import summarise
-from headroom.advise.benanza import LayerTimes, Times, layer_times, parallel_us, serial_us, stored_times
+from headroom.advise.benanza import LayerTimes, Times, layer_times, parallel_path, parallel_us, serial_us, stored_times
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.store.benanza.published import Published, PublishedTotal, read_published
 from headroom.store.benanza.source import BenanzaSource
@@ -105,8 +105,30 @@ def _advised_serial(
     from_others = system.of_others(total.run)
     if from_others is not None:
         return fastest_us(layers) + from_others, "other models' totals"
+    from_parallel = _from_parallel(published, total, times)
+    if from_parallel is not None:
+        return from_parallel, "its own parallel total"
     own = layer_times(layers, times, advised=True)
     return (None, "not told") if own.unknown else (serial_us(layers, own), "another run's algorithms")
+
+
+def _from_parallel(published: Published, total: PublishedTotal, times: Times) -> float | None:
+    """The advised parallel total of the same run and the layers that its path leaves out.
+
+    ``None`` where a convolution whose advised algorithm is another may be off the path, so that its time is not in. One
+    that is on it only makes it longer: it stays the longest.
+    """
+    layers, graph = published.runs[total.run], published.graphs[total.run.model]
+    length, path = parallel_path(graph, layer_times(layers, times, advised=False))
+    counted = differing({name: layers[name] for name in path[:-1] if name in layers})
+    if counted != differing(layers):
+        return None
+    parallel = next(
+        each
+        for each in published.totals
+        if (each.run, each.strategy, each.choice) == (total.run, "parallel", "cudnn_advised")
+    )
+    return parallel.time_us + fastest_us(layers) - length
 
 
 def _complete(published: Published, total: PublishedTotal) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headroom.advise.benanza import LayerTimes, Times, layer_times, parallel_us, serial_us, stored_times
+from headroom.advise.benanza import LayerTimes, Times, layer_times, parallel_path, parallel_us, serial_us, stored_times
 from headroom.errors import ModelError
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
@@ -170,6 +170,7 @@ def test_the_last_layer_of_a_chain_is_not_in_but_for_the_earlier_version() -> No
 def test_the_longer_branch_counts() -> None:
     diamond = model(("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["b", "c"]))
     assert parallel_us(diamond, known(a=1, b=2, c=5, d=9)) == 6
+    assert parallel_path(diamond, known(a=1, b=2, c=5, d=9)) == (6, ("a", "c", "d"))
 
 
 def test_a_branch_that_leads_elsewhere_counts_nothing_however_long_it_is() -> None:

@@ -74,16 +74,20 @@ def parallel_us(graph: Graph, times: LayerTimes, *, with_last: bool = False) -> 
 
     An earlier version of Benanza, which some published totals were made with, had the last layer in: ``with_last``.
     """
+    return parallel_path(graph, times, with_last=with_last)[0]
+
+
+def parallel_path(graph: Graph, times: LayerTimes, *, with_last: bool = False) -> tuple[float, tuple[str, ...]]:
+    """Benanza's parallel total and the names of the layers on its path, the last one's too."""
     timed = [index for index, layer in enumerate(graph.layers) if layer.name in times.known]
     if not timed:
-        return 0.0
+        return 0.0, ()
     first, last = timed[0], timed[-1]
-    between = _between(graph, first, last)
-    part = replace(graph, layers=tuple(graph.layers[index] for index in between))
+    part = replace(graph, layers=tuple(graph.layers[index] for index in _between(graph, first, last)))
     spent = [times.known.get(layer.name, 0.0) for layer in part.layers]
-    if spent and not with_last:
-        spent[-1] = 0.0
-    return part.critical_path(spent)[0]
+    length, path = part.critical_path(spent)
+    left_out = spent[-1] if spent and not with_last else 0.0
+    return length - left_out, tuple(part.layers[index].name for index in path)
 
 
 def _between(graph: Graph, first: int, last: int) -> list[int]:
