@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 
+import headroom as hr
 from advise.cases import case_from, case_of
-from builders import add, batch_norm, conv, fork, graph, relu, timed, unknown
+from builders import H200, add, batch_norm, conv, fork, graph, relu, timed, unknown
+from headroom.advise.assemble import assemble_case
 from headroom.advise.bounds import lower_bounds
 from headroom.advise.joint import Gain, Joint, joint_bound
 from headroom.advise.questions.answer import Waterfall
 from headroom.advise.questions.together import together
+from headroom.advise.stored import measurements_of
 from headroom.graph.chain import Chain
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.store.default import open_for_reading
 from headroom.store.rows import Implementation
 from measured_rows import Rows, row, run, timings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 STEM, LEFT, RIGHT, JOIN = fork().layers
 LEFT_RELU = relu("act", "left")
@@ -94,6 +102,17 @@ def test_more_changes_never_give_a_higher_bound() -> None:
     for gain in joint.gains:
         others = [other for other in joint.gains if other is not gain]
         assert joint.bound(joint.gains).time_us <= joint.bound(others).time_us
+
+
+def test_no_set_of_changes_is_under_one_that_holds_it() -> None:
+    """On real rows, in a type that tensor cores lack and in one that they have."""
+    graph = hr.load(ROOT / "examples" / "resnet50.onnx", batch=1)
+    for dtype in (DataType.FP32, DataType.BF16):
+        with open_for_reading(None) as store:
+            joint = Joint(assemble_case(graph, H200, dtype, "warm", measurements_of(store, graph, H200, dtype, "warm")))
+            bounds = {frozenset(s): joint.bound(s).time_us for n in range(6) for s in combinations(Gain, n)}
+        for gains, time_us in bounds.items():
+            assert all(bounds[gains | {gain}] <= time_us * (1 + 1e-9) for gain in Gain)
 
 
 def test_no_schedule_is_faster_than_light() -> None:

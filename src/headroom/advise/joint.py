@@ -100,18 +100,20 @@ class Joint:
 
     def bound(self, gains: Collection[Gain]) -> JointBound:
         """See :func:`joint_bound`."""
-        layers_us = self._layers_us(gains)
-        bounds = self.case.bounds_by_dtype[self._timed(gains).dtype]
+        layers_us, dtype = self._layers_us(gains)
+        bounds = self.case.bounds_by_dtype[dtype]
         error_pct = bounds.fused_error_pct if Gain.FUSION in gains else bounds.sequential_error_pct
         if Gain.FRAMEWORK not in gains and self.today_us is not None:
             layers_us = self._in_the_framework_us(layers_us)
         return JointBound(layers_us, error_pct or bounds.sequential_error_pct)
 
-    def _timed(self, gains: Collection[Gain]) -> TimedGraph:
-        return self.case.dtypes[self.tensor_type if Gain.TENSOR_CORES in gains else self.case.timed.dtype]
+    def _layers_us(self, gains: Collection[Gain]) -> tuple[float, DataType]:
+        """What the layers take, and in which type: another one is taken where it is faster."""
+        own = self.case.timed.dtype
+        dtypes = {own, self.tensor_type} if Gain.TENSOR_CORES in gains else {own}
+        return min((self._layers_in_us(self.case.dtypes[dtype], gains), dtype) for dtype in dtypes)
 
-    def _layers_us(self, gains: Collection[Gain]) -> float:
-        timed = self._timed(gains)
+    def _layers_in_us(self, timed: TimedGraph, gains: Collection[Gain]) -> float:
         fusings = _FUSINGS if Gain.FUSION in gains else (_Fusing.NONE,)
         ways = [list(self._layer_times(timed, fusing)) for fusing in fusings]
         if Gain.ALGORITHMS not in gains:
@@ -126,7 +128,7 @@ class Joint:
     def _in_the_framework_us(self, layers_us: float) -> float:
         """The latency if a run whose layers took what they take today had them take ``layers_us``."""
         today_us = self.today_us or 0.0
-        beside_us = max(0.0, today_us - self._layers_us(()))
+        beside_us = max(0.0, today_us - self._layers_us(())[0])
         if self._run is None or not self._run.timelines.is_host_bound:
             return layers_us + beside_us
         # The host asks for launches as slowly as before: what the GPU saves, it waits.
