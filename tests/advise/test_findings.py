@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
+from advise.cases import case_from
 from builders import H200, add, batch_norm, conv, fork, graph, prediction, relu, timed
-from headroom.advise import findings
+from headroom.advise.analysis import Finding
+from headroom.advise.analyze import find_all
 from headroom.advise.branches import parallel_regions
-from headroom.advise.findings import find_all
+from headroom.advise.findings import ranked
 from headroom.advise.findings.common import make_finding
 from headroom.advise.findings.parallel import parallel_findings
 from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
+from headroom.advise.questions import answer_all
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
+
+
+def found(model: TimedGraph) -> tuple[Finding, ...]:
+    case = case_from(model)
+    return find_all(case, answer_all(case))
 
 
 def test_two_half_empty_branches_gain_from_running_together() -> None:
@@ -120,14 +129,14 @@ def test_only_a_mostly_empty_last_wave_is_a_tail(waves: float, found: bool) -> N
 
 def test_an_even_last_wave_saves_neither_the_launch_nor_the_floor() -> None:
     model = graph(conv("c", "x"))
-    assert not find_all(timed(model, H200.launch_us, waves=1.1))
-    (finding,) = find_all(timed(model, 100.0, waves=1.1, floor_us=95.0))
+    assert not found(timed(model, H200.launch_us, waves=1.1))
+    (finding,) = found(timed(model, 100.0, waves=1.1, floor_us=95.0))
     assert finding.saves_us == pytest.approx(5.0)
 
 
 def test_findings_are_ranked_and_name_the_users_modules() -> None:
     model = graph(conv("c", "x", module="layer1.conv"), relu("r", "c", module="layer1.act"))
-    findings = find_all(TimedGraph.predict(model, H200, DataType.BF16, "warm"))
+    findings = found(TimedGraph.predict(model, H200, DataType.BF16, "warm"))
     assert [f.saves_us for f in findings] == sorted((f.saves_us for f in findings), reverse=True)
     assert findings[0].modules == ("layer1.conv", "layer1.act")
     assert findings[0].speedup > 1
@@ -136,14 +145,14 @@ def test_findings_are_ranked_and_name_the_users_modules() -> None:
 def test_a_layer_without_a_time_is_in_no_finding() -> None:
     model = graph(conv("c", "x"), relu("r", "c"))
     nothing = TimedGraph(model, H200, DataType.BF16, "warm", (prediction(None), prediction(None)))
-    assert find_all(nothing) == ()
+    assert found(nothing) == ()
 
 
 def test_a_long_chain_is_cut_at_what_a_compiler_fuses_and_its_name_stays_short() -> None:
     layers = [relu(f"r{index}", f"r{index - 1}" if index else "x") for index in range(200)]
     model = TimedGraph.predict(graph(*layers), H200, DataType.BF16, "warm")
     assert [len(group.layers) for group in fused_groups(model)] == [64, 64, 64, 8]
-    findings = find_all(model)
+    findings = found(model)
     assert findings[0].title == "relu + relu + relu + relu + 60 more: 3 chains in separate kernels"
 
 
@@ -155,9 +164,14 @@ def test_regions_of_a_deep_model_are_found_in_linear_time() -> None:
     assert time.process_time() - started < 5.0
 
 
-def test_a_saving_that_may_be_none_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saving_that_may_be_none_is_no_finding() -> None:
     model = timed(fork(), 10.0, 100.0, 60.0, 10.0, tail_utilization=0.4)
     sure = make_finding(model, "sure", "", "", [1], saves_us=20.0, error_pct=99.0)
     unsure = make_finding(model, "unsure", "", "", [1], saves_us=40.0, error_pct=227.0)
-    monkeypatch.setattr(findings, "QUESTIONS", (lambda timed: [unsure, sure],))
-    assert findings.find_all(model) == (sure,)
+    assert ranked([unsure, sure], model.sequential_us) == (sure,)
+
+
+def test_a_finding_of_two_questions_is_told_once() -> None:
+    model = timed(fork(), 10.0, 100.0, 60.0, 10.0)
+    one = make_finding(model, "same", "title", "", [1], saves_us=20.0, error_pct=9.0)
+    assert ranked([one, replace(one)], model.sequential_us) == (one,)

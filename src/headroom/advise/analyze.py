@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from headroom import figures
-from headroom.advise.analysis import Analysis, LayerAnswer, Memory
+from headroom.advise.analysis import Analysis, Finding, LayerAnswer, Memory
 from headroom.advise.assemble import assemble_case
 from headroom.advise.bounds import parallel_schedule
+from headroom.advise.case import Case
 from headroom.advise.execution import Execution
 from headroom.advise.findings import ranked
 from headroom.advise.findings.common import counted
@@ -18,6 +19,7 @@ from headroom.advise.measured_notes import measured_notes, nothing_measured
 from headroom.advise.measurements import Measurements
 from headroom.advise.networks import fastest_run, network_notes
 from headroom.advise.questions import answer_all
+from headroom.advise.questions.answer import Answer
 from headroom.advise.timed import TimedGraph
 from headroom.advise.verdict import verdict
 from headroom.errors import StoreError, UsageError
@@ -58,10 +60,7 @@ def analyze_graph(
     if not theory_fills and graph.configurations and not any(timed.timings):
         raise StoreError(nothing_measured(gpu, dtype, l2_state, graph.batch))
     questions = answer_all(case)
-    found = [finding for answer in questions for finding in answer.findings]
-    # A tail is the theory's, and comes off the bound: beside a run, question 3 says what another plan gives.
-    found += tail_findings(timed) if execution is None else ()
-    findings = ranked(found, case.comes_off_us)
+    findings = find_all(case, questions)
     by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
     answers = _answers(timed)
     latency = latency_of(execution, case.networks)
@@ -99,6 +98,14 @@ def analyze_graph(
             *_cache_notes(timed),
         ),
     )
+
+
+def find_all(case: Case, questions: Sequence[Answer]) -> tuple[Finding, ...]:
+    """Every finding worth a line, of all answers, the largest saving first."""
+    found = [finding for answer in questions for finding in answer.findings]
+    # A tail is the theory's, and comes off the bound: beside a run, question 3 says what another plan gives.
+    found += tail_findings(case.timed) if case.execution is None else ()
+    return ranked(found, case.comes_off_us)
 
 
 def _layer_notes(timed: TimedGraph) -> tuple[str, ...]:

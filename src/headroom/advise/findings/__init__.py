@@ -1,27 +1,14 @@
-"""One file per question. A question is a function from a timed graph to findings; adding one adds a file and a line."""
+"""Findings that need nothing but a timed graph, and what makes a finding worth a line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE
-from headroom.advise.findings.fusion import fusion_findings
-from headroom.advise.findings.parallel import parallel_findings
-from headroom.advise.findings.tail import tail_findings
-from headroom.advise.timed import TimedGraph
-
-Question = Callable[[TimedGraph], Iterable[Finding]]
-
-QUESTIONS: tuple[Question, ...] = (parallel_findings, fusion_findings, tail_findings)
 
 #: Kinds whose savings come off a stored run of their own, so that they stand beside no bound.
 OFF_A_STORED_RUN = frozenset({"host"})
-
-
-def find_all(timed: TimedGraph) -> tuple[Finding, ...]:
-    """What can be found without a profile or whole runs, ranked."""
-    return ranked((finding for question in QUESTIONS for finding in question(timed)), timed.sequential_us)
 
 
 def ranked(findings: Iterable[Finding], total_us: float) -> tuple[Finding, ...]:
