@@ -93,12 +93,16 @@ _GENERIC = frozenset({
     "opmath", "fill",
 })  # fmt: skip
 
-_TRITON = re.compile(r"^triton_(?P<kind>[a-z]+)_fused_(?P<functions>\w+?)_?\d*$")
-#: What inductor calls the functions in a fused kernel's name, with what they are here.
-_TRITON_FUNCTIONS = (
+#: Inductor lists in a kernel's name what it fused: pointwise, per-row and reduction kernels, and templates of products.
+_INDUCTOR = re.compile(r"(?:^|_)(?:triton_(?P<kind>[a-z]+)|cpp)_fused_(?P<functions>\w+?)_?\d*$")
+_TEMPLATES = (
+    ("convolution", Family.CONVOLUTION), ("attention", Family.ATTENTION), ("mm", Family.PRODUCT),
+)  # fmt: skip
+#: What Inductor calls the functions in a fused kernel's name, with what they are here.
+_INDUCTOR_FUNCTIONS = (
     ("_native_batch_norm_legit_no_training", "batch"), ("native_layer_norm", "layer"), ("native_group_norm", "group"),
     ("max_pool2d_with_indices", "max"), ("adaptive_avg_pool2d", "average"), ("avg_pool2d", "average"),
-    ("convolution", "bias"), ("addmm", "bias"), ("_softmax", "softmax"), ("softmax", "softmax"),
+    ("_softmax", "softmax"), ("softmax", "softmax"),
     ("hardtanh", "clamp"), ("clamp_min", "clamp"), ("clamp", "clamp"), ("relu", "clamp"), ("leaky_relu", "leakyrelu"),
     ("hardswish", "hardswish"), ("hardsigmoid", "hardsigmoid"), ("sigmoid", "sigmoid"), ("silu", "swish"),
     ("gelu", "gelu"), ("embedding", "gather"), ("gather", "gather"), ("clone", "copy"), ("permute", "copy"),
@@ -111,9 +115,9 @@ _TRITON_FUNCTIONS = (
 @cache
 def kernel(name: str) -> Kernel:
     """What the kernel of this name does; ``OTHER`` where the name does not tell."""
-    fused = _TRITON.match(name)
+    fused = _INDUCTOR.search(name)
     if fused is not None:
-        return _triton(fused["functions"])
+        return _inductor(fused["kind"] or "", fused["functions"])
     if "elementwise_kernel" in name and "calc_invstd" not in name and "index_elementwise" not in name:
         return _elementwise(name)
     for pattern, found in _RULES:
@@ -123,14 +127,18 @@ def kernel(name: str) -> Kernel:
     return Kernel(Family.OTHER)
 
 
-def _triton(functions: str) -> Kernel:
+def _inductor(kind: str, functions: str) -> Kernel:
+    family = Family.POINTWISE
+    if kind == "tem":
+        family = next((each for word, each in _TEMPLATES if word in functions), Family.OTHER)
+    functions = functions.replace("addmm", "").replace("addbmm", "")  # no addition of its own
     found = set()
-    for word, function in _TRITON_FUNCTIONS:
+    for word, function in _INDUCTOR_FUNCTIONS:
         if word in functions:
             found.add(function)
             functions = functions.replace(word, "")
-    purpose = "copy" if found == {"copy"} else ""
-    return Kernel(Family.POINTWISE, frozenset(found), purpose=purpose)
+    # A product in the name says whose result is read; alone, that its bias is added.
+    return Kernel(family, frozenset(found or {"bias"}), purpose="copy" if found == {"copy"} else "")
 
 
 def _elementwise(name: str) -> Kernel:

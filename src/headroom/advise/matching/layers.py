@@ -75,7 +75,7 @@ def atoms_of(graph: Graph) -> tuple[Atom, ...]:
 def layer_signature(layer: Layer) -> Signature:
     """What a layer asks for."""
     family = _FAMILIES[layer.kind]
-    function = canonical(str(getattr(layer.work, "function", "")))
+    function = canonical(str(getattr(layer.work, "function", "gather" if family is Family.EMBEDDING else "")))
     source = layer.inputs[0].shape if layer.inputs else ()
     gemm = layer.gemm if family is Family.PRODUCT else None
     return Signature(

@@ -19,8 +19,7 @@ _NAMES: dict[Family, tuple[str, ...]] = {
         "_scaled_mm", "_int_mm", "gemm", "fusedgemm", "fusedmatmul", "transposematmul", "matmulnbits",
     ),
     Family.ATTENTION: (
-        "scaled_dot_product_attention", "_scaled_dot_product_flash_attention", "_scaled_dot_product_attention_math",
-        "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention", "_flash_attn_forward",
+        "scaled_dot_product_attention", "_flash_attn_forward",
         "multiheadattention", "attention", "packedattention", "groupqueryattention",
     ),
     Family.RECURRENT: ("lstm", "gru", "rnn_tanh", "rnn_relu", "_cudnn_rnn", "rnn"),
@@ -63,6 +62,9 @@ _NAMES: dict[Family, tuple[str, ...]] = {
 
 _FAMILIES = {name: family for family, names in _NAMES.items() for name in names}
 
+#: PyTorch's implementations of attention, one for each kind of kernel and device.
+_ATTENTION = "_scaled_dot_product"
+
 #: What the functions of whole families are called in a graph, by a word in the operator's name.
 _WORDS = {
     Family.NORMALIZATION: (
@@ -87,7 +89,7 @@ _SILENT = frozenset({"clamp", "leakyrelu", "sigmoid", "tanh", "hardsigmoid"})
 def operator(name: str) -> tuple[Family, frozenset[str]] | None:
     """The family and the canonical functions of an operator, ``None`` for one that is not known."""
     plain = name.rsplit("::", 1)[-1].rsplit(".", 1)[-1].lower().rstrip("_")
-    family = _FAMILIES.get(plain)
+    family = Family.ATTENTION if plain.startswith(_ATTENTION) else _FAMILIES.get(plain)
     if family is None:
         return None
     if family.multiplies or family is Family.NORMALIZATION:

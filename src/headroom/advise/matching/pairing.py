@@ -43,7 +43,7 @@ def pair(atoms: Sequence[Atom], units: Sequence[Unit]) -> Pairing:
     """
     scores = table(atoms, units, score, _atom_key, _unit_key)
     _prefer_names(atoms, units, scores)
-    folded = not any(unit.signature.family is Family.NORMALIZATION for unit in units)
+    folded = not any(_normalizes(unit) for unit in units)
     joined = table(atoms, units, partial(absorbs, folded=folded), _atom_key, _unit_key)
     pairs: _Pairs = []
     if atoms and units:
@@ -64,6 +64,10 @@ def _prefer_names(atoms: Sequence[Atom], units: Sequence[Unit], scores: Table) -
     for column, unit in enumerate(units):
         rows = [row for row in named.get(unit.module, ()) if scores[row, column] > 0]
         scores[rows, column] += SAME_NAME
+
+
+def _normalizes(unit: Unit) -> bool:
+    return unit.signature.family is Family.NORMALIZATION or "batch" in unit.signature.functions
 
 
 def _first_of_each(pairs: Sequence[tuple[int, int]]) -> _Pairs:

@@ -37,6 +37,8 @@ _BLOCK, _HALF_BLOCK = 16, 8
 
 #: What may run as the end of an earlier layer's kernel.
 _ABSORBED = frozenset({Family.POINTWISE, Family.NORMALIZATION, Family.MOVEMENT})
+#: What a compiler puts into one kernel with that.
+_FUSED = _ABSORBED | {Family.POOLING, Family.REDUCTION, Family.SOFTMAX, Family.EMBEDDING}
 
 #: Families that one kernel or operator may serve: global pooling is a mean, a lookup a gather.
 _KIN = {
@@ -62,6 +64,8 @@ def missed_unit(unit: Unit) -> float:
 def score(atom: Atom, unit: Unit) -> float:
     """How well they fit, 0 where they cannot."""
     layer, ran = atom.signature, unit.signature
+    if atom.piece and len(ran.functions) > 1 and not ran.family.multiplies:
+        return _NONE  # a fused kernel's layers come before another's piece
     found = _multiplying(layer, ran) if layer.family.multiplies or ran.family.multiplies else _plain(layer, ran)
     return found * PIECE if atom.piece else found
 
@@ -72,7 +76,7 @@ def absorbs(atom: Atom, unit: Unit, folded: bool) -> float:
     ``folded`` says that no normalisation ran on its own: then the weights of convolutions hold them.
     """
     layer, ran = atom.signature, unit.signature
-    if atom.piece or layer.family not in _ABSORBED:
+    if atom.piece or layer.family not in (_ABSORBED if ran.family.multiplies else _FUSED):
         return _NONE
     if folded and layer.family is Family.NORMALIZATION:
         ends_product = ran.family.multiplies or "add" in ran.functions

@@ -86,13 +86,16 @@ def _layer_call(calls: Sequence[Call], innermost: int | None) -> int | None:
 def _on_host(step: Step) -> Iterator[Unit]:
     owners = [_layer_call(step.calls, index) for index in range(len(step.calls))]
     working = {owner for owner, call in zip(owners, step.calls, strict=True) if not _is_view(call)}
+    callers = {call.parent for call in step.calls}
     for index, call in enumerate(step.calls):
         known = operator(call.name)
         if known is not None and owners[index] == index and index in working:
-            kernel = Kernel(*known, purpose="copy" if known[0] is Family.MOVEMENT else "")
-            yield Unit(call_signature(call, *known), (), index, kernel, call.module)
-        elif known is None and call.parent is None and _PYTORCH not in call.name:
-            yield Unit(Signature(Family.OTHER), (), index, module=call.module)
+            own = Kernel(*known, purpose="copy" if known[0] is Family.MOVEMENT else "")
+            yield Unit(call_signature(call, *known), (), index, own, call.module)
+        elif owners[index] is None and index not in callers and call.name.isidentifier():
+            # A compiler's kernel, or a runtime's operator that no layer is known for.
+            compiled = kernel(call.name)
+            yield Unit(Signature(compiled.family, compiled.functions), (), index, compiled, call.module)
 
 
 def _is_view(call: Call) -> bool:
