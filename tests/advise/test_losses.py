@@ -183,6 +183,13 @@ def test_equal_layers_on_equal_operands_are_repeated_work_of_the_model_itself() 
     assert finding.saves_us == pytest.approx(20.0)
 
 
+def test_two_slices_of_one_tensor_are_not_the_same_slice() -> None:
+    cut = Movement("slice", 64 * 28 * 28, partial_read=True)
+    halves = [layer(name, cut, ["x"], shape=(1, 32, 28, 28)) for name in ("first", "second")]
+    model = graph(*halves, add("out", "first", "second", shape=(1, 32, 28, 28)))
+    assert "repeated_work" not in kinds(unrecorded(model))
+
+
 def test_attention_that_ran_composed_is_told_what_the_fused_kernel_takes() -> None:
     attention = Attention(1, 12, 128, 128, 64, 64, 12)
     model = graph(layer("s", attention, ["x"], shape=(1, 12, 128, 64)))
@@ -254,6 +261,10 @@ def test_without_a_profile_the_answer_says_what_one_would_add() -> None:
     answer = framework(unrecorded(MODEL))
     assert "--profile" in answer.needs
     assert not answer.findings
+
+
+def test_a_profile_without_a_gpu_says_how_to_record_one_with() -> None:
+    assert "ProfilerActivity.CUDA" in framework(scene().case()).needs
 
 
 def test_every_finding_of_a_run_names_an_action_a_price_and_an_error_bar() -> None:

@@ -74,7 +74,7 @@ def test_a_model_without_branches_says_so() -> None:
 
 def test_the_code_forks_after_what_all_branches_read_and_names_their_modules() -> None:
     left = [conv("l0", "stem", module="block.left.conv"), relu("l1", "l0", module="block.left.act")]
-    right = [conv("r0", "stem", channels=32, module="block.right.conv")]
+    right = [conv("r0", "stem", channels=32, module="block.right.0")]
     model = timed(
         graph(relu("stem", "x"), *left, *right, add("join", "l1", "r0")), 1.0, 50.0, 60.0, 1.0, tail_utilization=0.2
     )
@@ -83,7 +83,7 @@ def test_the_code_forks_after_what_all_branches_read_and_names_their_modules() -
     assert [model.names(branch) for branch in branches] == [("l0", "l1"), ("r0",)]
     code = fork_and_join(model, branches)
     assert "a0 = self.block.left(x)" in code
-    assert "    a1 = self.block.right.conv(x)" in code
+    assert "    a1 = self.block.right[0](x)" in code
     assert code.index("wait_stream(main)") < code.index("a0 =") < code.index("main.wait_stream(stream)")
     compile(code, "fork", "exec")
 

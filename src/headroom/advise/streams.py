@@ -57,9 +57,14 @@ def _calls(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> list[str]:
     """How each branch is called: by its module where it is one of its own."""
     modules = [_module(timed, branch) for branch in branches]
     return [
-        f"self.{module}(x)" if module and modules.count(module) == 1 else f"branch_{index}(x)"
+        f"{_python(module)}(x)" if module and modules.count(module) == 1 else f"branch_{index}(x)"
         for index, module in enumerate(modules)
     ]
+
+
+def _python(module: str) -> str:
+    """``layer2.0.conv`` as code: ``self.layer2[0].conv``."""
+    return "self" + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in module.split("."))
 
 
 def _module(timed: TimedGraph, branch: Sequence[int]) -> str:

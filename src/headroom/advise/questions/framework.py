@@ -33,7 +33,8 @@ def framework(case: Case) -> Answer:
     run = Recorded.of(case)
     found = [finding for detector in GRAPH_DETECTORS for finding in detector(case)]
     if run is None:
-        return Answer(NUMBER, QUESTION, _unrecorded(found), _ranked(found, case.timed.sequential_us), needs=_NEEDS)
+        needs = _NEEDS if case.execution is None else _NO_LAUNCHES
+        return Answer(NUMBER, QUESTION, _unrecorded(found), _ranked(found, case.timed.sequential_us), needs=needs)
     found += [finding for detector in RUN_DETECTORS for finding in detector(run)]
     findings = _ranked(found, run.latency_us)
     return Answer(
@@ -48,6 +49,10 @@ def framework(case: Case) -> Answer:
 _NEEDS = (
     "A profile shows what the framework really ran: `headroom profile MODEL` records one, "
     "`headroom analyze MODEL --profile trace.json` reads it."
+)
+_NO_LAUNCHES = (
+    "The profile holds nothing that ran on a GPU; record one on a GPU, with torch.profiler's ProfilerActivity.CUDA among "
+    "the activities."
 )
 
 

@@ -49,7 +49,8 @@ def recomputed_constants(run: Recorded) -> Iterator[Finding]:
         code=_FOLD,
         limits=(
             "Eager PyTorch adds the folded bias by a kernel of its own, which is taken off the saving; a compiled "
-            "model adds it inside the convolution."
+            "model adds it inside the convolution. A model that torch.fx cannot trace is folded pair by pair with "
+            "torch.nn.utils.fusion.fuse_conv_bn_eval(conv, bn)."
         ),
     )
 

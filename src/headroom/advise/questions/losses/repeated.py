@@ -12,6 +12,21 @@ from headroom.advise.execution import OtherRun
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.recorded import Recorded
 from headroom.graph.graph import Graph
+from headroom.graph.kinds import LayerKind
+from headroom.graph.layer import Layer
+
+#: Kinds whose work and operands say all that decides the result.
+_TOLD_WHOLE = frozenset(
+    {LayerKind.CONVOLUTION, LayerKind.MATMUL, LayerKind.MATVEC, LayerKind.ATTENTION, LayerKind.SOFTMAX}
+)
+
+#: Functions of their operands alone.
+_WITHOUT_PARAMETERS = frozenset(
+    {"relu", "sigmoid", "tanh", "gelu", "swish", "silu", "erf", "exp", "sqrt", "neg", "add", "sub", "mul", "div"}
+)
+
+#: Operators that the graph has as views, and whose results differ all the same.
+_RANDOM = frozenset({"dropout", "slice", "split", "chunk", "narrow", "select"})
 
 _LIMITS = "Layers that draw random numbers (dropout in training) are meant to differ and must stay."
 
@@ -68,13 +83,13 @@ def _again(graph: Graph) -> list[tuple[int, int]]:
     seen: dict[object, int] = {}
     pairs = []
     for index, layer in enumerate(graph.layers):
-        if not layer.inputs:
+        if not layer.inputs or not _is_told_whole(layer):
             continue
         reads = tuple(same.get(tensor.name, tensor.name) for tensor in layer.inputs)
         weights = tuple(tensor.name for tensor in layer.weights)
         key = (layer.operator, layer.work, reads, weights, tuple(t.shape for t in layer.outputs))
         first = seen.setdefault(key, index)
-        if first == index or not _is_pure(layer.operator):
+        if first == index:
             continue
         # What reads the second of two equal results reads, in effect, the first: equal chains are found whole.
         earlier = graph.layers[first].outputs
@@ -84,8 +99,11 @@ def _again(graph: Graph) -> list[tuple[int, int]]:
     return pairs
 
 
-def _is_pure(operator: str) -> bool:
-    return not any(word in operator.lower() for word in ("rand", "dropout", "multinomial", "bernoulli"))
+def _is_told_whole(layer: Layer) -> bool:
+    """Whether equal work on equal tensors gives equal values: a slice's offset or a random mask is not in the work."""
+    if layer.kind in _TOLD_WHOLE or not layer.kind.does_work:
+        return layer.operator.rpartition(":")[2].lower() not in _RANDOM
+    return str(getattr(layer.work, "function", "")) in _WITHOUT_PARAMETERS
 
 
 def _repeats(run: Recorded, other: OtherRun) -> bool:
