@@ -51,7 +51,7 @@ _NEEDS = (
     "`headroom analyze MODEL --profile trace.json` reads it."
 )
 _NO_LAUNCHES = (
-    "The profile holds nothing that ran on a GPU; record one on a GPU, with torch.profiler's ProfilerActivity.CUDA among "
+    "The profile holds nothing that ran on a GPU; record one there, with torch.profiler's ProfilerActivity.CUDA among "
     "the activities."
 )
 
