@@ -175,3 +175,14 @@ def test_a_finding_of_two_questions_is_told_once() -> None:
     model = timed(fork(), 10.0, 100.0, 60.0, 10.0)
     one = make_finding(model, "same", "title", "", [1], saves_us=20.0, error_pct=9.0)
     assert ranked([one, replace(one)], model.sequential_us) == (one,)
+
+
+def test_two_reasons_for_the_same_code_are_one_finding_with_the_larger_saving() -> None:
+    line = "model = model.to(memory_format=torch.channels_last)"
+    plans, transposes, other = (
+        replace(
+            make_finding(timed(graph(relu("r", "x")), 10.0), kind, kind, "do it", [0], saves_us, error_pct=5), code=code
+        )
+        for kind, saves_us, code in (("plans", 2.0, line), ("transposes", 3.0, line), ("other", 1.0, "another line"))
+    )
+    assert ranked([plans, transposes, other], 10.0) == (transposes, other)
