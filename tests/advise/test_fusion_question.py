@@ -87,6 +87,23 @@ def test_patterns_come_with_the_largest_saving_first() -> None:
     assert [p.saves_us for p in patterns] == sorted((p.saves_us for p in patterns), reverse=True)
 
 
+def test_patterns_that_the_same_lines_fuse_are_one_finding() -> None:
+    layers = [conv("c", "x"), gelu("g", "c", (1, 64, 56, 56)), conv("d", "g"), add("a", "d", "y")]
+    rows = timings(
+        ([layers[0]], row(60.0)), ([layers[1]], row(20.0)), ([layers[3]], row(30.0)), (layers[:2], row(65.0)),
+        (layers[2:], row(70.0)),
+    )  # fmt: skip
+    answer = fusion(case_of(graph(*layers), Rows(rows)))
+    assert [(cells[0], cells[4]) for cells in answer.tables[0].rows] == [
+        ("convolution + add", pytest.approx(20.0)),
+        ("convolution + gelu", pytest.approx(15.0)),
+    ]
+    (finding,) = answer.findings
+    assert finding.saves_us == pytest.approx(35.0)
+    assert finding.title == "convolution + add and 1 pattern more: 2 chains in separate kernels"
+    assert set(finding.layers) == {"c", "g", "d", "a"}
+
+
 def test_attention_is_compared_with_its_composition() -> None:
     model = graph(attention())
     digest = Chain.of([attention()]).digest

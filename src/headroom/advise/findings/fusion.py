@@ -18,18 +18,21 @@ from headroom.predict.prediction import Source
 
 @dataclass(frozen=True)
 class Pattern:
-    """Chains of the same steps that run faster fused, all of them measured so or all predicted."""
+    """Chains that run faster fused: those of the same steps, or all that the same lines of code fuse."""
 
     timed: TimedGraph
     groups: tuple[FusedGroup, ...]
 
     @property
-    def name(self) -> str:
-        return self.groups[0].pattern
+    def names(self) -> tuple[str, ...]:
+        """``convolution + batch norm + relu``; each once, in order."""
+        return tuple(dict.fromkeys(group.pattern for group in self.groups))
 
     @property
     def source(self) -> Source:
-        return self.groups[0].source
+        """Measured only if every chain is."""
+        measured = all(group.source is Source.MEASURED for group in self.groups)
+        return Source.MEASURED if measured else Source.PREDICTED
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -90,21 +93,29 @@ def fusion_patterns(timed: TimedGraph) -> tuple[Pattern, ...]:
 
 
 def fusion_findings(timed: TimedGraph) -> Iterator[Finding]:
-    """One finding per pattern."""
+    """One finding for all patterns that the same lines of code fuse."""
+    alike: dict[str, list[FusedGroup]] = {}
     for pattern in fusion_patterns(timed):
-        recipe = pattern.recipe
+        alike.setdefault(pattern.recipe.code, []).extend(pattern.groups)
+    for groups in alike.values():
+        pattern = Pattern(timed, tuple(groups))
         yield make_finding(
             timed,
             kind="fusion",
-            title=f"{pattern.name}: {counted(len(pattern.groups), 'chain')} in separate kernels",
+            title=f"{_named(pattern)}: {counted(len(groups), 'chain')} in separate kernels",
             action=_action(pattern),
             layers=pattern.layers,
             saves_us=pattern.saves_us,
             source=pattern.source,
             error_pct=pattern.error_pct,
-            code=recipe.code,
-            limits=recipe.limits,
+            code=pattern.recipe.code,
+            limits=pattern.recipe.limits,
         )
+
+
+def _named(pattern: Pattern) -> str:
+    more = len(pattern.names) - 1
+    return f"{pattern.names[0]} and {counted(more, 'pattern')} more" if more else pattern.names[0]
 
 
 def _action(pattern: Pattern) -> str:
@@ -114,8 +125,8 @@ def _action(pattern: Pattern) -> str:
     if pattern.folded_us and pattern.folded_us < 0.95 * pattern.saves_us:
         folded = f" Folding BatchNorm alone saves about {figures.time(pattern.folded_us, pattern.error_pct or 100.0)}."
     return (
-        f"Fuse {pattern.name}: {counted(len(pattern.groups), 'chain')}, {before} apart and a {pattern.source} {after} "
-        f"fused. In PyTorch, {pattern.recipe.how}.{folded}{_measured_fused(pattern)}"
+        f"Fuse {_named(pattern)}: {counted(len(pattern.groups), 'chain')}, {before} apart and a {pattern.source} "
+        f"{after} fused. In PyTorch, {pattern.recipe.how}.{folded}{_measured_fused(pattern)}"
     )
 
 

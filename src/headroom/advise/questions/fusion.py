@@ -49,7 +49,7 @@ def _sentence(case: Case, patterns: Sequence[Pattern], attention: Sequence[Atten
     if patterns:
         best = patterns[0]
         saves = figures.time(best.saves_us, case.timed.error_pct(best.layers))
-        parts.append(f"Most comes from {best.name}, {counted(len(best.groups), 'chain')}: {saves}, {best.source}.")
+        parts.append(f"Most comes from {best.names[0]}, {counted(len(best.groups), 'chain')}: {saves}, {best.source}.")
     copied_us = _copied_us(case)
     if copied_us:
         parts.append(
@@ -75,7 +75,7 @@ def _copied_us(case: Case) -> float:
 def _pattern_table(case: Case, patterns: Sequence[Pattern]) -> Table:
     rows: list[tuple[str | float | int | None, ...]] = [
         (
-            pattern.name,
+            pattern.names[0],
             len(pattern.groups),
             pattern.before_us,
             pattern.after_us,
