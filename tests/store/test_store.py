@@ -100,12 +100,45 @@ def test_a_sweep_that_ended_early_is_not_finished(store: Store) -> None:
     assert kept == {"eng1_k2=5", "eng7_k2=1"}, "nothing is left to try any more"
 
 
-@pytest.mark.parametrize("status", [Status.THROTTLED, Status.UNSTABLE])
+DISTURBANCES = pytest.mark.parametrize("status", [Status.THROTTLED, Status.UNSTABLE])
+
+
+@DISTURBANCES
 def test_a_chain_whose_every_time_was_disturbed_is_not_finished(store: Store, status: Status) -> None:
-    disturbed = make_timing("eng1_k2=5", status=status)
-    store.record(make_sweep(0, timings=(disturbed, make_oom())))
-    store.record(make_sweep(1, timings=(disturbed, make_timing("eng7_k2=1"))))
-    assert store.finished(SYSTEM, BF16, "all") == {make_chain(1).digest}
+    store.record(make_sweep(0, timings=(make_timing(status=status), make_oom())))
+    assert store.finished(SYSTEM, BF16, "all") == frozenset()
+
+
+@DISTURBANCES
+@pytest.mark.parametrize(("disturbed_us", "is_finished"), [(8.0, False), (11.4, False), (11.6, True)])
+def test_a_chain_is_not_finished_while_a_disturbed_time_may_be_the_best(
+    store: Store, status: Status, disturbed_us: float, is_finished: bool
+) -> None:
+    disturbed = make_timing("eng4_k2=5", median_us=disturbed_us, status=status)
+    warm = (make_timing("eng1_k2=5", median_us=10.0), make_timing("eng3_k2=5", median_us=12.0))
+    store.record(make_sweep(timings=(*warm, make_timing("eng2_k2=5", "cold", 1.0), disturbed)))
+    assert (make_chain().digest in store.finished(SYSTEM, BF16, "all")) is is_finished
+    assert store.finished(SYSTEM, BF16, "all", (), [make_chain(5).digest]) == frozenset()
+    store.record(make_sweep(timings=(replace(disturbed, status=Status.OK),)))
+    assert store.finished(SYSTEM, BF16, "all") == {make_chain().digest}, "it was timed again"
+
+
+@DISTURBANCES
+def test_a_disturbed_time_never_takes_the_place_of_a_good_one(store: Store, status: Status) -> None:
+    good, other = make_timing("eng1_k2=5"), make_timing("eng2_k2=5", median_us=30.0)
+    store.record(make_sweep(timings=(good, other)))
+    again = make_timing("eng1_k2=5", median_us=9.0, status=status, measured_at=LATER)
+    store.record(make_sweep(timings=(again, replace(other, median_us=29.0))))
+    assert [row.median_us for row in store.timings(make_chain().digest, SYSTEM, BF16)] == [10.25, 29.0]
+    store.record(make_sweep(timings=(replace(good, status=Status.FAILED, median_us=None),)))
+    assert store.timings(make_chain().digest, SYSTEM, BF16)[-1].status is Status.FAILED, "a failure is no disturbance"
+
+
+def test_a_chain_that_is_visited_again_in_vain_is_no_longer_finished(store: Store) -> None:
+    store.record(make_sweep(plans="heuristic"))
+    store.record(make_sweep())
+    store.record(make_sweep(timings=(make_step(REST, Status.TIMEOUT),)))
+    assert store.finished(SYSTEM, BF16, "heuristic") == frozenset()
 
 
 def test_a_sweep_without_a_library_is_finished_while_that_is_missing(store: Store) -> None:

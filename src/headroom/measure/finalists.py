@@ -6,12 +6,10 @@ from collections.abc import Iterable
 
 from headroom.measure.bench import Check, Program
 from headroom.store.rows import Implementation, Status, Timing
+from headroom.store.steps import NEAR_BEST
 
-#: At most this many are timed again.
+#: At most this many are timed again, of those whose first, brief time is near the best.
 FINALISTS = 4
-
-#: … and only those whose first, brief time is within this factor of the best: noise is smaller than that.
-WITHIN = 1.15
 
 Built = tuple[Program, Check]
 
@@ -45,7 +43,7 @@ def fastest(rows: Iterable[Timing]) -> list[Implementation]:
     """Who is timed again, given the first, brief rows: those that were noisy or throttled get their second chance."""
     timed = sorted((row.median_us, index, row) for index, row in enumerate(rows) if row.median_us is not None)
     sound = [median_us for median_us, _, row in timed if row.status is Status.OK]
-    most_us = WITHIN * (sound or [median_us for median_us, _, _ in timed] or [0.0])[0]
+    most_us = NEAR_BEST * (sound or [median_us for median_us, _, _ in timed] or [0.0])[0]
     return [row.implementation for median_us, _, row in timed[:FINALISTS] if median_us <= most_us]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, or_, select
 
 from headroom.graph.tensor import DataType
 from headroom.store.codec import to_counters, to_dtype, to_kernel, to_network, to_timing
 from headroom.store.intern import chunks
 from headroom.store.rows import METHOD, Counters, Kernel, NetworkTiming, Status, System, Timing
-from headroom.store.steps import LIBRARY
+from headroom.store.steps import DISTURBED, LIBRARY, NEAR_BEST
 from headroom.store.tables import (
     chains,
     counters,
@@ -120,21 +120,31 @@ def select_finished(
 ) -> frozenset[str]:
     """Digests of the chains whose sweep of ``plans`` is done; a sweep of all covers one of heuristics.
 
-    One that lacked a library is not, unless that is still among the ``missing`` ones.
+    One is not done that lacked a library, unless that is still among the ``missing`` ones; nor one where a time was
+    disturbed that may be the best: a GPU that was throttled cools down.
     """
+    visit = ("chains_key", "systems_key", "dtype", "method")
+    of_sweep = [timings.c[name] == sweeps.c[name] for name in visit]
     lacking = (
-        select(timings.c.chains_key)
+        select(timings.c.key)
         .join(implementations)
-        .join(systems)
-        .where(implementations.c.name == LIBRARY, implementations.c.backend.not_in(missing), *_of(system, dtype))
+        .where(*of_sweep, implementations.c.name == LIBRARY, implementations.c.backend.not_in(missing))
     )
+    good = timings.alias("good")
+    best_us = (
+        select(func.min(good.c.median_us))
+        .where(good.c.status == str(Status.OK), *(good.c[name] == timings.c[name] for name in (*visit, "l2")))
+        .scalar_subquery()
+    )
+    promising = or_(best_us.is_(None), timings.c.median_us < NEAR_BEST * best_us)
+    disturbed = select(timings.c.key).where(*of_sweep, timings.c.status.in_(map(str, DISTURBED)), promising)
     query = (
         select(chains.c.digest)
         .select_from(sweeps)
         .join(chains)
         .join(systems)
         .where(systems.c.id == system.id, sweeps.c.dtype == str(dtype), sweeps.c.method == METHOD)
-        .where(sweeps.c.plans.in_({plans, "all"}), sweeps.c.chains_key.not_in(lacking))
+        .where(sweeps.c.plans.in_({plans, "all"}), ~lacking.exists(), ~disturbed.exists())
     )
     queries = [query] if digests is None else [query.where(chains.c.digest.in_(chunk)) for chunk in chunks(digests)]
     return frozenset(digest for each in queries for digest in connection.execute(each).scalars())

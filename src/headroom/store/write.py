@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select
 
 from headroom.store import steps, tables
 from headroom.store.codec import (
@@ -17,8 +18,9 @@ from headroom.store.codec import (
 )  # fmt: skip
 from headroom.store.intern import chain_key, chunks, intern, note_keys, system_key
 from headroom.store.moments import moment
+from headroom.store.read import select_timings
 from headroom.store.record import ChainRecord, Tally
-from headroom.store.rows import Counters, Implementation, NetworkTiming, Sweep, System, Timing
+from headroom.store.rows import Counters, Implementation, NetworkTiming, Status, Sweep, System, Timing
 
 _Visit = Mapping[str, Any]
 
@@ -40,11 +42,18 @@ def put_record(connection: Connection, record: ChainRecord, *, keep_newer: bool 
 def put_sweep(connection: Connection, sweep: Sweep) -> None:
     """Write a sweep as :func:`put_record`; what earlier ones of the same chain said of steps is no longer so.
 
+    A time that something disturbed does not take the place of one that nothing did.
+
     Raises:
         StoreError: as there.
     """
-    record = ChainRecord.of_sweep(sweep)
-    _drop_steps(connection, _visit_of(connection, record))
+    record = replace(ChainRecord.of_sweep(sweep), timings=_better_than_known(connection, sweep))
+    visit = _visit_of(connection, record)
+    named = select(tables.implementations.c.key).where(tables.implementations.c.name.in_(steps.NAMES))
+    _drop(connection, tables.timings, visit, tables.timings.c.implementations_key.in_(named))
+    if not record.visits:
+        # Until this chain has been taken up again, no earlier visit to it counts as finished either.
+        _drop(connection, tables.sweeps, visit)
     put_record(connection, record)
 
 
@@ -73,11 +82,21 @@ def _visit_of(connection: Connection, record: ChainRecord) -> _Visit:
     }
 
 
-def _drop_steps(connection: Connection, visit: _Visit) -> None:
-    table = tables.timings
-    named = select(tables.implementations.c.key).where(tables.implementations.c.name.in_(steps.NAMES))
-    same = [table.c[name] == value for name, value in visit.items()]
-    connection.execute(delete(table).where(*same, table.c.implementations_key.in_(named)))
+def _better_than_known(connection: Connection, sweep: Sweep) -> tuple[Timing, ...]:
+    """The sweep's timings without those that were disturbed where the database has one that was not."""
+    if not any(timing.status in steps.DISTURBED for timing in sweep.timings):
+        return sweep.timings
+    known = select_timings(connection, sweep.chain.digest, sweep.system, sweep.dtype, None)
+    good = {(timing.implementation, timing.l2) for timing in known if timing.status is Status.OK}
+    return tuple(
+        timing
+        for timing in sweep.timings
+        if timing.status not in steps.DISTURBED or (timing.implementation, timing.l2) not in good
+    )
+
+
+def _drop(connection: Connection, table: Table, visit: _Visit, *which: ColumnElement[bool]) -> None:
+    connection.execute(delete(table).where(*(table.c[name] == value for name, value in visit.items()), *which))
 
 
 def _put_timings(connection: Connection, visit: _Visit, timings: tuple[Timing, ...], keep_newer: bool) -> Tally:
