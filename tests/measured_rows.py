@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from headroom.advise.measurements import OtherSystem
 from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
@@ -39,7 +40,7 @@ class Rows:
     timings: Mapping[str, Timing] = field(default_factory=dict)
     runs: Sequence[NetworkTiming] = ()
     system: System = SYSTEM
-    others: Sequence[System] = ()
+    others: Sequence[OtherSystem] = ()
     asked: int = 0
     others_tried: Mapping[str, Sequence[Timing]] = field(default_factory=dict)
 

@@ -120,9 +120,7 @@ def test_the_summary_tells_what_analyze_says_from_now_on(store: Notebook, tmp_pa
     assert command == f"headroom analyze 'my net.onnx' {options}"
 
 
-def test_the_quoted_command_names_the_system_where_another_would_answer(
-    store: Notebook, tmp_path: Path
-) -> None:
+def test_the_quoted_command_names_the_system_where_another_would_answer(store: Notebook, tmp_path: Path) -> None:
     newer = replace(SYSTEM, driver="590.1")
     store.record(sweep(next(model_parts(NET)), newer))
     (line,) = measuring.outlook(measuring.Asked("net.onnx", db=str(tmp_path / "rows.sqlite")), NET, BF16, newer)

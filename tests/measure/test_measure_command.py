@@ -217,6 +217,29 @@ def test_a_budget_leaves_the_rest_for_the_next_run(database: Path) -> None:
     assert known_before(second.stdout) == TASKS - int(left[1])
 
 
+def test_the_most_valuable_layer_is_measured_whatever_the_budget(database: Path) -> None:
+    done = measure(database, script(plans=2), "--budget", "0.01s")
+    assert f"1 layer measured in 0 s, {TASKS - 1} left for the next run" in done.stdout
+
+
+def test_what_failed_is_tried_again_where_that_is_wanted(database: Path) -> None:
+    assert "1 without a time that counts" in measure(database, script({"how": "oom", "chain": "max"})).stdout
+    assert f"{TASKS} known before" in measure(database, script()).stdout
+    again = measure(database, script(), "--again", "failed")
+    assert f"1 layer measured in 0 s, {TASKS - 1} known before" in again.stdout
+    assert "known before" not in measure(database, script(plans=1), "--again", "all").stdout
+
+
+def test_two_runs_into_one_database_divide_the_work(database: Path) -> None:
+    runs = [started(database, script(plans=2, plan_s=0.02)) for _ in range(2)]
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+    measured = [int(re.search(r"(\d+) layers? measured", output)[1]) for output in outputs]  # type: ignore[index]
+    assert len(finished(database)) == TASKS
+    # What both were at when they began, and what they happened to pick at once.
+    assert TASKS <= sum(measured) <= TASKS + 15
+    assert any("measured by another run meanwhile" in output for output in outputs)
+
+
 def test_a_busy_gpu_is_refused_and_shared_only_on_request(database: Path) -> None:
     bench = script(plans=2, processes=[[4242, "/usr/bin/python"], [4243, "/usr/bin/python"]])
     refused = measure(database, bench)

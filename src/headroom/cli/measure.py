@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headroom.cli.options import Direction, Plans, parse_batches, parse_dims, parse_dtypes, parse_seconds
+from headroom.cli.options import Again, Direction, Plans, parse_batches, parse_dims, parse_dtypes, parse_seconds
 
 
 def measure(
@@ -21,6 +21,7 @@ def measure(
     fused: Annotated[bool, typer.Option(help="Also measure chains of layers as one kernel.")] = True,
     direction: Annotated[Direction, typer.Option(help="Forward, a gradient, or all three.")] = Direction.FORWARD,
     budget: Annotated[str | None, typer.Option(help="Stop after this long: 60s, 5m, 2h.")] = None,
+    again: Annotated[Again | None, typer.Option(help="Measure what is known too: all, or what failed.")] = None,
     shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
     network: Annotated[bool, typer.Option("--network", help="Also run the whole network in frameworks.")] = False,
     counters: Annotated[bool, typer.Option("--counters", help="Also count bytes with ncu.")] = False,
@@ -40,6 +41,7 @@ def measure(
 
     from headroom.cli.measuring import Asked, Watch, counted, networks, outlook, summary
     from headroom.cli.screen import Screen
+    from headroom.measure import again as anew
     from headroom.measure.extras import Extras
     from headroom.measure.run import Wishes, measure_graphs, usual_dtype
     from headroom.store.notebook import open_for_measuring
@@ -49,13 +51,14 @@ def measure(
             screen.print(line, markup=False, soft_wrap=True)
 
     screen = Screen()
-    wishes = Wishes(plans, fused, direction, budget_s, shared)
+    known = None if again is None else anew.Again(failed_only=again is Again.FAILED)
+    wishes = Wishes(plans, fused, direction, budget_s, shared, again=known)
     dtypes = wanted or (usual_dtype(gpu),)
     with open_for_measuring(db) as notebook, Watch(quiet=quiet) as watch:
         try:
             report = measure_graphs(graphs, dtypes, notebook, gpu=gpu, wishes=wishes, on_progress=watch)
         except KeyboardInterrupt:
-            show(watch.how_far())
+            show(watch.how_far(resumes=again is not Again.ALL))
             raise
         watch.end()
         show(summary(report))

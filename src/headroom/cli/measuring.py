@@ -47,11 +47,12 @@ class Watch:
             self._bar.stop()
             self._bar = None
 
-    def how_far(self) -> list[str]:
-        """What an interrupted run leaves."""
+    def how_far(self, *, resumes: bool = True) -> list[str]:
+        """What an interrupted run leaves; ``resumes`` tells whether another one like it goes on from there."""
         if self.last is None:
             return []
-        return [f"{self.last.done} of {self.last.total} layers are kept; run the same again to go on"]
+        kept = f"{self.last.done} of {self.last.total} layers are kept"
+        return [f"{kept}; run the same again to go on" if resumes else kept]
 
     def __call__(self, progress: Progress) -> None:
         self.last = progress
@@ -165,8 +166,11 @@ def _layers(report: SweepReport) -> str:
     parts = [f"{_many(report.measured, 'layer')} measured in {duration(report.wall_s)}"]
     if report.skipped:
         parts.append(f"{report.skipped} known before")
+    if report.done_by_others:
+        parts.append(f"{report.done_by_others} measured by another run meanwhile")
     if report.failed:
-        parts.append(f"{report.failed} without a time that counts (headroom db show says why)")
+        what = "headroom db show says why, --again failed tries them again"
+        parts.append(f"{report.failed} without a time that counts ({what})")
     if report.left:
         parts.append(f"{report.left} left for the next run")
     return ", ".join(parts)

@@ -27,6 +27,11 @@ class Plans(StrEnum):
     HEURISTIC = "heuristic"
 
 
+class Again(StrEnum):
+    ALL = "all"
+    FAILED = "failed"
+
+
 class Direction(StrEnum):
     FORWARD = "forward"
     DGRAD = "dgrad"

@@ -9,6 +9,7 @@ from typing import Any
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.measure.again import Again
 from headroom.measure.backends import not_installed
 from headroom.measure.busy import Guard
 from headroom.measure.crew import Crew, default_size
@@ -27,7 +28,8 @@ class Wishes:
 
     ``plans`` is ``all`` or ``heuristic``; ``direction`` one of :data:`~headroom.measure.gradients.DIRECTIONS`;
     ``budget_s`` the seconds after which no further layer is begun; ``shared`` lets others use the GPU meanwhile;
-    ``workers`` is the number of processes, as many as pay by default.
+    ``workers`` is the number of processes, as many as pay by default; ``again`` tells what is measured although it is
+    known.
     """
 
     plans: str = "all"
@@ -36,6 +38,7 @@ class Wishes:
     budget_s: float | None = None
     shared: bool = False
     workers: int | None = None
+    again: Again | None = None
 
 
 def usual_dtype(gpu: int, nvml: Any = None) -> DataType:
@@ -92,6 +95,7 @@ def measure_graphs(
                 crew,
                 system=expected_system(driver),
                 missing=expected_missing(),
+                again=wishes.again,
                 budget_s=wishes.budget_s,
                 others=lambda: guard.others(own=crew.started),
                 on_progress=on_progress,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from headroom.graph.tensor import DataType
+from headroom.measure.again import Again
+from headroom.measure.agenda import Agenda
 from headroom.measure.crew import Crew
 from headroom.measure.pace import Pace
 from headroom.measure.plan import Planned
@@ -22,8 +24,11 @@ class Records(Protocol):
     def record(self, sweep: Sweep) -> object:
         """Write a layer's rows, all or none."""
 
-    def finished(self, system: System, dtype: DataType, plans: str, missing: Collection[str]) -> frozenset[str]:
-        """Digests of the chains that need no more measuring where these libraries are ``missing``."""
+    def finished(
+        self, system: System, dtype: DataType, plans: str, missing: Collection[str], digests: Collection[str]
+    ) -> frozenset[str]:
+        """Which of these chains need no more measuring where these libraries are ``missing``; asked from several
+        threads."""
 
     def timings(self, digest: str, system: System, dtype: DataType) -> tuple[Timing, ...]:
         """What is known of a chain; asked from several threads."""
@@ -43,13 +48,15 @@ class Progress:
 class SweepReport:
     """What a sweep did. ``parent_share`` is the share of their time that workers waited for this process.
 
-    ``skipped`` layers were known before, ``failed`` ones have no time that counts, ``left`` ones did not fit into the
-    budget. ``statuses`` counts the rows, ``winners`` the libraries of the fastest implementations.
+    ``skipped`` layers were known before, ``done_by_others`` became known meanwhile, ``failed`` ones have no time that
+    counts, ``left`` ones did not fit into the budget. ``statuses`` counts the rows, ``winners`` the libraries of the
+    fastest implementations.
     """
 
     system: System
     measured: int
     skipped: int
+    done_by_others: int
     failed: int
     left: int
     statuses: Counter[Status]
@@ -83,16 +90,20 @@ def measure_tasks(
     *,
     system: System | None = None,
     missing: Collection[str] = (),
+    again: Again | None = None,
     budget_s: float | None = None,
     others: Callable[[], str] = lambda: "",
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> SweepReport:
     """Measure what is not known yet, in the given order, and write every layer in a transaction of its own.
 
+    Others may measure into the same database meanwhile: what they finish is left out.
+
     Args:
         system, missing: what the workers are expected to find, and which libraries they will lack: with nothing to
             measure none is even started. Where there is something, their own word counts.
-        budget_s: seconds after which no further layer is begun.
+        again: what is measured although it is known.
+        budget_s: seconds after which no further layer is begun; the first one is in any case.
         others: asked after each layer who else uses the GPU, in words that its rows then carry.
 
     Raises:
@@ -100,39 +111,38 @@ def measure_tasks(
         StoreError: the database cannot be read or written. Layers that were written stay.
     """
     begin = time.monotonic()
-    todo: Sequence[Planned] = planned
-    if system is not None:
-        todo = _unknown(planned, records, system, missing)
-    if system is None or todo:
+    known = _Known(records, system, missing, again) if system is not None else None
+    todo = planned if known is None else known.without(planned)
+    if known is None or todo:
         facts = crew.facts()
-        system, todo = facts.system, _unknown(planned, records, facts.system, facts.missing)
-    here = system
+        known = _Known(records, facts.system, facts.missing, again)
+        todo = known.without(planned)
     tally, pace = _Tally(), Pace(item.task for item in todo)
+    agenda = Agenda(todo, known.covers, on_left_out=pace.began)
 
     def tasks() -> Iterator[Task]:
-        for item in todo:
-            if budget_s is not None and time.monotonic() - begin + pace.expects(item.task) > budget_s:
+        for begun, item in enumerate(agenda):
+            if budget_s is not None and begun and time.monotonic() - begin + pace.expects(item.task) > budget_s:
                 return
-            on_progress(Progress(tally.measured, len(todo), item.task.chain.title, pace.left_s / crew.size))
+            done = tally.measured + agenda.done_by_others
+            on_progress(Progress(done, len(todo), item.task.chain.title, pace.left_s / crew.size))
             pace.began(item.task)
             yield item.task
 
-    def known(task: Task) -> Sequence[Timing]:
-        """Of a visit that ended early, that lacked a library, or that tried the heuristics' plans only."""
-        return records.timings(task.chain.digest, here, task.dtype)
-
-    for done in crew.measure(tasks(), known) if todo else ():
-        rows = _marked(done.rows, others())
-        records.record(Sweep(system, done.task.chain, done.task.dtype, done.task.plans, rows, done.seconds))
-        pace.took(done.task, done.seconds)
+    for visit in crew.measure(tasks(), known.rows) if todo else ():
+        rows = _marked(visit.rows, others())
+        agenda.meet(visit.task)
+        records.record(Sweep(known.system, visit.task.chain, visit.task.dtype, visit.task.plans, rows, visit.seconds))
+        pace.took(visit.task, visit.seconds)
         tally.add(rows)
     wall_s = time.monotonic() - begin
     return SweepReport(
-        system=system,
+        system=known.system,
         measured=tally.measured,
         skipped=len(planned) - len(todo),
+        done_by_others=agenda.done_by_others,
         failed=tally.failed,
-        left=len(todo) - tally.measured,
+        left=len(todo) - tally.measured - agenda.done_by_others,
         statuses=tally.statuses,
         winners=tally.winners,
         wall_s=wall_s,
@@ -141,17 +151,40 @@ def measure_tasks(
     )
 
 
-def _unknown(planned: Iterable[Planned], records: Records, system: System, missing: Collection[str]) -> list[Planned]:
-    """What ``system`` has not measured yet."""
-    finished: dict[tuple[DataType, str], frozenset[str]] = {}
+@dataclass(frozen=True)
+class _Known:
+    """What ``records`` know of ``system`` where these libraries are ``missing``, less what is wanted ``again``."""
 
-    def is_known(task: Task) -> bool:
-        key = task.dtype, task.plans
-        if key not in finished:
-            finished[key] = records.finished(system, *key, missing)
-        return task.chain.digest in finished[key]
+    records: Records
+    system: System
+    missing: Collection[str]
+    again: Again | None
 
-    return [item for item in planned if not is_known(item.task)]
+    def without(self, planned: Sequence[Planned]) -> list[Planned]:
+        """Those of ``planned`` that are to be measured."""
+        asked: dict[tuple[DataType, str], list[Task]] = {}
+        for item in planned:
+            asked.setdefault((item.task.dtype, item.task.plans), []).append(item.task)
+        finished = {key: self._finished(*key, tasks) for key, tasks in asked.items()}
+        return [item for item in planned if item.task.chain.digest not in finished[item.task.dtype, item.task.plans]]
+
+    def covers(self, task: Task) -> bool:
+        """Whether ``task`` need not be measured, as the database has it now."""
+        return bool(self._finished(task.dtype, task.plans, [task]))
+
+    def rows(self, task: Task) -> Sequence[Timing]:
+        """What is left as it is of a chain that is visited: an earlier visit may have ended early, lacked a library, or
+        tried the heuristics' plans only."""
+        rows = self.records.timings(task.chain.digest, self.system, task.dtype)
+        return rows if self.again is None else self.again.kept(rows)
+
+    def _finished(self, dtype: DataType, plans: str, tasks: Sequence[Task]) -> frozenset[str]:
+        digests = [task.chain.digest for task in tasks]
+        finished = self.records.finished(self.system, dtype, plans, self.missing, digests)
+        if self.again is None:
+            return finished
+        timings = ((digest, self.records.timings(digest, self.system, dtype)) for digest in finished)
+        return frozenset(digest for digest, rows in timings if not self.again.is_due(rows))
 
 
 def _marked(rows: Sequence[Timing], users: str) -> tuple[Timing, ...]:
