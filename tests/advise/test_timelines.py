@@ -8,6 +8,7 @@ import pytest
 
 from builders import conv, graph, relu
 from executions import Scene, replayed
+from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import GRAPH_GAP_US, HOST_SHARE, LAUNCH_DELAY_US, Change, Timelines
 
 MODEL = graph(conv("a", "x"), relu("b", "a"), conv("c", "b", channels=32), relu("d", "c"))
@@ -57,7 +58,18 @@ def test_what_recording_costs_is_taken_off_the_host_alone() -> None:
 def test_a_latency_known_better_sets_the_host_s_speed() -> None:
     step = scene(50.0, 2.0).step()
     assert Timelines.of(step, "pytorch", 180.0).latency_us() == pytest.approx(180.0, rel=0.001)
-    assert Timelines.of(step, "pytorch", step.duration_us).host_share == HOST_SHARE["pytorch"]
+    for unexplained_us in (step.duration_us, 20.0, None):
+        assert Timelines.of(step, "pytorch", unexplained_us).host_share == HOST_SHARE["pytorch"]
+
+
+def test_a_profile_that_tells_what_it_takes_unrecorded_is_believed() -> None:
+    built = scene(50.0, 2.0)
+    case = built.case(recorder="pytorch")
+    assert case.execution is not None
+    told = replace(case.execution, profile=replace(case.execution.profile, latency_us=90.0))
+    run = Recorded.of(replace(case, execution=told))
+    assert run is not None
+    assert run.latency_us == pytest.approx(90.0, rel=0.001)
 
 
 def test_without_a_wait_the_host_runs_ahead_again() -> None:

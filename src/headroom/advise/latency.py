@@ -10,7 +10,7 @@ from headroom.advise.execution import Execution
 from headroom.advise.matching.latency import step_latency_us
 from headroom.advise.measurements import REPEATABILITY_PCT, UNTOLD_SPREAD_PCT
 from headroom.advise.networks import fastest_run, run_error_pct
-from headroom.advise.timelines import HOST_ERROR, Timelines
+from headroom.advise.timelines import Timelines
 from headroom.store.rows import NetworkTiming
 
 #: Fewest steps whose spread says anything: the first and the last one of a profile have no neighbour.
@@ -27,10 +27,14 @@ class Latency:
 
 
 def latency_of(execution: Execution | None, networks: Sequence[NetworkTiming]) -> Latency | None:
-    """The profile's latency less what recording cost, else that of the first usable one of ``networks``, if any."""
-    if execution is not None:
-        timelines = Timelines.of(execution.step, execution.profile.recorder, execution.latency_us)
-        error_pct = max(_spread_pct(execution), 100 * HOST_ERROR if timelines.is_host_bound else 0.0)
+    """The profile's latency less what recording cost, else that of the first usable one of ``networks``, if any.
+
+    A profile in which nothing ran on a GPU is of another machine: its latency stands beside no bound.
+    """
+    if execution is not None and execution.step.launches:
+        known_us = execution.profile.latency_us or execution.latency_us
+        timelines = Timelines.of(execution.step, execution.profile.recorder, known_us)
+        error_pct = max(_spread_pct(execution), 100 * timelines.host_error if timelines.is_host_bound else 0.0)
         return Latency("In your run, less what recording cost,", timelines.latency_us(), error_pct)
     run = fastest_run(networks)
     if run is None or run.median_us is None:

@@ -36,7 +36,9 @@ class Recorded:
         execution = case.execution
         if execution is None or not execution.step.launches:
             return None
-        return cls(case, execution, Timelines.of(execution.step, execution.profile.recorder, case.latency_us))
+        profile = execution.profile
+        known_us = case.latency_us if profile.latency_us is None else profile.latency_us
+        return cls(case, execution, Timelines.of(execution.step, profile.recorder, known_us))
 
     @property
     def step(self) -> Step:

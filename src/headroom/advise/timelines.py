@@ -28,6 +28,9 @@ LAUNCH_DELAY_US = 7.0
 #: with and without PyTorch's profiler recording shapes; half of them lie within 4 %. Other recorders cost little.
 HOST_SHARE: Mapping[str, float] = {"pytorch": 0.667}
 
+#: No recorder multiplies the host's work by more than the inverse of this.
+_LEAST_SHARE = 0.25
+
 #: Half-width of what the same network's host time differs by between runs, four of five times: no other figure here is
 #: as unsteady.
 HOST_ERROR = 0.09
@@ -67,24 +70,28 @@ NOTHING = Change()
 
 @dataclass(frozen=True)
 class Timelines:
-    """A step that can be replayed. ``host_share`` shortens the host's time: what recording it cost is no user's."""
+    """A step that can be replayed. ``host_share`` shortens the host's time: what recording it cost is no user's.
+
+    ``host_error`` is how far off that share may be, as a share of it.
+    """
 
     step: Step
     host_share: float = 1.0
+    host_error: float = HOST_ERROR
 
     @classmethod
     def of(cls, step: Step, recorder: str, latency_us: float | None = None) -> Timelines:
         """The step as it runs without the recorder, or as it must run if its latency is known to be ``latency_us``."""
         found = cls(step, HOST_SHARE.get(recorder, 1.0))
-        recorded_us = cls(step).latency_us()
-        if latency_us is None or not found.latency_us() < latency_us < 0.98 * recorded_us:
+        if latency_us is None or not cls(step, _LEAST_SHARE).latency_us() < latency_us < 0.98 * cls(step).latency_us():
+            # As recorded, or a time that no speed of the host explains: it was taken in another way.
             return found
-        low, high = found.host_share, 1.0
+        low, high = _LEAST_SHARE, 1.0
         for _ in range(20):
             share = 0.5 * (low + high)
             shorter = cls(step, share).latency_us() < latency_us
             low, high = (share, high) if shorter else (low, share)
-        return replace(found, host_share=high)
+        return cls(step, high, REPEATABILITY_PCT / 100)
 
     def latency_us(self, change: Change = NOTHING) -> float:
         """From the step's start to the later of the host's and the GPU's end."""
@@ -126,7 +133,7 @@ class Timelines:
         found_us = self.saves_us(change)
         if not found_us:
             return 0.0, 100.0
-        shares = (self.host_share * (1 - HOST_ERROR), self.host_share * (1 + HOST_ERROR))
+        shares = (self.host_share * (1 - self.host_error), self.host_share * (1 + self.host_error))
         others = [replace(self, host_share=share).saves_us(change) for share in shares]
         return found_us, REPEATABILITY_PCT + 100 * max(abs(other - found_us) for other in others) / found_us
 

@@ -9,7 +9,7 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
 from headroom.advise.recorded import Recorded
-from headroom.advise.timelines import GRAPH_GAP_US, HOST_ERROR, LAUNCH_DELAY_US
+from headroom.advise.timelines import GRAPH_GAP_US, LAUNCH_DELAY_US
 from headroom.graph.kinds import LayerKind
 
 #: A normalisation's own kernel reads statistics per channel; the compiled chain takes this share of its time.
@@ -39,7 +39,9 @@ def unfused_epilogues(run: Recorded) -> Iterator[Finding]:
     if saves_us <= 0:
         return
     fused_us = run.replayed_us(launches) - sum(chain.kernel_us + GRAPH_GAP_US for chain in chains)
-    host_us = HOST_ERROR * run.timelines.host_us if run.timelines.is_host_bound and not run.is_graph else 0.0
+    host_us = (
+        run.timelines.host_error * run.timelines.host_us if run.timelines.is_host_bound and not run.is_graph else 0.0
+    )
     layers = sorted({layer for chain in chains for layer in chain.layers})
     kinds = sorted({run.case.timed.graph.layers[layer].step for layer in layers})
     yield run.finding(

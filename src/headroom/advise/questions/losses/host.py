@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.recorded import Recorded
-from headroom.advise.timelines import HOST_ERROR
 
 #: A replayed graph's time from recorded kernels, beside the graph itself: four of five of 36 runs lie within.
 REPLAY_ERROR = 0.06
@@ -40,7 +39,9 @@ def host_bound(run: Recorded) -> Iterator[Finding]:
     if saves_us <= 0:
         return
     host_us, gpu_us = run.timelines.host_us, run.step.gpu_busy_us
-    error_us = REPLAY_ERROR * replayed_us + HOST_ERROR * (host_us if run.timelines.is_host_bound else saves_us)
+    error_us = REPLAY_ERROR * replayed_us + run.timelines.host_error * (
+        host_us if run.timelines.is_host_bound else saves_us
+    )
     why = (
         f"the host needs {figures.time(host_us, 9.0)} to ask for {len(run.step.launches)} launches, which keep the GPU "
         f"busy for {figures.time(gpu_us)}"
