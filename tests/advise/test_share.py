@@ -105,5 +105,15 @@ def recorded(gap_us: float) -> Execution:
     return Execution(profile, step, runs, (), max(2 * gap_us, 110.0), 1.0, {0: 0, 1: 1})
 
 
+def test_a_run_on_a_cpu_stands_beside_no_bound() -> None:
+    recorded_once = recorded(100.0)
+    on_cpu = replace(recorded_once, step=replace(recorded_once.step, launches=()), runs=(), run_of={})
+    case = case_of(MODEL, measured(run("cuda-graph", 40.0)), execution=on_cpu)
+    assert not case.has_run
+    assert case.latency_us == 40.0
+    assert case.comes_off_us == case.timed.sequential_us
+    assert analyze_graph(MODEL, H200, DataType.BF16, execution=on_cpu).measured_us is None
+
+
 def test_the_recorded_step_is_one_that_can_be_replayed() -> None:
     assert replace(recorded(1.0), latency_us=1.0).step.gpu_busy_us == pytest.approx(100.0)

@@ -104,7 +104,7 @@ def find_all(case: Case, questions: Sequence[Answer]) -> tuple[Finding, ...]:
     """Every finding worth a line, of all answers, the largest saving first."""
     found = [finding for answer in questions for finding in answer.findings]
     # A tail is the theory's, and comes off the bound: beside a run, question 3 says what another plan gives.
-    found += tail_findings(case.timed) if case.execution is None else ()
+    found += tail_findings(case.timed) if not case.has_run else ()
     return ranked(found, case.comes_off_us)
 
 

@@ -35,9 +35,14 @@ class Case:
     other_networks: Sequence[NetworkTiming] = ()
 
     @property
+    def has_run(self) -> bool:
+        """Whether there is a profile of a run on a GPU: one on a CPU stands beside no bound."""
+        return self.execution is not None and bool(self.execution.step.launches)
+
+    @property
     def comes_off_us(self) -> float:
         """What savings come off: the user's own run where there is a profile, else the sequential bound."""
-        return self.timed.sequential_us if self.execution is None or self.latency_us is None else self.latency_us
+        return self.latency_us if self.has_run and self.latency_us is not None else self.timed.sequential_us
 
     @property
     def dtypes(self) -> Mapping[DataType, TimedGraph]:

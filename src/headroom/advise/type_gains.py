@@ -52,7 +52,7 @@ def type_gains(case: Case) -> Iterator[TypeGain]:
             continue
         other = case.other_dtypes[dtype]
         layers = tuple(_faster_in_fp8(case, other) if dtype is DataType.FP8 else case.timed.configuration_of)
-        gain = _off_the_run(case, other, layers) if case.execution is not None else _off_the_bound(case, other, layers)
+        gain = _off_the_run(case, other, layers) if case.has_run else _off_the_bound(case, other, layers)
         if gain is not None and gain.saves_us > SMALLEST_SHARE * case.comes_off_us and gain.error_pct < CERTAIN_PCT:
             yield gain
 

@@ -35,7 +35,7 @@ def fusion(case: Case) -> Answer:
 
 def _findings(case: Case) -> tuple[Finding, ...]:
     """Off the sequential bound. What a recorded run left unfused is the framework's doing, and question 4's."""
-    return () if case.execution is not None else tuple(fusion_findings(case.timed))
+    return () if case.has_run else tuple(fusion_findings(case.timed))
 
 
 def _sentence(case: Case, patterns: Sequence[Pattern], attention: Sequence[AttentionWays]) -> str:
@@ -56,7 +56,7 @@ def _sentence(case: Case, patterns: Sequence[Pattern], attention: Sequence[Atten
             f"{figures.time(copied_us, case.timed.error_pct(case.timed.copies))} of it are copies (transposes, slices, "
             "concatenations) that the layers beside them can do without; PyTorch makes views of most of them already."
         )
-    if case.execution is not None:
+    if case.has_run:
         parts.append("What your run left in kernels of their own, and what that costs it, stands under question 4.")
     slower = sum(ways.composed_us * ways.count for ways in attention if ways.composed_us is not None)
     if slower:

@@ -95,7 +95,7 @@ def _dtype_row(case: Case, dtype: DataType, timed: TimedGraph, bounds: Bounds) -
 
 def _run_table(case: Case) -> Table:
     runs = [(run.mode, run.median_us) for run in case.networks if usable(run)]
-    if case.execution is not None:
+    if case.has_run and case.execution is not None:
         runs.insert(0, (f"your run ({case.execution.profile.title})", case.latency_us))
     bounds = case.bounds
     return Table(

@@ -52,11 +52,7 @@ def _start(case: Case, joint: Joint) -> str:
     if joint.today_us is None:
         return "layer after layer, as PyTorch picks" if Gain.ALGORITHMS in joint.gains else "layer after layer"
     latency = latency_of(case.execution, case.networks)
-    return (
-        "your run"
-        if case.execution is not None or latency is None
-        else f"measured {latency.how[0].lower()}{latency.how[1:]}"
-    )
+    return "your run" if case.has_run or latency is None else f"measured {latency.how[0].lower()}{latency.how[1:]}"
 
 
 def _name(joint: Joint, gain: Gain) -> str:
