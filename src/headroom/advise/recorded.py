@@ -15,8 +15,9 @@ from headroom.graph.work import Normalization
 from headroom.measure.profiles.profile import Step
 from headroom.predict.prediction import Source
 
-#: Recorded host time in us of one launch inside an operator that goes on without it (median ``cudaLaunchKernel``).
-LAUNCH_CALL_US = 5.5
+#: Recorded host time in us of one launch inside an operator that goes on without it: the median from one launch to the
+#: next of the same operator.
+LAUNCH_CALL_US = 6.9
 
 #: Launches of a fused attention at most: its kernel, the fill of its workspace and a copy. What is more is composed.
 MOST_FUSED = 3
