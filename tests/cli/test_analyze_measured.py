@@ -52,6 +52,20 @@ def test_measured_times_alone_where_there_are_none_are_one_line_and_exit_code_5(
     assert sentence in outcome.err
 
 
+@pytest.mark.parametrize("is_named_by", ["--db", "HEADROOM_DB"])
+def test_a_database_that_is_named_and_not_there_is_database_trouble(
+    headroom, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_named_by: str
+) -> None:
+    nowhere = tmp_path / "nowhere.sqlite"
+    if is_named_by == "HEADROOM_DB":
+        monkeypatch.setenv(is_named_by, str(nowhere))
+    options = ("--db", nowhere) if is_named_by == "--db" else ()
+    outcome = headroom("analyze", example, "--gpu", "h200", *options)
+    assert (outcome.code, outcome.err.count("\n")) == (5, 1)
+    assert outcome.err.startswith(f"headroom: there is no database at {nowhere}: headroom measure makes one")
+    assert headroom("analyze", example, "--gpu", "h200", "--source", "predicted").code == 0
+
+
 def test_one_system_cannot_answer_for_two_gpus(headroom, example: Path, database: Path) -> None:
     gpus = ("--gpu", "h200", "--gpu", "l4")
     outcome = headroom("analyze", example, *gpus, "--db", database, "--system", SYSTEM.id)
