@@ -37,6 +37,16 @@ def every_run(execution: Execution) -> Iterable[LayerRun | OtherRun]:
     return (*execution.runs, *execution.others)
 
 
+def owners(execution: Execution) -> dict[int, tuple[object, ...]]:
+    """Per launch the layers that it ran, or its purpose and the layer nearby."""
+    found: dict[int, tuple[object, ...]] = {}
+    for run in execution.runs:
+        found.update(dict.fromkeys(run.launches, run.layers))
+    for other in execution.others:
+        found.update(dict.fromkeys(other.launches, (other.purpose, other.near)))
+    return found
+
+
 def kernels_of(graph: Graph, execution: Execution, layer: str) -> list[str]:
     """The names of the kernels that ran the layer of this name."""
     index = next(at for at, each in enumerate(graph.layers) if each.name == layer)
@@ -47,6 +57,41 @@ def with_launches(profile: Profile, change: Callable[[Step], Iterable[Launch]]) 
     """The profile with other launches in its typical step, which is its only one then."""
     step = profile.typical
     return replace(profile, steps=(replace(step, launches=tuple(change(step))),))
+
+
+def repeated(profile: Profile, times: int) -> Profile:
+    """The typical step several times over, as one step."""
+    step = profile.typical
+    calls: list[Call] = []
+    launches: list[Launch] = []
+    for number in range(times):
+        later_us, first = number * 2 * step.duration_us, len(calls)
+        launches += (
+            replace(each, start_us=each.start_us + later_us, call=None if each.call is None else each.call + first)
+            for each in step.launches
+        )
+        calls += (
+            replace(
+                each, start_us=each.start_us + later_us, parent=None if each.parent is None else each.parent + first
+            )
+            for each in step.calls
+        )
+    whole = replace(step, duration_us=2 * times * step.duration_us, calls=tuple(calls), launches=tuple(launches))
+    return replace(profile, steps=(whole,))
+
+
+def without_operands(profile: Profile) -> Profile:
+    """The profile as it is recorded without ``record_shapes``."""
+    step = profile.typical
+    calls = tuple(replace(call, operands=()) for call in step.calls)
+    return replace(profile, steps=(replace(step, calls=calls),))
+
+
+def without_calls(profile: Profile) -> Profile:
+    """The profile as if the GPU's side alone had been recorded."""
+    step = profile.typical
+    launches = tuple(replace(launch, call=None) for launch in step.launches)
+    return replace(profile, steps=(replace(step, calls=(), launches=launches),))
 
 
 def with_padding(profile: Profile, which: int, amount: int) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,16 @@ def test_a_transformer_s_fused_call_is_looked_into(tmp_path: Path) -> None:
     assert _missing(graph, execution) == []
     fused = [run for run in execution.runs if len(run.layers) > 1]
     assert [[graph.layers[at].step for at in run.layers] for run in fused] == [["matmul", "gelu"]] * 2
+
+
+def test_a_normalisation_of_many_operators_is_one_layer(tmp_path: Path) -> None:
+    conv = partial(torch.nn.Conv2d, padding=1)
+    module = torch.nn.Sequential(conv(3, 16, 3), torch.nn.ReLU(), torch.nn.LocalResponseNorm(5), conv(16, 16, 3)).eval()
+    inputs = torch.randn(2, 3, 16, 16)
+    graph = hr.load(module, inputs)
+    execution = match(_profile(module, inputs, tmp_path), graph)
+    assert _missing(graph, execution) == []
+    assert execution.explained_share > 0.9
 
 
 def test_written_out_attention_is_one_layer_of_several_calls(tmp_path: Path) -> None:

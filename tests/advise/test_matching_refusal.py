@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from advise.matched import graph_of, network_graph, recorded
+from advise.matched import graph_of, network_graph, recorded, repeated
 from bound_networks import BOUNDS
-from headroom.advise.matching import match
+from headroom.advise.matching import match, overlay
 from headroom.errors import ProfileError
 from headroom.measure.profiles.profile import Profile, Step
 from profiles import NAMES
@@ -62,6 +62,17 @@ def test_a_step_without_any_work_is_refused(shared_models: Path) -> None:
     empty = Profile("pytorch", "empty.json", "", (Step("run", 0.0, 1.0),))
     with pytest.raises(ProfileError, match=r"empty\.json.*record it"):
         match(empty, network_graph(shared_models, "resnet18"))
+
+
+@pytest.mark.parametrize("name", ["resnet18-1-default", "resnet18-1-bf16_graph"])
+def test_inferences_that_nobody_marked_are_told_apart_from_another_model(name: str, shared_models: Path) -> None:
+    reason = _reason(repeated(recorded(name), 3), shared_models, "resnet18")
+    assert "holds 3 inferences of resnet18 in one step: mark each" in reason
+
+
+def test_a_step_too_long_for_memory_is_refused(shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlay, "_MOST_PAIRS", 1000)
+    assert "mark each inference as a step" in _reason(recorded("googlenet-1-default"), shared_models, "googlenet")
 
 
 def test_a_name_with_control_characters_does_not_reach_the_sentence(shared_models: Path) -> None:

@@ -69,6 +69,7 @@ _RULES: tuple[tuple[re.Pattern[str], Kernel], ...] = tuple(
     )
 )  # fmt: skip
 
+_ENDING = frozenset({Family.CONVOLUTION, Family.PRODUCT})
 #: What a product's or convolution's kernel does in the end, by a word in its name. cuDNN generates kernels for whole
 #: chains and does not say which.
 _ENDINGS = (
@@ -123,7 +124,7 @@ def kernel(name: str) -> Kernel:
     for pattern, found in _RULES:
         if pattern.search(name):
             ends = (functions for word, functions in _ENDINGS if word in name.lower())
-            return replace(found, functions=found.functions.union(*ends)) if found.family.multiplies else found
+            return replace(found, functions=found.functions.union(*ends)) if found.family in _ENDING else found
     return Kernel(Family.OTHER)
 
 

@@ -39,6 +39,14 @@ _AFTER_SOFTMAX = (
     (Family.POINTWISE, "isneginf"), (Family.POINTWISE, "isnan"), (Family.REDUCTION, ""), (Family.POINTWISE, "where"),
 )  # fmt: skip
 
+#: Normalisations that a framework may write out, by what they compute.
+_WRITTEN_OUT = {
+    "local_response": ("mul", "pad", "average", "mul", "add", "pow", "mul"),
+    "rms": ("pow", "average", "add", "pow", "mul", "mul"),
+    "layer": ("average", "add", "pow", "average", "add", "pow", "mul", "mul", "add"),
+}
+_FAMILY_OF_STEP = {"pad": Family.MOVEMENT, "average": Family.REDUCTION}
+
 
 @dataclass(frozen=True, slots=True)
 class Atom:
@@ -99,6 +107,9 @@ def _pieces(layer: Layer, normalized: bool) -> Iterator[Signature]:
             # An exporter folds a normalisation into the weights; the framework may not.
             shape = layer.outputs[0].shape if layer.outputs else ()
             yield Signature(Family.NORMALIZATION, frozenset({"batch"}), shape, written=written)
+    elif layer.kind is LayerKind.NORMALIZATION and not layer.parts:
+        for function in _WRITTEN_OUT.get(str(getattr(layer.work, "function", "")), ()):
+            yield _step(_FAMILY_OF_STEP.get(function, Family.POINTWISE), function)
     else:
         for part in layer.parts:
             if part.kind in _FAMILIES:

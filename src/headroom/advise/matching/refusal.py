@@ -50,12 +50,13 @@ def refuse_other_models(profile: Profile, graph: Graph, pairing: Pairing) -> Evi
     few_layers = missed_layers <= (1 - ENOUGH) * len(told.layers)
     few_units = missed_units <= max(FEW, (1 - ENOUGH) * len(told.units))
     _refuse_other_input(title, model, graph, pairing, told)
-    alone = not any(len(unit.signature.functions) > 1 for unit in pairing.units)
-    plain = told.plain_share >= ENOUGH or not alone
-    if few_layers and few_units and told.sized_share >= ENOUGH and plain:
+    fused = any(len(unit.signature.functions) > 1 for unit in pairing.units)
+    between = told.sized_share >= ENOUGH and (told.plain_share >= ENOUGH or fused)
+    if few_layers and few_units and (told.exact or between):
         return told
     if few_layers and few_units:
         _refuse_other_batch(title, model, graph, pairing)
+    _refuse_several(title, model, pairing, told)
     raise ProfileError(f"{title}: {_difference(model, pairing, told)}; it is not a profile of this model")
 
 
@@ -86,6 +87,19 @@ def _refuse_other_input(title: str, model: str, graph: Graph, pairing: Pairing, 
         raise ProfileError(
             f"{title}: layer {plain_line(atoms[first].name)} read {_dims(signature.source)} there, and reads "
             f"{_dims(layer.source)} in {model}; give the model the input that the profile was recorded with"
+        )
+
+
+def _refuse_several(title: str, model: str, pairing: Pairing, told: Evidence) -> None:
+    """Nobody marked the inferences, so that one step holds several."""
+    if not told.layers or told.missed_layers or len(told.units) % len(told.layers):
+        return
+    ran = Counter(pairing.units[at].signature for at in told.units)
+    count = len(told.units) // len(told.layers)
+    if count > 1 and all(number % count == 0 for number in ran.values()):
+        raise ProfileError(
+            f"{title} holds {count} inferences of {model} in one step: mark each, with "
+            'torch.profiler.record_function(f"ProfilerStep#{number}") around it'
         )
 
 

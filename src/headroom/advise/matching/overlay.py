@@ -11,8 +11,13 @@ from headroom.advise.matching.refusal import refuse_other_models
 from headroom.advise.matching.runs import runs_of
 from headroom.advise.matching.traits import ran_channels_last, ran_in
 from headroom.advise.matching.units import units_of
+from headroom.errors import ProfileError
 from headroom.graph.graph import Graph
 from headroom.measure.profiles.profile import Profile
+from headroom.text import plain_line
+
+#: What a table of scores may hold: a hundred times a large network's, half a gigabyte for all tables together.
+_MOST_PAIRS = 16_000_000
 
 
 def match(profile: Profile, graph: Graph) -> Execution:
@@ -26,7 +31,13 @@ def match(profile: Profile, graph: Graph) -> Execution:
         ProfileError: the profile is one of another model, batch or input; the sentence says why.
     """
     step = profile.typical
-    pairing = pair(atoms_of(graph), units_of(step))
+    atoms, units = atoms_of(graph), units_of(step)
+    if len(atoms) * len(units) > _MOST_PAIRS:
+        raise ProfileError(
+            f"{plain_line(profile.title)} holds {len(units):,} operations in one step, too many to lay over "
+            f"{len(graph.layers):,} layers; mark each inference as a step, and record few"
+        )
+    pairing = pair(atoms, units)
     told = refuse_other_models(profile, graph, pairing)
     runs, others = runs_of(graph, step, pairing.units, pairing.layers_of)
     run_of = {layer: place for place, run in enumerate(runs) for layer in run.layers}
