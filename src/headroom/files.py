@@ -81,12 +81,15 @@ def forget_stdout() -> None:
 def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Path:
     """Write text to ``path`` through a temporary file, fsync and replace; return the path.
 
-    Whatever goes wrong, the old file is still there in full and no temporary file is left.
+    Whatever goes wrong, the old file is still there in full and no temporary file is left. What is no file but a device
+    or a pipe (``/dev/null``) is written into: replaced, it would be gone for every program on the machine.
 
     Raises:
         UsageError: the place cannot be written.
     """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        return _write_into(target, chunks)
     temporary: str | None = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -106,6 +109,15 @@ def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Pa
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+    return target
+
+
+def _write_into(target: Path, chunks: str | Iterable[str]) -> Path:
+    try:
+        with target.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines((chunks,) if isinstance(chunks, str) else chunks)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror or error}; choose another path or free it") from error
     return target
 
 
