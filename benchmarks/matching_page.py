@@ -27,8 +27,8 @@ kernels' names, their grids and their order have to do. {traces} traces of {netw
 | GPU time in layers, all runs | {in_layers_median:.2%} | {in_layers_least:.2%} |
 | convolutions, matrix products and attentions that found their kernels | {found_median:.2%} | {found_least:.2%} |
 
-*Explained* is the time in layers and beside them: in the fp32 and bf16 runs of channels-first networks a third of the
-time may go to transposes and casts, which are no layer's work.
+*Explained* is the time in layers and beside them: up to {beside_most:.0%} of a channels-first run goes to transposes
+and casts, which are no layer's work.
 
 Is the layer the right one? A replayed graph runs the kernels of the eager run in the same order, so the operators of
 the one check the layers found for the other: of {replayed} launches that both have, {replayed_same}
@@ -83,6 +83,7 @@ def page(result: dict[str, Any]) -> str:
         mistakes=_mistakes(result["pairs"]),
         reasons="\n".join(f"| {reason} | {count:,} |" for reason, count in result["reasons"].items()),
         table="\n".join(_table(rows)),
+        beside_most=max(row["explained_share"] - row["matched_share"] for row in rows),
         **_shares(rows),
         **{name: f"{result[name]:,}" for name in ("wrong", "refused", "right", "accepted")},
     )
