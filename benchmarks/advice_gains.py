@@ -1,10 +1,13 @@
 """What settings really gain: each beside the run that it changes, on an H200, with a profile of that run.
 
     python benchmarks/advice_gains.py measure OUT_FOLDER [--limit SECONDS] [--networks NAME,…] [--rehearse]
+    python benchmarks/advice_gains.py page [DATA_FOLDER]
 
 ``measure`` needs the GPU, PyTorch, torchvision and transformers. It appends to ``OUT_FOLDER/advice_gains.jsonl``, skips
 what is there, and stops in time for ``--limit``. A run and its change are timed by turns, block after block, so that a
-drift meets both alike; a profile of the run, from which the advice is made, goes to ``OUT_FOLDER/profiles``.
+drift meets both alike; a profile of the run, from which the advice is made, goes to ``OUT_FOLDER/profiles``. ``page``
+needs neither: it reads ``benchmarks/results/advice_gains.jsonl`` and the profiles beside it, asks Headroom for advice
+on each run, and writes ``docs/advice-figures.md``.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import argparse
 import gzip
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +37,9 @@ NETWORKS = (
 )  # fmt: skip
 BATCHES = (1, 32)
 
+#: Nothing to fold there.
+WITHOUT_BATCH_NORM = ("vit_b_16", "bert_base", "convnext_tiny", "vgg16", "squeezenet1_1", "alexnet")
+
 #: Where branches can be put on streams of their own, and where something is planted.
 BRANCHED, PLANTED_IN = ("googlenet",), ("resnet50", "mobilenet_v2")
 
@@ -52,6 +59,7 @@ class Way:
     autocast: bool = False
     captured: bool = False
     streams: bool = False
+    folded: bool = False
     planted: str = ""
 
     @property
@@ -61,7 +69,7 @@ class Way:
             word.replace("_", "-") for word in ("channels_last", "benchmark", "tf32", "autocast") if getattr(self, word)
         ]
         words += ["graph"] if self.captured else []
-        words += ["streams"] if self.streams else []
+        words += [word for word in ("streams", "folded") if getattr(self, word)]
         return " ".join([*words, *([f"with {self.planted}"] if self.planted else [])])
 
 
@@ -89,9 +97,13 @@ def changes(network: str) -> Iterator[Change]:
     yield Change("benchmark", half, replace(half, benchmark=True))
     yield Change("channels-last", graph, replace(graph, channels_last=True))
     yield Change("benchmark", graph, replace(graph, benchmark=True))
+    last = replace(graph, channels_last=True)
+    yield Change("benchmark", last, replace(last, benchmark=True))
     still = replace(graph, dtype="fp32")
     yield Change("tf32", still, replace(still, tf32=True))
     yield Change("bf16", still, graph)
+    if network not in WITHOUT_BATCH_NORM:
+        yield Change("fold", graph, replace(graph, folded=True))
     if network in BRANCHED:
         yield Change("streams", graph, replace(graph, streams=True))
     if network in PLANTED_IN:
@@ -128,6 +140,10 @@ class Runner:
         module, example = getattr(bound_networks, network)()
         if self._way.planted:
             PLANTED[self._way.planted](module)
+        if self._way.folded:
+            from torch.fx.experimental.optimization import fuse
+
+            module = fuse(module)
         if self._way.streams:
             put_branches_on_streams(module)
         example = example.repeat(batch, *[1] * (example.dim() - 1)).to(self._device)
@@ -295,6 +311,11 @@ def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["page"]:
+        import advice_page
+
+        advice_page.write(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["measure"])
     parser.add_argument("out")
