@@ -13,6 +13,7 @@ from headroom.cli import measuring
 from headroom.graph.chain import graph_digest
 from headroom.graph.tensor import DataType
 from headroom.measure import extras
+from headroom.measure.again import Again
 from headroom.measure.counters.client import Count
 from headroom.measure.counters.request import Counted, Subject
 from headroom.measure.extras import Extras
@@ -77,6 +78,18 @@ def test_a_network_is_run_once_in_each_mode_and_resumed(store: Notebook, monkeyp
     store.record_network(SYSTEM, replace(run_of("cuda-graph"), status=Status.THROTTLED))
     run("net", NET, BF16, batch=1, dims={})
     assert idle.asked == [("cuda-graph",)], "a GPU that was throttled cools down"
+
+
+@pytest.mark.parametrize(("failed_only", "modes"), [(True, ("compile",)), (False, usual_modes())])
+def test_a_network_is_run_again_in_the_modes_that_are_wanted(
+    store: Notebook, monkeypatch: pytest.MonkeyPatch, failed_only: bool, modes: Sequence[str]
+) -> None:
+    for mode in usual_modes():
+        store.record_network(SYSTEM, run_of(mode))
+    again = Networks()
+    monkeypatch.setattr(extras, "measure_network", again)
+    Extras(store, SYSTEM, again=Again(failed_only=failed_only)).networks("net", NET, BF16, batch=1, dims={})
+    assert again.asked == [modes]
 
 
 def test_networks_are_shown_fastest_first_and_failures_with_their_reason() -> None:

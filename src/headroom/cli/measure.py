@@ -41,7 +41,7 @@ def measure(
 
     from headroom.cli.measuring import Asked, Watch, counted, networks, outlook, summary
     from headroom.cli.screen import Screen
-    from headroom.measure import again as anew
+    from headroom.measure import again as measure_again
     from headroom.measure.extras import Extras
     from headroom.measure.run import Wishes, measure_graphs, usual_dtype
     from headroom.store.notebook import open_for_measuring
@@ -51,8 +51,8 @@ def measure(
             screen.print(line, markup=False, soft_wrap=True)
 
     screen = Screen()
-    known = None if again is None else anew.Again(failed_only=again is Again.FAILED)
-    wishes = Wishes(plans, fused, direction, budget_s, shared, again=known)
+    anew = None if again is None else measure_again.Again(failed_only=again is Again.FAILED)
+    wishes = Wishes(plans, fused, direction, budget_s, shared, again=anew)
     dtypes = wanted or (usual_dtype(gpu),)
     with open_for_measuring(db) as notebook, Watch(quiet=quiet) as watch:
         try:
@@ -62,7 +62,7 @@ def measure(
             raise
         watch.end()
         show(summary(report))
-        extras = Extras(notebook, report.system, gpu, shared)
+        extras = Extras(notebook, report.system, gpu, shared, anew)
         for samples, graph in zip(batches, graphs, strict=True):
             for data_type in dtypes:
                 if network:

@@ -29,6 +29,11 @@ class Again:
     failed_only: bool = False
     since: datetime = field(default_factory=_this_second)
 
+    @property
+    def retried(self) -> frozenset[Status]:
+        """Rows with which status are measured again."""
+        return RETRIED if self.failed_only else frozenset(Status)
+
     def is_due(self, rows: Sequence[Timing]) -> bool:
         """Whether a chain with these ``rows`` is visited again. One without any was visited and says nothing."""
         return not any(map(self._is_new, rows)) and (not rows or len(self.kept(rows)) < len(rows))
@@ -37,7 +42,7 @@ class Again:
         """Those of a chain's ``rows`` that are not measured again."""
         rows = list(rows)
         spares = self.failed_only and any(row.status is Status.OK for row in rows)
-        return [row for row in rows if self._is_new(row) or (spares and row.status not in RETRIED)]
+        return [row for row in rows if self._is_new(row) or (spares and row.status not in self.retried)]
 
     def _is_new(self, row: Timing) -> bool:
         # Rows tell whole seconds: one from the second in which this run began may be older than it.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headroom.graph.chain import graph_digest
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.measure.again import Again
 from headroom.measure.busy import Guard
 from headroom.measure.counters.choose import costliest
 from headroom.measure.counters.client import count
@@ -24,13 +25,14 @@ from headroom.store.steps import DISTURBED
 class Extras:
     """Measures on one GPU into a database, and skips what ``notebook`` knows of ``system`` already.
 
-    ``shared`` lets others use the GPU meanwhile.
+    ``shared`` lets others use the GPU meanwhile; ``again`` tells which whole networks are run although they are known.
     """
 
     notebook: Notebook
     system: System
     gpu: int = 0
     shared: bool = False
+    again: Again | None = None
 
     def networks(
         self, model: str, graph: Graph, dtype: DataType, *, batch: int | None, dims: Mapping[str, int]
@@ -42,7 +44,8 @@ class Extras:
         Raises:
             GpuError, ModelError, UsageError: as :func:`headroom.measure.networks.client.measure_network`.
         """
-        known = {row.mode for row in self._runs(graph, dtype) if row.status not in DISTURBED}
+        retried = DISTURBED if self.again is None else self.again.retried
+        known = {row.mode for row in self._runs(graph, dtype) if row.status not in retried}
         missing = [mode for mode in usual_modes() if mode not in known]
         if missing:
             self._admit()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func
 
 from headroom.graph.tensor import DataType
 from headroom.store.codec import to_counters, to_dtype, to_kernel, to_network, to_timing
-from headroom.store.intern import chunks
+from headroom.store.intern import CHUNK, chunks
 from headroom.store.rows import METHOD, Counters, Kernel, NetworkTiming, Status, System, Timing
 from headroom.store.steps import DISTURBED, LIBRARY, NEAR_BEST
 from headroom.store.tables import (
@@ -146,8 +146,11 @@ def select_finished(
         .where(systems.c.id == system.id, sweeps.c.dtype == str(dtype), sweeps.c.method == METHOD)
         .where(sweeps.c.plans.in_({plans, "all"}), ~lacking.exists(), ~disturbed.exists())
     )
-    queries = [query] if digests is None else [query.where(chains.c.digest.in_(chunk)) for chunk in chunks(digests)]
-    return frozenset(digest for each in queries for digest in connection.execute(each).scalars())
+    if digests is not None and len(digests) <= CHUNK:
+        query = query.where(chains.c.digest.in_(digests))
+    # Of many chains it is quicker to ask for all and to leave out those that nobody asked about.
+    finished = frozenset(connection.execute(query).scalars())
+    return finished if digests is None else finished.intersection(digests)
 
 
 def select_networks(connection: Connection, system: System, graph: str | None) -> tuple[NetworkTiming, ...]:
