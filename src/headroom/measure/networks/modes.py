@@ -54,7 +54,10 @@ def _torch_modes() -> dict[str, Mode]:
 MODES: dict[str, Mode] = _torch_modes() | {name: Mode(name, runtime=name) for name in RUNTIMES}
 
 #: What is measured when nothing is asked for. Autotuning takes minutes per network and has to be asked for.
-_USUAL = ("eager", "cuda-graph", "channels-last", "channels-last cuda-graph", "compile", "compile reduce-overhead")
+_USUAL = (
+    "eager", "cuda-graph", "channels-last", "channels-last cuda-graph",
+    "compile", "compile reduce-overhead", "channels-last compile reduce-overhead",
+)  # fmt: skip
 
 
 def usual_modes() -> tuple[str, ...]:
