@@ -125,9 +125,9 @@ def _page(trials: Sequence[Trial]) -> Iterator[str]:
         "# Predicted and realised gains",
         "",
         "Every setting beside the very run that it changes, timed by turns on an H200; the prediction is what",
-        "`headroom analyze MODEL --profile TRACE` said of a profile of that run. *Off* is the distance as a share of the",
-        "predicted gain. The sign is right where an advised setting gained anything, and where one was not advised it",
-        f"gained less than {NO_GAIN:.0%} of the run. Written by `benchmarks/advice_gains.py page`.",
+        "`headroom analyze MODEL --profile TRACE` said of a profile of that run. *Off* is the distance as a share of",
+        "the predicted gain. The sign is right where an advised setting gained anything, and where one was not advised",
+        f"and gained less than {NO_GAIN:.0%} of the run. Written by `benchmarks/advice_gains.py page`.",
         "",
         f"{len(advised)} of {len(trials)} trials were advised. Off by {_median_off(advised)} in the median (target "
         f"{TARGET_PCT:.0f} %); signs right in {_signs(trials)} of all trials (target {TARGET_SIGNS:.0%}).",
