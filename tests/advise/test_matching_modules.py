@@ -167,6 +167,34 @@ def test_a_transformer_s_fused_call_is_looked_into(tmp_path: Path) -> None:
     assert [[graph.layers[at].step for at in run.layers] for run in fused] == [["matmul", "gelu"]] * 2
 
 
+class Many(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """Operators of every family, after a few convolutions that tell the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3, padding=1) for _ in range(4)))
+        self.group, self.instance, self.rms = torch.nn.GroupNorm(2, 4), torch.nn.InstanceNorm2d(4), torch.nn.RMSNorm(16)
+        self.up = torch.nn.ConvTranspose2d(4, 4, 2, 2)
+
+    def forward(self, x: Any) -> Any:
+        F = torch.nn.functional  # noqa: N806 - as everyone calls it
+        x = self.convolutions(x)
+        normed = self.rms(self.group(x)) + self.instance(torch.sigmoid(x) * F.hardswish(x))
+        moved = F.interpolate(x, scale_factor=2), F.pixel_shuffle(x, 2), x.roll(1, 2), torch.stack([x, x]), x[:, [0, 2]]
+        pointwise = F.glu(x, 3), torch.where(x > 0, x, -x), F.softplus(x), F.mish(x), F.elu(x), x.exp(), x**2
+        reduced = x.sum(), x.var(1), x.norm(dim=1), torch.cumsum(x, 1), x.argmax(1), F.log_softmax(x, 1)
+        pooled = F.avg_pool2d(x, 2), F.adaptive_max_pool2d(x, 1), torch.flip(x, [1]), F.unfold(x, 3), x.half()
+        return self.up(normed), moved, pointwise, reduced, pooled, torch.einsum("bchw,bkhw->bck", x, x)
+
+
+def test_operators_of_every_family_find_their_layers(tmp_path: Path) -> None:
+    module, inputs = Many().eval(), torch.randn(2, 4, 16, 16)
+    graph = hr.load(module, inputs)
+    execution = match(_profile(module, inputs, tmp_path), graph)
+    assert [at for at, layer in enumerate(graph.layers) if layer.kind.does_work and at not in execution.run_of] == []
+    assert execution.matched_share == pytest.approx(1.0, abs=0.02)
+
+
 def test_a_normalisation_of_many_operators_is_one_layer(tmp_path: Path) -> None:
     conv = partial(torch.nn.Conv2d, padding=1)
     module = torch.nn.Sequential(conv(3, 16, 3), torch.nn.ReLU(), torch.nn.LocalResponseNorm(5), conv(16, 16, 3)).eval()

@@ -14,7 +14,7 @@ _SAME = {
     "masked_fill": "where", "rotary": "mul", "softmax_backward": "softmax",
     "cat": "concat", "stack": "concat", "clone": "copy", "copy": "copy", "contiguous": "copy", "transpose": "copy",
     "permute": "copy", "repeat": "expand", "tile": "expand", "split": "slice",
-    "unfold": "copy", "im2col": "copy", "to": "cast", "to_copy": "cast", "constant_pad_nd": "pad",
+    "unfold": "im2col", "to": "cast", "to_copy": "cast", "constant_pad_nd": "pad",
     "index_select": "gather", "index": "gather", "take": "gather", "embedding": "gather",
     "reducemean": "average", "mean": "average", "reducesum": "sum_over", "reducemax": "max_over",
 }  # fmt: skip
@@ -23,4 +23,6 @@ _SAME = {
 def canonical(name: str) -> str:
     """``relu_`` and ``clip`` are ``clamp``, ``silu`` is ``swish``; an unknown name stays itself."""
     plain = name.lower().rstrip("_")
+    if plain.startswith("upsample"):
+        return "resize"
     return _SAME.get(plain, plain)

@@ -64,10 +64,15 @@ def missed_unit(unit: Unit) -> float:
 def score(atom: Atom, unit: Unit) -> float:
     """How well they fit, 0 where they cannot."""
     layer, ran = atom.signature, unit.signature
-    if atom.piece and len(ran.functions) > 1 and not ran.family.multiplies:
-        return _NONE  # a fused kernel's layers come before another's piece
+    if atom.piece and not ran.family.multiplies and not _is_piece(layer, ran):
+        return _NONE
     found = _multiplying(layer, ran) if layer.family.multiplies or ran.family.multiplies else _plain(layer, ran)
     return found * PIECE if atom.piece else found
+
+
+def _is_piece(layer: Signature, ran: Signature) -> bool:
+    """A fused kernel's layers come before another's piece, and a piece's function must agree."""
+    return len(ran.functions) <= 1 and (not layer.functions or bool(layer.functions & ran.functions))
 
 
 def absorbs(atom: Atom, unit: Unit, folded: bool) -> float:

@@ -27,7 +27,8 @@ def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Sig
         left, right = _factors(name, tensors)
         return Signature(family, functions, left, right, _product(name, left, right))
     if family is Family.POINTWISE and tensors:
-        return Signature(family, functions, source, written=math.prod(_broadcast(tensors[:3])))
+        halved = 2 if "glu" in functions else 1
+        return Signature(family, functions, source, written=math.prod(_broadcast(tensors[:3])) // halved)
     if family is Family.MOVEMENT:
         return Signature(family, functions, written=_moved(functions, tensors))
     if family is Family.EMBEDDING:
