@@ -8,8 +8,9 @@ import pytest
 
 from builders import conv, graph, relu
 from executions import Scene, replayed
+from headroom.advise.latency import latency_of
 from headroom.advise.recorded import Recorded
-from headroom.advise.timelines import GRAPH_GAP_US, HOST_SHARE, LAUNCH_DELAY_US, Change, Timelines
+from headroom.advise.timelines import GRAPH_GAP_US, HOST_ERROR, HOST_SHARE, LAUNCH_DELAY_US, Change, Timelines
 
 MODEL = graph(conv("a", "x"), relu("b", "a"), conv("c", "b", channels=32), relu("d", "c"))
 
@@ -70,6 +71,15 @@ def test_a_profile_that_tells_what_it_takes_unrecorded_is_believed() -> None:
     run = Recorded.of(replace(case, execution=told))
     assert run is not None
     assert run.latency_us == pytest.approx(90.0, rel=0.001)
+
+
+def test_a_latency_that_was_worked_out_is_no_latency_that_was_told() -> None:
+    case = scene(50.0, 2.0).case(recorder="pytorch")
+    worked_out = latency_of(case.execution, ())
+    assert worked_out is not None
+    run = Recorded.of(replace(case, latency_us=worked_out.time_us))
+    assert run is not None
+    assert run.timelines.host_error == HOST_ERROR
 
 
 def test_without_a_wait_the_host_runs_ahead_again() -> None:

@@ -38,7 +38,8 @@ class Recorded:
         if execution is None or not execution.step.launches:
             return None
         profile = execution.profile
-        known_us = case.latency_us if profile.latency_us is None else profile.latency_us
+        # Not the case's latency: where nobody told one, that is worked out of these timelines.
+        known_us = profile.latency_us or execution.latency_us
         return cls(case, execution, Timelines.of(execution.step, profile.recorder, known_us))
 
     @property
