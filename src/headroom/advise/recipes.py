@@ -26,7 +26,7 @@ class Recipe:
 _COMPILE = 'model = torch.compile(model, mode="reduce-overhead")'
 _UNTRACEABLE = "Where torch.fx cannot trace the model, torch.nn.utils.fuse_conv_bn_eval(conv, bn) folds one pair. "
 _AUTOTUNE = 'model = torch.compile(model, mode="max-autotune")'
-_FOLD = "model = torch.fx.experimental.optimization.fuse(model.eval())"
+_FOLD = "from torch.fx.experimental.optimization import fuse\n\nmodel = fuse(model.eval())"
 _RELU = "y = torch.cudnn_convolution_relu(x, weight, bias, stride, padding, dilation, groups)"
 _ADD_RELU = "y = torch.cudnn_convolution_add_relu(x, weight, residual, 1.0, bias, stride, padding, dilation, groups)"
 _LINEAR = "y = torch.nn.functional.linear(x, weight, bias)"
