@@ -88,6 +88,17 @@ def test_the_code_forks_after_what_all_branches_read_and_names_their_modules() -
     compile(code, "fork", "exec")
 
 
+def test_a_branch_that_is_only_part_of_its_module_does_not_call_it() -> None:
+    shortcut = [conv("r0", "stem", channels=32, module="block.downsample")]
+    layers = [conv("l0", "stem", module="block.conv1"), relu("l1", "l0", module="block"), *shortcut]
+    whole = graph(relu("stem", "x"), *layers, add("join", "l1", "r0"))
+    model = timed(whole, 1.0, 50.0, 60.0, 1.0, tail_utilization=0.2)
+    (region,) = parallel_regions(model)
+    code = fork_and_join(model, branches_of(model, region))
+    assert "a0 = branch_0(x)" in code  # self.block(x) would run the shortcut again
+    assert "    a1 = self.block.downsample(x)" in code
+
+
 @pytest.mark.parametrize(("ctas", "share"), [(66, 0.5), (132, 1.0), (133, 133 / 264), (13200, 1.0)])
 def test_a_launch_s_share_of_the_sms_is_that_of_its_waves(ctas: int, share: float) -> None:
     launch = Launch("k", LaunchKind.KERNEL, 0.0, 1.0, 7, grid=(ctas, 1, 1))

@@ -55,11 +55,18 @@ def fork_and_join(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> str:
 
 def _calls(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> list[str]:
     """How each branch is called: by its module where it is one of its own."""
-    modules = [_module(timed, branch) for branch in branches]
+    modules = [_module(timed, branch) if _is_whole(timed, branch) else "" for branch in branches]
     return [
         f"{_python(module)}(x)" if module and modules.count(module) == 1 else f"branch_{index}(x)"
         for index, module in enumerate(modules)
     ]
+
+
+def _is_whole(timed: TimedGraph, branch: Sequence[int]) -> bool:
+    """Whether calling the branch's module runs the branch and nothing else: a block holds its other branches too."""
+    module = _module(timed, branch)
+    inside = (i for i in timed.configuration_of if f"{timed.graph.layers[i].module}.".startswith(f"{module}."))
+    return set(inside) <= set(branch)
 
 
 def _python(module: str) -> str:
