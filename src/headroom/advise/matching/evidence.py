@@ -47,7 +47,8 @@ def evidence(pairing: Pairing) -> Evidence:
     layers = tuple(at for at, atom in enumerate(atoms) if atom.signature.family.multiplies and not atom.piece)
     multiplying = tuple(at for at, unit in enumerate(units) if unit.signature.family.multiplies)
     deviating = [(a, u) for a, u in pairing.pairs if not atoms[a].piece and _other_source(pairing.scores[a, u])]
-    told = [pairing.scores[a, u] for a, u in pairing.pairs if not atoms[a].piece and a in set(layers)]
+    asked = set(layers)
+    told = [pairing.scores[a, u] for a, u in pairing.pairs if a in asked]
     sized = [at for at, unit in enumerate(units) if _sized(unit)]
     plain = [atom for atom in atoms if not atom.piece and atom.signature.family in _PLAIN]
     return Evidence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 
 from headroom.advise.matching.functions import canonical
 from headroom.advise.matching.signature import Family
@@ -34,6 +34,9 @@ def _kernel(family: Family, *functions: str, part: Part = Part.WHOLE, purpose: s
 
 
 _MOVED = Family.MOVEMENT
+
+#: Template arguments make names of two thousand characters; a profile from a stranger may hold any.
+_LONGEST_NAME = 8192
 
 #: The first that is found in the name counts, so the particular stand before the general.
 _RULES: tuple[tuple[re.Pattern[str], Kernel], ...] = tuple(
@@ -104,7 +107,7 @@ _INDUCTOR_FUNCTIONS = (
     ("_native_batch_norm_legit_no_training", "batch"), ("native_layer_norm", "layer"), ("native_group_norm", "group"),
     ("max_pool2d_with_indices", "max"), ("adaptive_avg_pool2d", "average"), ("avg_pool2d", "average"),
     ("_softmax", "softmax"), ("softmax", "softmax"),
-    ("hardtanh", "clamp"), ("clamp_min", "clamp"), ("clamp", "clamp"), ("relu", "clamp"), ("leaky_relu", "leakyrelu"),
+    ("hardtanh", "clamp"), ("clamp_min", "clamp"), ("clamp", "clamp"), ("leaky_relu", "leakyrelu"), ("relu", "clamp"),
     ("hardswish", "hardswish"), ("hardsigmoid", "hardsigmoid"), ("sigmoid", "sigmoid"), ("silu", "swish"),
     ("gelu", "gelu"), ("embedding", "gather"), ("gather", "gather"), ("clone", "copy"), ("permute", "copy"),
     ("transpose", "copy"), ("cat", "concat"), ("mean", "average"), ("sum", "sum_over"), ("add", "add"), ("sub", "add"),
@@ -113,9 +116,13 @@ _INDUCTOR_FUNCTIONS = (
 )  # fmt: skip
 
 
-@cache
 def kernel(name: str) -> Kernel:
     """What the kernel of this name does; ``OTHER`` where the name does not tell."""
+    return _kernel_of(name[:_LONGEST_NAME])
+
+
+@lru_cache(maxsize=16384)
+def _kernel_of(name: str) -> Kernel:
     fused = _INDUCTOR.search(name)
     if fused is not None:
         return _inductor(fused["kind"] or "", fused["functions"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from headroom.advise.matching.functions import canonical
 from headroom.advise.matching.signature import Family
@@ -85,7 +85,7 @@ _EPILOGUES = (
 _SILENT = frozenset({"clamp", "leakyrelu", "sigmoid", "tanh", "hardsigmoid"})
 
 
-@cache
+@lru_cache(maxsize=16384)
 def operator(name: str) -> tuple[Family, frozenset[str]] | None:
     """The family and the canonical functions of an operator, ``None`` for one that is not known."""
     plain = name.rsplit("::", 1)[-1].rsplit(".", 1)[-1].lower().rstrip("_")

@@ -16,8 +16,8 @@ from headroom.graph.graph import Graph
 from headroom.measure.profiles.profile import Profile
 from headroom.text import plain_line
 
-#: Shares of layers and units that must find each other. Over the 51 profiles of 12 networks, those of the right model
-#: reach 0.97 and more in each; those of any other network fall below 0.9 in one at least.
+#: Shares of layers and units that must find each other. Recorded profiles of the right model reach 0.97 and more in
+#: each; those of any other network fall below 0.9 in one at least (docs/matching.md).
 ENOUGH = 0.9
 #: A few calls more than the model's are a head or a pooler that the file leaves out.
 FEW = 2
@@ -50,6 +50,7 @@ def refuse_other_models(profile: Profile, graph: Graph, pairing: Pairing) -> Evi
     few_layers = missed_layers <= (1 - ENOUGH) * len(told.layers)
     few_units = missed_units <= max(FEW, (1 - ENOUGH) * len(told.units))
     _refuse_other_input(title, model, graph, pairing, told)
+    # Where all products agree to the last dimension, the model is told; what stands between may be written otherwise.
     fused = any(len(unit.signature.functions) > 1 for unit in pairing.units)
     between = told.sized_share >= ENOUGH and (told.plain_share >= ENOUGH or fused)
     if few_layers and few_units and (told.exact or between):
