@@ -135,6 +135,24 @@ def test_channels_last_is_noticed(tmp_path: Path) -> None:
     assert match(_profile(module.to(memory_format=last), inputs.to(memory_format=last), tmp_path), graph).channels_last
 
 
+def test_a_layout_changed_by_hand_is_a_copy_near_the_layer_behind_it(tmp_path: Path) -> None:
+    class Hesitant(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = _network()
+
+        def forward(self, x: Any) -> Any:
+            stem = self.network[:3](x.to(memory_format=torch.channels_last).contiguous())
+            return self.network[3:](stem)
+
+    module, inputs = _network(), torch.randn(2, 3, 32, 32)
+    graph = hr.load(module, inputs)
+    execution = match(_profile(Hesitant().eval(), inputs, tmp_path), graph)
+    purposes = [(run.purpose, run.near) for run in execution.others]
+    assert purposes == [("copy", 0), ("transpose", 0)]
+    assert _missing(graph, execution) == []
+
+
 def test_another_batch_of_a_module_is_named(tmp_path: Path) -> None:
     module = _network()
     graph = hr.load(module, torch.randn(2, 3, 32, 32))

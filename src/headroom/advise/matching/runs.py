@@ -16,6 +16,7 @@ _PURPOSES = (
     ("pad", "pad"), ("fill", "fill"), ("zero", "fill"), ("to_copy", "cast"), ("cast", "cast"),
     ("contiguous", "transpose"), ("transpose", "transpose"), ("permute", "transpose"), ("reorder", "transpose"),
     ("copy", "copy"), ("clone", "copy"), ("memcpy", "copy"), ("reshape", "copy"), ("flatten", "copy"), ("cat", "copy"),
+    ("::to", "copy"),
 )  # fmt: skip
 
 
@@ -105,6 +106,8 @@ def _purpose(step: Step, unit: Unit, purpose: str) -> str:
     if unit.call is not None and unit.signature.family in (Family.MOVEMENT, Family.OTHER):
         name = step.calls[unit.call].name.lower()
         told = next((meant for word, meant in _PURPOSES if word in name), "unknown")
+        if told == "cast" and purpose == "copy":
+            return "copy"  # the same type in another place or order: the kernel would say that it converts
         # A pad fills the whole tensor first; the kernel that casts says so itself.
         return told if told == "pad" or purpose in ("", "copy") else purpose
     return purpose or "unknown"
