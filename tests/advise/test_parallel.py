@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from builders import H200, add, conv, fork, graph, relu, timed
+from builders import H200, add, conv, fork, graph, layer, relu, timed, view
 from executions import Scene, replayed
 from headroom.advise.as_ran import as_ran, sm_share
 from headroom.advise.bounds import lower_bounds
@@ -15,7 +17,10 @@ from headroom.advise.case import Case
 from headroom.advise.overlap import overlap_of
 from headroom.advise.questions.parallel import parallel
 from headroom.advise.recorded import Recorded
-from headroom.advise.streams import branches_of, fork_and_join
+from headroom.advise.streams import fork_and_join
+from headroom.graph.graph import Graph
+from headroom.graph.layer import Layer
+from headroom.graph.work import Elementwise
 from headroom.measure.profiles.profile import Launch, LaunchKind
 
 HALF, FULL = (66, 1, 1), (528, 1, 1)
@@ -79,9 +84,8 @@ def test_the_code_forks_after_what_all_branches_read_and_names_their_modules() -
         graph(relu("stem", "x"), *left, *right, add("join", "l1", "r0")), 1.0, 50.0, 60.0, 1.0, tail_utilization=0.2
     )
     (region,) = parallel_regions(model)
-    branches = branches_of(model, region)
-    assert [model.names(branch) for branch in branches] == [("l0", "l1"), ("r0",)]
-    code = fork_and_join(model, branches)
+    assert [model.names(branch) for branch in region.fork.branches] == [("l0", "l1"), ("r0",)]
+    code = fork_and_join(model, region.fork)
     assert "a0 = self.block.left(x)" in code
     assert "    a1 = self.block.right[0](x)" in code
     assert code.index("wait_stream(main)") < code.index("a0 =") < code.index("main.wait_stream(stream)")
@@ -94,9 +98,63 @@ def test_a_branch_that_is_only_part_of_its_module_does_not_call_it() -> None:
     whole = graph(relu("stem", "x"), *layers, add("join", "l1", "r0"))
     model = timed(whole, 1.0, 50.0, 60.0, 1.0, tail_utilization=0.2)
     (region,) = parallel_regions(model)
-    code = fork_and_join(model, branches_of(model, region))
+    code = fork_and_join(model, region.fork)
     assert "a0 = branch_0(x)" in code  # self.block(x) would run the shortcut again
     assert "    a1 = self.block.downsample(x)" in code
+
+
+def test_what_reads_all_branches_runs_after_the_join_though_work_without_time_lies_between() -> None:
+    """Attention reads its queries, keys and values through bias adds that a run fused and gave no time."""
+    widths = {"q": 64, "k": 32, "v": 16}
+    products = [conv(f"{name}.product", "stem", channels=width) for name, width in widths.items()]
+    biases = [add(f"{name}.bias", f"{name}.product") for name in widths]
+    attention = layer("attention", Elementwise("attention", 1), [f"{name}.bias" for name in widths])
+    model = graph(relu("stem", "x"), *products, *biases, attention, add("after", "attention", "stem"))
+    times = {"stem": 1.0, "attention": 20.0, "after": 1.0, **{product.name: 50.0 for product in products}}
+    by_configuration = [times.get(each.layer.name, 0.0) for each in model.configurations]
+    run = timed(model, *by_configuration, tail_utilization=0.2)
+    answer = parallel(Case(run, lower_bounds(run)))
+    (finding,) = answer.findings
+    assert finding.title.startswith("3 independent branches")
+    assert finding.code.count("with torch.cuda.stream") == 2
+    joined = finding.code.index("main.wait_stream(stream)")
+    assert finding.code.index("v.product") < joined < finding.code.index("attention")
+
+
+@st.composite
+def _models(draw: st.DrawFn) -> tuple[Graph, tuple[float, ...]]:
+    """Any order of work, work without time, and views, each of which reads one to three things before it."""
+    layers: list[Layer] = []
+    names = ["x"]
+    for index in range(draw(st.integers(3, 14))):
+        reads = draw(st.lists(st.sampled_from(names[-5:]), min_size=1, max_size=3, unique=True))
+        name = f"l{index}"
+        layers.append(
+            view(name, reads[0]) if draw(st.integers(0, 4)) == 0 else layer(name, Elementwise("add", index + 1), reads)
+        )
+        names.append(name)
+    model = graph(*layers)
+    return model, tuple(draw(st.sampled_from([0.0, 5.0, 40.0])) for _ in model.configurations)
+
+
+@given(_models())
+def test_no_stream_of_the_code_waits_for_what_another_makes(drawn: tuple[Graph, tuple[float, ...]]) -> None:
+    model, times_us = drawn
+    run = timed(model, *times_us, tail_utilization=0.2)
+    needs: list[set[int]] = []
+    for before in model.predecessors:
+        needs.append(set(before).union(*(needs[earlier] for earlier in before)))
+    for region in parallel_regions(run):
+        assert region.branches >= 2
+        assert sorted((*region.fork.stem, *sum(region.fork.branches, ()), *region.fork.tail)) == [*region.layers]
+        assert fork_and_join(run, region.fork).count("with torch.cuda.stream") == region.branches - 1
+        for branch in region.fork.branches:
+            others = {i for other in region.fork.branches if other != branch for i in other} | {*region.fork.tail}
+            assert not others & set().union(*(needs[i] for i in branch))
+        tail = set(region.fork.tail)
+        assert not tail & set().union(*(needs[i] for i in region.fork.stem))
+        assert region.joint_us <= region.sequential_us
+        assert region.saves_us <= region.sequential_us - region.critical_us + 1e-9
 
 
 @pytest.mark.parametrize(("ctas", "share"), [(66, 0.5), (132, 1.0), (133, 133 / 264), (13200, 1.0)])

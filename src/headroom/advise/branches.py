@@ -2,7 +2,7 @@
 
 The critical path alone promises too much: two layers that each fill the GPU gain nothing from running side by
 side. A region's joint time is therefore the larger of its critical path and the sum of the GPU that its layers
-use.
+use, and no shorter than one fork and one join around the branches let it be.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from headroom.advise.forks import Fork, fork_of
 from headroom.advise.timed import TimedGraph
 from headroom.predict.prediction import Prediction
 
@@ -22,7 +23,11 @@ class Region:
     sequential_us: float
     critical_us: float
     joint_us: float
-    branches: int
+    fork: Fork
+
+    @property
+    def branches(self) -> int:
+        return len(self.fork.branches)
 
     @property
     def saves_us(self) -> float:
@@ -69,9 +74,17 @@ def _region(timed: TimedGraph, start: int, stop: int, waits: int = 0) -> Region 
         return None
     sequential_us = sum(timed.times_us[i] for i in members)
     used_us = sum(timed.times_us[i] * share_of_gpu(timed, i) for i in members)
+    fork = fork_of(timed.graph, members)
     # Each further branch waits for an event and signals one: one launch each.
-    joint_us = max(critical_us, used_us) + max(width - 1, waits) * timed.gpu.launch_us
-    return Region(members, sequential_us, critical_us, min(joint_us, sequential_us), width)
+    waits = max(len(fork.branches) - 1, waits)
+    joint_us = max(_forked_us(timed, fork), used_us) + waits * timed.gpu.launch_us
+    return Region(members, sequential_us, critical_us, min(joint_us, sequential_us), fork)
+
+
+def _forked_us(timed: TimedGraph, fork: Fork) -> float:
+    """What a fork takes on a GPU without end: its longest branch, and what stands before and after all branches."""
+    longest_us = max(sum(timed.times_us[layer] for layer in branch) for branch in fork.branches)
+    return longest_us + sum(timed.times_us[layer] for layer in (*fork.stem, *fork.tail))
 
 
 def _last_that_may_start(timed: TimedGraph) -> int:

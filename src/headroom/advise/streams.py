@@ -1,40 +1,23 @@
-"""Which layers of a region go on which stream, and the code that puts them there."""
+"""The code that runs the branches of a region on streams."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
 
-from headroom.advise.branches import Region
+from headroom.advise.forks import Fork
 from headroom.advise.timed import TimedGraph
 
 #: Layers of a branch that a line of code names.
 _NAMED = 4
 
 
-def branches_of(timed: TimedGraph, region: Region) -> tuple[tuple[int, ...], ...]:
-    """The layers of each stream, in order; the first is the stream that the model runs on anyway.
+def fork_and_join(timed: TimedGraph, fork: Fork) -> str:
+    """Python that runs each branch on a stream of its own; inside a captured CUDA graph they become its branches.
 
-    A layer continues the stream of a predecessor that ends it, and opens another otherwise. What all branches wait for
-    stands before the fork and belongs to none.
+    The first branch stays on the stream that the model runs on anyway.
     """
-    inside = set(region.layers)
-    before = {layer: _working_before(timed, layer, inside) for layer in region.layers}
-    streams: list[list[int]] = [[]]
-    for layer in region.layers:
-        ended = (stream for stream in streams if stream and stream[-1] in before[layer])
-        stream = next(ended, streams[0] if not streams[0] else None)
-        if stream is None:
-            stream = []
-            streams.append(stream)
-        stream.append(layer)
-    forks = {earlier for stream in streams[1:] for earlier in before[stream[0]]}
-    stem = max((place + 1 for place, layer in enumerate(streams[0]) if layer in forks), default=0)
-    return tuple(tuple(stream) for stream in (streams[0][stem:], *streams[1:]) if stream)
-
-
-def fork_and_join(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> str:
-    """Python that runs each branch on a stream of its own; inside a captured CUDA graph they become its branches."""
+    branches = fork.branches
     calls = _calls(timed, branches)
     lines = [
         f"streams = [torch.cuda.Stream() for _ in range({len(branches) - 1})]  # once",
@@ -50,6 +33,8 @@ def fork_and_join(timed: TimedGraph, branches: Sequence[Sequence[int]]) -> str:
             f"    a{index + 1} = {calls[index + 1]}  # {_named(timed, branch)}",
         ]
     lines += ["for stream in streams:", "    main.wait_stream(stream)  # join: before the results are read together"]
+    if fork.tail:
+        lines.append(f"# from here on, as before: {_named(timed, fork.tail)}")
     return "\n".join(lines)
 
 
@@ -84,16 +69,3 @@ def _module(timed: TimedGraph, branch: Sequence[int]) -> str:
 def _named(timed: TimedGraph, branch: Sequence[int]) -> str:
     names = timed.names(branch)
     return ", ".join(names[:_NAMED]) + (f", {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
-def _working_before(timed: TimedGraph, layer: int, inside: set[int]) -> set[int]:
-    """The layers of the region whose results a layer reads, through views."""
-    found: set[int] = set()
-    waiting = list(timed.graph.predecessors[layer])
-    while waiting:
-        earlier = waiting.pop()
-        if earlier in inside:
-            found.add(earlier)
-        elif earlier not in timed.configuration_of:
-            waiting += timed.graph.predecessors[earlier]
-    return found

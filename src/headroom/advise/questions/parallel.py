@@ -19,7 +19,7 @@ from headroom.advise.findings.parallel import alike, parallel_findings
 from headroom.advise.overlap import Overlap, overlap_of
 from headroom.advise.questions.answer import Answer, Cell, Table
 from headroom.advise.recorded import Recorded
-from headroom.advise.streams import branches_of, fork_and_join
+from headroom.advise.streams import fork_and_join
 from headroom.advise.timed import TimedGraph
 from headroom.advise.timelines import Change
 
@@ -94,7 +94,7 @@ def _saved(run: Recorded, timed: TimedGraph, regions: Sequence[Region]) -> tuple
 
 def _code(timed: TimedGraph, regions: Sequence[Region]) -> str:
     first = max(regions, key=lambda region: region.saves_us)
-    return fork_and_join(timed, branches_of(timed, first))
+    return fork_and_join(timed, first.fork)
 
 
 def _sentence(timed: TimedGraph, regions: Sequence[Region], run: Recorded | None, overlap: Overlap | None) -> str:
