@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from builders import H200, conv, graph, relu, timed
+from builders import H200, conv, graph, layer, relu, tensor, timed
 from executions import Scene
 from headroom.advise.bounds import lower_bounds
 from headroom.advise.case import Case
@@ -17,7 +17,7 @@ from headroom.graph.chain import Chain
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Pooling
+from headroom.graph.work import Movement, Pooling
 from headroom.measure.profiles.profile import Launch, LaunchKind
 from headroom.store.rows import Implementation, Kernel, Timing
 from measured_rows import Rows, row
@@ -162,3 +162,36 @@ def test_without_rows_the_answer_says_how_to_get_them() -> None:
     answer = algorithms(unrecorded())
     assert "headroom measure" in answer.needs
     assert not answer.findings
+
+
+def settings_of(case: Case) -> list[tuple[str, str]]:
+    return [(each.title, each.code) for each in algorithms(case).findings if each.kind == "algorithm_setting"]
+
+
+def test_a_model_that_permutes_before_its_convolutions_is_offered_no_layout() -> None:
+    permute = Movement("transpose", 64 * 56 * 56, axes=(0, 3, 1, 2))
+    model = graph(layer("p", permute, ["x"]), replace(CONV, inputs=(tensor("p"),)), relu("r", "c"))
+    titles = [title for title, _ in settings_of(unrecorded(*ROWS, model=model))]
+    assert titles == ["1 convolution faster with cudnn.benchmark"]
+
+
+def test_a_setting_is_named_by_what_it_changes_of_the_run() -> None:
+    rows = (row(5.0), torch_row(20.0, "nhwc"), torch_row(10.0, "nhwc", benchmark=True), torch_row(40.0, "nchw"))
+    built = Scene(MODEL, host_us=1.0).run("c", ("max_pool_forward_nhwc", 20.0)).run("r", ("relu", 10.0))
+    ((title, code),) = settings_of(built.case(measurements=rows_of(*rows)))
+    assert title == "1 convolution faster with cudnn.benchmark"
+    assert "memory_format" not in code
+
+
+def test_a_setting_by_which_no_convolution_gains_is_no_finding() -> None:
+    slower = (row(10.0), torch_row(41.0, "nhwc"), torch_row(40.0, "nchw", kernels=ROWS[3].kernels))
+    assert not settings_of(ran().case(measurements=rows_of(*slower)))
+    assert not settings_of(unrecorded(*slower))
+
+
+def test_a_copy_that_pytorch_makes_before_a_convolution_is_no_gain_of_another_plan() -> None:
+    rows = (row(5.0), torch_row(40.0, "nchw"), torch_row(36.0, "nchw", benchmark=True, kernels=(kernel("one"),)))
+    built = Scene(MODEL, host_us=1.0).run("c", ("max_pool_forward_nchw", 40.0))
+    case = built.inside("copy", "c", ("copy", 50.0)).run("r", ("relu", 10.0)).case(measurements=rows_of(*rows))
+    (finding,) = [each for each in algorithms(case).findings if each.kind == "algorithm_setting"]
+    assert finding.saves_us == pytest.approx(4.0, abs=1.0)

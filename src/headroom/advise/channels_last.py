@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from headroom.advise.timed import TimedGraph
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
@@ -64,14 +66,31 @@ def slow_pool_us(layer: Layer) -> float | None:
 
 def converts(graph: Graph, index: int) -> bool:
     """Whether a convolution reads what a transpose returns: that is in NCHW order whatever the model is in."""
+    return any(_transposes_read(graph, index))
+
+
+def sets_its_layout(graph: Graph) -> bool:
+    """Whether convolutions read what the model's own code permutes to NCHW: their input then lies in NHWC, always.
+
+    A permute moves no values, so that a tensor which a norm over channels wrote in NHWC stays in that order.
+    """
+    axes = (each for index in range(len(graph.layers)) for each in _transposes_read(graph, index))
+    return any(each == _TO_NCHW for each in axes)
+
+
+#: What turns a tensor of the shape (N, H, W, C) to (N, C, H, W).
+_TO_NCHW = (0, 3, 1, 2)
+
+
+def _transposes_read(graph: Graph, index: int) -> Iterator[tuple[int, ...]]:
+    """The axes of each transpose whose result a convolution reads, as it is or through views and slices."""
     if graph.layers[index].kind is not LayerKind.CONVOLUTION:
-        return False
+        return
     waiting = list(graph.predecessors[index])
     while waiting:
         earlier = waiting.pop()
         work = graph.layers[earlier].work
         if isinstance(work, Movement) and work.axes:
-            return True
-        if not graph.layers[earlier].kind.does_work or (isinstance(work, Movement) and work.partial_read):
+            yield work.axes
+        elif not graph.layers[earlier].kind.does_work or (isinstance(work, Movement) and work.partial_read):
             waiting += graph.predecessors[earlier]
-    return False

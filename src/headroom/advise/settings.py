@@ -49,9 +49,11 @@ def changed_to(run: Recorded, choices: Choices, setting: Setting) -> Change:
     """The run under ``setting``."""
     graph = run.case.timed.graph
     now = Setting(layout_of(run, choices))
+    # What PyTorch copies before it calls a library stays whatever the library then picks.
+    stays = frozenset(run.extras("copy")) if setting.layout == now.layout else frozenset()
     change = Change()
     for layer in range(len(graph.layers)):
-        launches = run.launches_of(layer, alone=True)
+        launches = tuple(launch for launch in run.launches_of(layer, alone=True) if launch not in stays)
         if not launches:
             continue
         if graph.layers[layer].kind is LayerKind.CONVOLUTION:

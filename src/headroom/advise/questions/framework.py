@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
-from headroom.advise.findings.common import counted
+from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE, counted
 from headroom.advise.questions.answer import Answer, Cell, Table
 from headroom.advise.questions.deviations import deviations
 from headroom.advise.questions.losses import GRAPH_DETECTORS, RUN_DETECTORS
@@ -20,9 +20,6 @@ from headroom.advise.recorded import Recorded
 
 NUMBER = 4
 QUESTION = "Is there inefficiency in the framework?"
-
-#: A finding that saves less than this share of the run is noise beside the error bars.
-SMALLEST_SHARE = 0.002
 
 #: Layers that the table of deviations shows.
 _MOST_ROWS = 25
@@ -57,7 +54,7 @@ _NO_LAUNCHES = (
 
 
 def _ranked(found: Sequence[Finding], whole_us: float) -> tuple[Finding, ...]:
-    worth = (finding for finding in found if finding.saves_us > SMALLEST_SHARE * whole_us and finding.error_pct < 100.0)
+    worth = (each for each in found if each.saves_us > SMALLEST_SHARE * whole_us and each.error_pct < CERTAIN_PCT)
     return tuple(sorted(worth, key=lambda finding: (-finding.saves_us, finding.kind, finding.layers)))
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
-from headroom.advise.channels_last import channels_last_costs_us
+from headroom.advise.channels_last import channels_last_costs_us, sets_its_layout
 from headroom.advise.choices import Choices, Setting
-from headroom.advise.findings.common import counted
+from headroom.advise.findings.common import CERTAIN_PCT, counted
 from headroom.advise.measurements import REPEATABILITY_PCT
 from headroom.advise.picks import Pick
 from headroom.advise.recorded import Recorded
@@ -43,30 +43,49 @@ _NHWC_LIMITS = (
 #: 24 replayed runs of 12 networks lie within 2 % of the whole, four of five within this.
 SETTING_ERROR = 0.05
 
-#: From this error bar on, in percent, a saving may be none.
-_CERTAIN_PCT = 100.0
-
 #: A combination is worth naming beside a single setting if it saves this much more.
 _MORE = 1.05
 
 
 def tuned(case: Case, choices: Choices, run: Recorded | None, found: Sequence[Pick]) -> Iterator[Finding]:
-    """One finding per setting that gains; the two together only where they beat each alone."""
-    now = "nchw" if run is None else str(layout_of(run, choices))
-    candidates = [Setting(now, benchmark=True), Setting(_other(now)), Setting(_other(now), benchmark=True)]
+    """One finding per setting by which convolutions gain; the two together only where they beat each alone.
+
+    Another layout is offered only where the caller decides on it: a model that permutes its activations before a
+    convolution comes out in the order of its permutes, whatever is asked for.
+    """
+    now = _layout_now(choices, run)
+    other = "nchw" if now == "nhwc" else "nhwc"
+    search, layout, both = Setting(now, benchmark=True), Setting(other), Setting(other, benchmark=True)
+    candidates = (search,) if sets_its_layout(choices.timed.graph) else (search, layout, both)
     gains = {setting: _saves_us(choices, run, found, setting) for setting in candidates}
-    single = max(gains[candidates[0]], gains[candidates[1]])
     for setting, saves_us in gains.items():
-        both = setting == candidates[2]
-        if saves_us <= 0 or (both and saves_us < _MORE * single):
+        if saves_us <= 0 or not _is_faster(case, found, setting):
+            continue
+        if setting == both and saves_us < _MORE * max(gains[search], gains[layout]):
             continue
         finding = _finding(case, choices, run, found, setting, saves_us)
-        if finding.error_pct < _CERTAIN_PCT:
+        if finding.error_pct < CERTAIN_PCT:
             yield finding
 
 
-def _other(layout: str) -> str:
-    return "nchw" if layout == "nhwc" else "nhwc"
+def _layout_now(choices: Choices, run: Recorded | None) -> str:
+    return "nchw" if run is None else str(layout_of(run, choices))
+
+
+def _is_faster(case: Case, found: Sequence[Pick], setting: Setting) -> bool:
+    """Whether convolutions gain, and all that change together by more than measuring again may change."""
+    changed = [pick for pick in found if pick.settings.get(setting, pick.time_us) != pick.time_us]
+    ran_us, after_us = sum(pick.time_us for pick in changed), sum(pick.settings[setting] for pick in changed)
+    return ran_us - after_us > REPEATABILITY_PCT / 100 * ran_us and bool(_faster(case, found, setting))
+
+
+def _faster(case: Case, found: Sequence[Pick], setting: Setting) -> list[int]:
+    """The convolutions (indices) that take less time under ``setting``."""
+    return [
+        pick.layer
+        for pick in found
+        if pick.settings.get(setting, pick.time_us) < 0.99 * pick.time_us and _is_convolution(case, pick)
+    ]
 
 
 def _saves_us(choices: Choices, run: Recorded | None, found: Sequence[Pick], setting: Setting) -> float:
@@ -79,13 +98,12 @@ def _saves_us(choices: Choices, run: Recorded | None, found: Sequence[Pick], set
 def _finding(
     case: Case, choices: Choices, run: Recorded | None, found: Sequence[Pick], setting: Setting, saves_us: float
 ) -> Finding:
-    faster = [pick for pick in found if pick.settings.get(setting, pick.time_us) < 0.99 * pick.time_us]
-    layers = [pick.layer for pick in faster if _is_convolution(case, pick)]
+    layers = _faster(case, found, setting)
     ran_us, lost_us = sum(pick.time_us for pick in found), sum(pick.loss_us for pick in found)
     after_us = sum(pick.settings.get(setting, pick.time_us) for pick in found)
     recovered = figures.percent((ran_us - after_us) / lost_us) if lost_us > 0 and after_us < ran_us else ""
     kept = f", which is {recovered} of what picking loses" if recovered else ""
-    name = NAMES[setting] if setting.layout == "nhwc" or setting.benchmark else "the default layout (NCHW)"
+    name = _name(setting, _layout_now(choices, run))
     whole_us = _whole_us(case, run, found)
     error_us = _error_us(choices, run, ran_us + after_us, setting)
     return Finding(
@@ -101,9 +119,18 @@ def _finding(
             f"{figures.time(after_us, 5.0)} instead of {figures.time(ran_us, 5.0)}{kept}."
         ),
         source=Source.PREDICTED if run else Source.MEASURED,
-        limits=_limits(run, setting),
+        limits=_limits(run, setting, _layout_now(choices, run)),
         code=_code(run, choices, setting),
     )
+
+
+def _name(setting: Setting, now: str) -> str:
+    """What is to be changed of a run in the layout ``now``."""
+    search = NAMES[_BENCHMARK]
+    if setting.layout == now:
+        return search
+    layout = NAMES[_NHWC] if setting.layout == "nhwc" else "the default layout (NCHW)"
+    return f"{layout} and {search}" if setting.benchmark else layout
 
 
 def _is_convolution(case: Case, pick: Pick) -> bool:
@@ -125,16 +152,16 @@ def _error_us(choices: Choices, run: Recorded | None, compared_us: float, settin
     return SETTING_ERROR * run.time_us({*change.launches, *change.gpu_us}) + saves_us * error_pct / 100
 
 
-def _limits(run: Recorded | None, setting: Setting) -> str:
+def _limits(run: Recorded | None, setting: Setting, now: str) -> str:
     said = [_BENCHMARK_LIMITS] if setting.benchmark else []
-    said += [_NHWC_LIMITS] if setting.layout == "nhwc" else []
+    said += [_NHWC_LIMITS] if now != setting.layout == "nhwc" else []
     if run is not None and run.timelines.is_host_bound and not run.is_graph:
         said.append("The host sets the pace of this run: most of the kernels' gain shows only in a CUDA graph.")
     return " ".join(said)
 
 
 def _code(run: Recorded | None, choices: Choices, setting: Setting) -> str:
-    now = "nchw" if run is None else str(layout_of(run, choices))
+    now = _layout_now(choices, run)
     lines = [_BENCHMARK_CODE] if setting.benchmark else []
     if setting.layout != now:
         lines.append(_NHWC_CODE if setting.layout == "nhwc" else _NCHW_CODE)
