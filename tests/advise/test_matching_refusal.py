@@ -11,7 +11,7 @@ from advise.matched import graph_of, network_graph, recorded, repeated
 from bound_networks import BOUNDS
 from headroom.advise.matching import match, overlay
 from headroom.errors import ProfileError
-from headroom.measure.profiles.profile import Profile, Step
+from headroom.measure.profiles.profile import Call, Profile, Step
 from profiles import NAMES
 
 _NETWORKS = sorted(set(BOUNDS) - {"resnet152", "mobilenet_v3_large"})
@@ -73,6 +73,31 @@ def test_inferences_that_nobody_marked_are_told_apart_from_another_model(name: s
 def test_a_step_too_long_for_memory_is_refused(shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlay, "_MOST_PAIRS", 1000)
     assert "mark each inference as a step" in _reason(recorded("googlenet-1-default"), shared_models, "googlenet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aten::convolution_backward",
+        "aten::native_batch_norm_backward",
+        "aten::_fused_adam_",
+        "autograd::engine::evaluate_function: AddmmBackward0",
+        "CompiledFunctionBackward",
+        "Optimizer.step#AdamW.step",
+    ],
+)
+def test_one_operator_that_only_training_calls_is_refused_by_name(name: str, shared_models: Path) -> None:
+    profile = recorded("resnet18-1-default")
+    trained = tuple(replace(each, calls=(*each.calls, Call(name, 0.0, 1.0, 1))) for each in profile.steps)
+    reason = _reason(replace(profile, steps=trained), shared_models, "resnet18")
+    assert f"runs {name}; bounds are of inference, so record the forward pass alone" in reason
+
+
+def test_a_captured_graph_that_trains_is_told_by_its_kernels(shared_models: Path) -> None:
+    profile = recorded("resnet18-1-bf16_graph")
+    gradient = replace(profile.typical.launches[-1], name="sm90_xmma_wgrad_implicit_gemm_indexed_bf16")
+    steps = tuple(replace(each, launches=(*each.launches, gradient)) for each in profile.steps)
+    assert "holds training" in _reason(replace(profile, steps=steps), shared_models, "resnet18")
 
 
 def test_a_name_with_control_characters_does_not_reach_the_sentence(shared_models: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
 import headroom as hr
+from onnx_models import model as onnx_model
+from onnx_models import node
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded_profiles"
 RUN = RECORDED / "resnet50-32-default.json.gz"
@@ -26,6 +29,29 @@ def test_a_profile_answers_for_its_own_gpu_type_and_latency(headroom, example: P
     ran_us = sum((layer["run_us"] or 0.0) * layer["count"] for layer in answer["layers"])
     assert ran_us == pytest.approx(answer["profile"]["matched_share"] * answer["profile"]["gpu_busy_us"], rel=0.05)
     assert "Your run" in page.read_text()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network that the profiles of a CPU ran."""
+    nodes = [
+        node("Conv", "x w b", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("Relu", "c", "r"),
+        node("Flatten", "r", "f"),
+        node("Gemm", "f v a", transB=1),
+    ]
+    weights = {"w": (8, 3, 3, 3), "b": (8,), "v": (10, 512), "a": (10,)}
+    path = tmp_path_factory.mktemp("small") / "small.onnx"
+    onnx.save(onnx_model(nodes, {"x": (1, 3, 8, 8)}, weights=weights), path)
+    return path
+
+
+def test_a_profile_of_training_is_refused_and_says_what_to_record(headroom, small: Path) -> None:
+    outcome = headroom("analyze", small, "--gpu", "h200", "--profile", RECORDED / "cpu_training.json.gz")
+    assert outcome.code == 3
+    assert outcome.err.count("\n") == 1
+    for word in ("cpu_training.json.gz", "ProfilerStep#", "_backward", "torch.inference_mode()"):
+        assert word in outcome.err
 
 
 def test_a_profile_at_another_batch_is_refused_with_the_option_to_give(headroom, example: Path) -> None:

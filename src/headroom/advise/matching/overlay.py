@@ -9,6 +9,7 @@ from headroom.advise.matching.layers import atoms_of
 from headroom.advise.matching.pairing import Pairing, pair
 from headroom.advise.matching.refusal import refuse_other_models
 from headroom.advise.matching.runs import runs_of
+from headroom.advise.matching.training import refuse_training
 from headroom.advise.matching.traits import ran_channels_last, ran_in
 from headroom.advise.matching.units import units_of
 from headroom.errors import ProfileError
@@ -28,9 +29,10 @@ def match(profile: Profile, graph: Graph) -> Execution:
         graph: the model at the batch of the run; the data type may be any.
 
     Raises:
-        ProfileError: the profile is one of another model, batch or input; the sentence says why.
+        ProfileError: the profile is one of another model, batch or input, or of training; the sentence says why.
     """
     step = profile.typical
+    refuse_training(profile.title, step)
     atoms, units = atoms_of(graph), units_of(step)
     if len(atoms) * len(units) > _MOST_PAIRS:
         raise ProfileError(
