@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,8 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Attention, Free, Movement
 from headroom.measure.profiles.profile import Step
+from headroom.store.rows import NetworkTiming
+from measured_rows import run
 
 TRANSPOSE = "void cudnn::engines_precompiled::nchwToNhwcKernel<float>(int)"
 MODEL = graph(conv("a", "x", module="stem"), relu("b", "a"), conv("c", "b", channels=32, module="head"), relu("d", "c"))
@@ -52,6 +55,26 @@ def test_a_run_that_the_host_holds_up_gains_all_but_its_kernels_from_a_graph() -
     assert finding.saves_us == pytest.approx(case.latency_us - 7 - 4 * 10.25, rel=0.01)
     assert "graph.replay()" in finding.code
     assert finding.limits
+
+
+def attention_run(masked: bool, kernels: int = 1) -> Case:
+    work = Attention(1, 12, 128, 128, 64, 64, 12, masked=masked)
+    model = graph(layer("s", work, ["x"], shape=(1, 12, 128, 64)), relu("r", "s"))
+    built = scene(host_us=400.0, model=model).run("s", *[(f"step_{i}", 10.0) for i in range(kernels)])
+    return built.run("r", ("relu", 10.0)).case()
+
+
+def test_masked_attention_makes_the_time_of_a_captured_model_unsure() -> None:
+    masked, free = (found(attention_run(masked=each), "launch_gaps") for each in (True, False))
+    assert "± 90 %" in masked.action
+    assert "± 6.0 %" in free.action
+    assert masked.error_pct > free.error_pct
+    assert "Pass no mask" in masked.limits
+    assert "Pass no mask" not in free.limits
+
+
+def test_masked_attention_that_ran_composed_is_composed_in_the_prediction_too() -> None:
+    assert "± 6.0 %" in found(attention_run(masked=True, kernels=6), "launch_gaps").action
 
 
 def test_a_replayed_graph_is_told_nothing_of_graphs_or_of_the_host() -> None:
@@ -155,6 +178,24 @@ def test_pointwise_launches_of_a_chain_are_told_what_one_kernel_takes() -> None:
     assert "torch.compile" in finding.code
     alone = scene(model=graph(conv("c", "x"), relu("r", "c"))).run("c", ("conv", 60.0)).run("r", ("relu", 20.0))
     assert "unfused_epilogues" not in kinds(alone.case())
+
+
+def compilable(runs: Sequence[NetworkTiming] = ()) -> Case:
+    built = scene(model=graph(conv("c", "x"), batch_norm("n", "c"), relu("r", "n"), conv("d", "r", channels=32)))
+    built.run("c", ("conv", 60.0)).run("n", ("invstd", 5.0), ("transform", 30.0)).run("r", ("relu", 20.0))
+    return replace(built.run("d", ("conv", 60.0)).case(), networks=tuple(runs))
+
+
+def test_what_the_very_model_took_compiled_replaces_the_prediction() -> None:
+    case = compilable([run("eager", 30.0), run("channels-last compile reduce-overhead", 99.0)])
+    finding = found(case, "unfused_epilogues")
+    assert "measured 99.0 µs" in finding.action
+    assert finding.saves_us == pytest.approx(case.latency_us - 99.0, abs=5.0)
+    assert "a predicted 150 µs ± 27 %" in found(compilable(), "unfused_epilogues").action
+
+
+def test_a_model_that_is_no_faster_compiled_is_not_told_to_compile() -> None:
+    assert "unfused_epilogues" not in kinds(compilable([run("compile", 900.0)]))
 
 
 def test_a_batch_norm_behind_a_branch_cannot_be_folded() -> None:
