@@ -11,13 +11,14 @@ from executions import Scene
 from headroom.advise.bounds import lower_bounds
 from headroom.advise.case import Case
 from headroom.advise.questions.algorithms import algorithms
+from headroom.advise.questions.answer import Table
 from headroom.advise.same_kernels import implementation_of, own_name
 from headroom.advise.timed import TimedGraph
 from headroom.graph.chain import Chain
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Movement, Pooling
+from headroom.graph.work import Matmul, Movement, Pooling
 from headroom.measure.profiles.profile import Launch, LaunchKind
 from headroom.store.rows import Implementation, Kernel, Timing
 from measured_rows import Rows, row
@@ -122,9 +123,6 @@ def test_each_setting_recovers_what_its_rows_say() -> None:
 def test_without_a_profile_pytorch_s_default_is_what_ran() -> None:
     answer = algorithms(unrecorded(*ROWS))
     assert "--profile" in answer.needs
-    best = next(finding for finding in answer.findings if finding.kind == "best_plans")
-    assert best.saves_us == pytest.approx(30.0)
-    assert best.limits
     totals = {name: time_us for name, time_us, _ in answer.tables[0].rows}
     assert totals["cudnn.benchmark"] == pytest.approx(36.0)
     assert totals["channels_last"] == pytest.approx(20.0)
@@ -195,3 +193,36 @@ def test_a_copy_that_pytorch_makes_before_a_convolution_is_no_gain_of_another_pl
     case = built.inside("copy", "c", ("copy", 50.0)).run("r", ("relu", 10.0)).case(measurements=rows_of(*rows))
     (finding,) = [each for each in algorithms(case).findings if each.kind == "algorithm_setting"]
     assert finding.saves_us == pytest.approx(4.0, abs=1.0)
+
+
+def out_of_reach(case: Case) -> Table | None:
+    return next((table for table in algorithms(case).tables if table.title.startswith("Faster plans")), None)
+
+
+def test_a_plan_that_pytorch_cannot_be_told_is_shown_and_promised_by_no_finding() -> None:
+    case = unrecorded(*ROWS)
+    table = out_of_reach(case)
+    assert table is not None
+    assert table.rows == (("c", 40.0, 20.0, "cudnn eng22_k2=5_k13=1, nhwc", 10.0),)
+    assert "cannot be told" in table.note
+    findings = algorithms(case).findings
+    assert {finding.kind for finding in findings} == {"algorithm_setting"}
+    assert not any("torch.compile" in finding.code for finding in findings)
+
+
+def test_a_fastest_implementation_that_is_a_setting_of_pytorch_s_is_no_plan_out_of_reach() -> None:
+    assert out_of_reach(unrecorded(*ROWS[1:])) is None
+
+
+def test_products_in_strict_fp32_are_told_of_tf32_where_that_is_asked_about() -> None:
+    product = layer("c", Matmul(128, 768, 768), ["x"])
+    model = graph(product)
+    tf32 = row(10.0, implementation=Implementation("torch", "linear", "", "tf32"))
+    asked = replace(timed(model, 10.0), dtype=DataType.TF32)
+    strict = Scene(model, host_us=1.0).run("c", ("void sgemm_128x64_tn(float)", 100.0))
+    narrow = Scene(model, host_us=1.0).run("c", ("sm80_xmma_gemm_f32f32_tf32f32_f32_tn_n", 100.0))
+    rows = rows_of(tf32, anchor=product)
+    (finding,) = algorithms(strict.case(asked, measurements=rows)).findings
+    assert finding.saves_us == pytest.approx(90.0, rel=0.1)
+    assert finding.code == "torch.set_float32_matmul_precision('high')"
+    assert not algorithms(narrow.case(asked, measurements=rows)).findings

@@ -6,17 +6,17 @@ how much of it each setting of the framework recovers, by the rows of PyTorch's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from headroom import figures
-from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import counted
 from headroom.advise.measurements import implementation_text
 from headroom.advise.picks import SETTINGS, Pick, picks
 from headroom.advise.questions.answer import Answer, Cell, Table
-from headroom.advise.questions.pinned import pinned_plans
+from headroom.advise.questions.matmul_precision import allowed_products
+from headroom.advise.questions.pinned import plans_out_of_reach
 from headroom.advise.questions.tuning import NAMES, tuned
 from headroom.advise.recorded import Recorded
 
@@ -35,13 +35,15 @@ def algorithms(case: Case) -> Answer:
     found = picks(choices, run)
     if not found:
         return Answer(NUMBER, QUESTION, "Unknown: nothing tells how long each implementation takes.", needs=_MEASURE)
-    findings = tuple(sorted(_findings(case, choices, run, found), key=lambda finding: -finding.saves_us))
+    settings = (*tuned(case, choices, run, found), *allowed_products(case, choices, run, found))
+    findings = tuple(sorted(settings, key=lambda finding: -finding.saves_us))
+    tables = (_totals(found), _layers(case, found), plans_out_of_reach(case, choices, found))
     return Answer(
         number=NUMBER,
         question=QUESTION,
         sentence=_sentence(found, run),
         findings=findings,
-        tables=(_totals(found), _layers(case, found)),
+        tables=tuple(filter(None, tables)),
         needs="" if run else _PROFILE,
     )
 
@@ -51,11 +53,6 @@ _PROFILE = (
     "Without a profile PyTorch's default (NCHW, no cudnn.benchmark) is taken for what runs; `headroom analyze MODEL "
     "--profile trace.json` looks at what did."
 )
-
-
-def _findings(case: Case, choices: Choices, run: Recorded | None, found: Sequence[Pick]) -> Iterator[Finding]:
-    yield from tuned(case, choices, run, found)
-    yield from pinned_plans(case, run, found)
 
 
 def _sentence(found: Sequence[Pick], run: Recorded | None) -> str:
