@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -97,6 +98,40 @@ def test_a_run_on_one_gpu_gives_no_advice_for_another(headroom, example: Path) -
     outcome = headroom("analyze", example, "--batch", "32", "--gpu", "t4", "--profile", RUN)
     assert outcome.code == 2
     assert "recorded on NVIDIA H200" in outcome.err
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a GPU that no sheet describes."""
+    path = tmp_path_factory.mktemp("foreign") / "foreign.json.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(RUN.read_bytes()).replace(b"NVIDIA H200", b"NVIDIA FooBar 9000")))
+    return path
+
+
+def test_a_run_on_a_gpu_without_a_sheet_is_taken_for_no_other(headroom, example: Path, foreign: Path) -> None:
+    outcome = headroom("analyze", example, "--batch", "32", "--gpu", "h200", "--profile", foreign)
+    assert outcome.code == 2
+    assert "recorded on NVIDIA FooBar 9000, not on h200" in outcome.err
+    assert "write a sheet of that GPU" in outcome.err
+    unnamed = headroom("analyze", example, "--batch", "32", "--profile", foreign)
+    assert unnamed.code == 2
+    assert "foreign.json.gz was recorded on NVIDIA FooBar 9000, for which there is no sheet" in unnamed.err
+
+
+def test_a_run_on_a_gpu_without_a_sheet_goes_with_a_sheet_of_ones_own(
+    headroom, example: Path, foreign: Path, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "foobar.toml"
+    sheet.write_text('base = "h200"\nname = "FooBar 9000"\n')
+    outcome = headroom("analyze", example, "--batch", "32", "--gpu", sheet, "--profile", foreign)
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["cpu_inference", "onnxruntime-resnet18"])
+def test_a_run_without_a_gpu_asks_for_one_and_takes_none_by_itself(headroom, small: Path, name: str) -> None:
+    outcome = headroom("analyze", small, "--profile", RECORDED / f"{name}.json.gz")
+    assert outcome.code == 2
+    assert f"{name}.json.gz ran on no GPU: name the GPU to compare with, by --gpu" in outcome.err
 
 
 def test_a_run_in_one_type_gives_no_advice_in_another(headroom, example: Path) -> None:

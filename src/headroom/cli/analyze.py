@@ -55,7 +55,6 @@ def analyze(
     import headroom as hr
     from headroom.cli.screen import Screen
     from headroom.files import STDOUT, refuse_overwriting
-    from headroom.gpu.detect import detect_gpu
     from headroom.gpu.names import is_path
     from headroom.gpu.sheets import load_gpu
     from headroom.report.outputs import write_outputs
@@ -70,7 +69,7 @@ def analyze(
     if profile and (len(batches) > 1 or len(gpu or ()) > 1):
         raise UsageError("--profile is one run, on one GPU at one batch: give one --gpu and one --batch with it")
     recorded = hr.load_profile(profile) if profile else None
-    sheets = [load_gpu(name) for name in gpu] if gpu else [_where_recorded(recorded) or detect_gpu()]
+    sheets = [load_gpu(name) for name in gpu] if gpu else [_gpu_at_hand(recorded)]
     answers: list[hr.Analysis] = []
     with progress(len(batches) * (1 + len(sheets)), quiet=quiet) as step:
         for samples in batches:
@@ -93,8 +92,9 @@ def analyze(
         complain("; ".join(sentences))
 
 
-def _where_recorded(profile: Profile | None) -> GpuSpec | None:
-    """The GPU that the profile was recorded on, where it tells and there is a sheet."""
-    from headroom.gpu.sheets import gpu_of_driver
+def _gpu_at_hand(profile: Profile | None) -> GpuSpec:
+    """The GPU that the profile was recorded on; without a profile this machine's."""
+    from headroom.advise.own_run import gpu_of_run
+    from headroom.gpu.detect import detect_gpu
 
-    return gpu_of_driver(profile.gpu) if profile is not None and profile.gpu else None
+    return detect_gpu() if profile is None else gpu_of_run(profile)
