@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from h200_fit import hopper_bars, off, settle, with_hopper
+from h200_fit import hopper_bars, with_hopper
 from h200_rows import SOURCE as H200_SOURCE
+from h200_tiled import off, settle
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, parse_calibration
 from headroom.predict.constants import (

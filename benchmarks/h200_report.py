@@ -9,27 +9,39 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from h200_fit import GPU
-from h200_rows import SOURCE, Timed, timed_layers
+from h200_fit import GPU, answers_to, kernel_sorts_of
+from h200_rows import SOURCE, Timed
+from h200_shipped import timed_layers
 from headroom.predict.calibration import load_calibration
 from headroom.predict.kinds.gemm import is_direct
-from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction
 from statistics_of import errors
 
 WORST_ROWS = 3
 
+#: Held-out rows below which statistics say nothing.
+FEWEST = 5
+
 
 def h200_report() -> list[dict[str, object]]:
-    """One entry per operation and data type; statistics over the held-out rows, and over all beside them."""
-    groups: dict[tuple[str, str], list[Timed]] = {}
-    for row in timed_layers():
-        groups.setdefault((row.op, str(row.dtype)), []).append(row)
-    return [_entry(op, dtype, rows) for (op, dtype), rows in sorted(groups.items())]
+    """One entry per operation, data type and cache state, and per sort of convolution besides; statistics over
+    the held-out rows, and over all beside them."""
+    rows = timed_layers()
+    groups: dict[tuple[str, str, str], list[Timed]] = {}
+    for row, sort in zip(rows, kernel_sorts_of(rows, load_calibration()), strict=True):
+        groups.setdefault((row.op, str(row.dtype), row.l2), []).append(row)
+        if row.op == "conv2d":
+            op = f"conv2d: {'other' if sort == 'convolution' else sort}"
+            groups.setdefault((op, str(row.dtype), row.l2), []).append(row)
+    return [
+        _entry(op, dtype, l2, group)
+        for (op, dtype, l2), group in sorted(groups.items())
+        if sum(row.held_out for row in group) >= FEWEST
+    ]
 
 
-def _entry(op: str, dtype: str, rows: Sequence[Timed]) -> dict[str, object]:
-    answers = predict_layers([row.layer for row in rows], GPU, rows[0].dtype, calibration=load_calibration())
+def _entry(op: str, dtype: str, l2: str, rows: Sequence[Timed]) -> dict[str, object]:
+    answers = answers_to(rows, load_calibration())
     ours = np.array([answer.time_us for answer in answers])
     measured = np.array([row.measured_us for row in rows])
     bars = np.array([answer.error_pct for answer in answers])
@@ -41,6 +53,7 @@ def _entry(op: str, dtype: str, rows: Sequence[Timed]) -> dict[str, object]:
         "source": SOURCE,
         "op": op,
         "dtype": dtype,
+        "l2": l2,
         "rows": len(rows),
         "held_out_rows": int(held.sum()),
         "models": {

@@ -36,11 +36,15 @@ STAND_INS = {
     "attention": "matmul",
     "recurrent": "matmul",
     "depthwise": "convolution",
+    "column reduction": "elementwise",
     "reduction": "elementwise",
     "transposition": "movement",
     "movement": "elementwise",
     "embedding": "elementwise",
 }
+
+#: The data type whose kernels are measured in place of one that no table has: as wide, or nearest to it.
+_MEASURED_FOR = {DataType.FP16: DataType.BF16, DataType.FP8: DataType.BF16}
 
 #: The year in which each architecture's first GPU appeared.
 _INTRODUCED = {
@@ -57,7 +61,10 @@ BLIND_ERROR_PCT = 100.0
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """Held-out residuals of one group of rows: four of five lie within ``error_pct``."""
+    """Held-out residuals of one group of rows: four of five lie within ``error_pct``.
+
+    ``dtype`` and ``l2`` are empty where rows of several data types or cache states were taken together.
+    """
 
     kind: str
     unit: str
@@ -65,6 +72,8 @@ class ErrorRow:
     regime: str
     error_pct: float
     rows: int
+    dtype: str = ""
+    l2: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,31 +94,61 @@ class Calibration:
     errors: tuple[ErrorRow, ...]
 
     def gemm(self, gpu: GpuSpec, dtype: DataType, sort: str) -> GemmConstants:
-        """The tile model's constants; ``sort`` is ``matmul`` or a convolution's direction."""
-        family, unit = family_of(gpu), unit_of(gpu, dtype)
+        """The tile model's constants.
+
+        ``sort`` is ``matmul``, a convolution's direction, or what :mod:`.kernel_sorts` calls a forward one.
+        """
+        own = self._own(gpu, dtype, sort)
+        if own is not None:
+            return own[1]
+        return self.tensor if unit_of(gpu, dtype) == "tensor" else self.plain
+
+    def has_own(self, gpu: GpuSpec, dtype: DataType, sort: str) -> bool:
+        """Whether there are constants for this very sort, not only for what it is a sort of."""
+        own = self._own(gpu, dtype, sort)
+        return own is not None and own[0] == sort
+
+    def transformed(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
+        """Constants of Winograd's and the FFT's kernels, which do less arithmetic; None where none are known."""
+        own = self._own(gpu, dtype, "transformed")
+        return own[1] if own is not None and own[0] == "transformed" else None
+
+    def _own(self, gpu: GpuSpec, dtype: DataType, sort: str) -> tuple[str, GemmConstants] | None:
+        """The architecture's own set that is nearest to ``sort``, and the sort that it is for.
+
+        A set for the data type goes before one for its unit: its kernels are other kernels.
+        """
+        family = family_of(gpu)
         library = "matmul" if sort == "matmul" else "convolution"
-        for kernels in (str(dtype), unit):
-            own = self.own_gemm.get(f"{_SUCCESSORS.get(family, family)} {kernels} {library}")
-            if own is not None:
-                return own
-        return self.tensor if unit == "tensor" else self.plain
+        for kernels in (str(dtype), unit_of(gpu, dtype)):
+            for name in (sort, library):
+                own = self.own_gemm.get(f"{_SUCCESSORS.get(family, family)} {kernels} {name}")
+                if own is not None:
+                    return name, own
+        return None
 
     def streams(self, gpu: GpuSpec) -> StreamConstants:
         """The streaming model's constants."""
         family = family_of(gpu)
         return self.own_stream.get(_SUCCESSORS.get(family, family), self.stream)
 
-    def error_pct(self, kind: str, unit: str, gpu: GpuSpec, regime: str) -> float:
+    def error_pct(
+        self, kind: str, unit: str, gpu: GpuSpec, regime: str, dtype: DataType | None = None, l2_state: str = ""
+    ) -> float:
         """The error bar of a layer: its own group's, else that of its nearest relative, widened.
+
+        Of several bars those of the layer's data type, cache state and regime count, as far as there are any.
 
         Relatives run on the same unit (where there are any) and are of the same kind or its stand-in
         (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time.
         """
         family = family_of(gpu)
+        types = (str(dtype or ""), str(_MEASURED_FOR.get(dtype, "")) if dtype else "", "")
+        like = {"dtype": types, "l2": (l2_state, ""), "regime": (regime,)}
         for name in (kind, GENERAL_SORT.get(kind, kind)):
             own = [r for r in self.errors if (r.kind, r.unit, r.family) == (name, unit, family)]
             if own:
-                return _bar(own, regime)
+                return _bar(own, like)
         kinds = (kind, GENERAL_SORT.get(kind, kind), STAND_INS.get(kind, kind))
         relatives = [r for r in self.errors if r.kind in kinds and r.unit == unit]
         relatives = relatives or [r for r in self.errors if r.kind in kinds]
@@ -118,13 +157,15 @@ class Calibration:
         distance = min(_years_apart(row.family, family) for row in relatives)
         nearest = [row for row in relatives if _years_apart(row.family, family) == distance]
         same_kind = [row for row in nearest if row.kind == kind]
-        return UNLIKE_FACTOR * _bar(same_kind or nearest, regime)
+        return UNLIKE_FACTOR * _bar(same_kind or nearest, like)
 
 
-def _bar(rows: Sequence[ErrorRow], regime: str) -> float:
-    """The median bar of the asked regime, or of all if it has none."""
-    same = [row.error_pct for row in rows if row.regime == regime]
-    return median(same or [row.error_pct for row in rows])
+def _bar(rows: Sequence[ErrorRow], like: Mapping[str, Sequence[str]]) -> float:
+    """The median bar of the rows most ``like`` the layer, by values in order of preference, where any row has one."""
+    for name, values in like.items():
+        alike = ([row for row in rows if getattr(row, name) == value] for value in values)
+        rows = next(filter(None, alike), rows)
+    return median(row.error_pct for row in rows)
 
 
 def _years_apart(family: str, other: str) -> int:

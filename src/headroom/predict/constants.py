@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 
-#: Sorts of streaming kernels that are special cases of another sort: what is not known of them is taken from it.
+#: Sorts of kernels that are special cases of another sort: what is not known of them is taken from it.
 GENERAL_SORT = {
     "costly activation": "activation",
     "layer normalization": "normalization",
+    "response normalization": "normalization",
     "global pooling": "pooling",
+    "column reduction": "reduction",
+    "grouped": "convolution",
+    "vector": "convolution",
+    "stem": "convolution",
+    "unaligned": "convolution",
+    "pointwise": "convolution",
+    "biased": "convolution",
 }
 
 
@@ -32,7 +40,9 @@ class GemmConstants:
     library takes it; ``cluster`` CTAs share the loads of one operand (thread-block clusters with multicast,
     compute capability 9.0); ``gather_wait`` lengthens ``slice_ns`` for every further tap in a row of a filter,
     whose addresses each step works out anew; ``split_launches`` is what dividing K adds, in launches: the
-    parts' results are summed at the end.
+    parts' results are summed at the end; ``channel_bytes`` of a filter tap's channels are one step of K, the last one
+    filled up with zeros. A cold cache adds ``cold_us`` (the first loads' further way), ``cold_slice_ns`` per 64
+    bytes of K (weights that nobody has loaded yet) and ``written_back`` as in :class:`StreamConstants`.
     """
 
     efficiency: Mapping[str, float]
@@ -48,6 +58,10 @@ class GemmConstants:
     cluster: float = 1.0
     gather_wait: float = 0.0
     split_launches: float = 0.5
+    channel_bytes: float = 0.0
+    cold_us: float = 0.0
+    cold_slice_ns: float = 0.0
+    written_back: float = 0.0
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
         family = family_of(gpu)
@@ -96,8 +110,10 @@ class StreamConstants:
     """Constants of the streaming model: ``launch_factor``, an empty kernel in units of the sheet's; ``dram_share``
     and ``l2_share`` of the sheet's bandwidths in steady state (the sheet's are for reading alone; mixed streams
     may reach more); ``ramp_us``, what every dependent sweep adds while its loads are not yet in flight;
-    ``cache_share``, the share of the last-level cache that stays warm; and the kernels' costs by sort, on
-    the families whose kernels were measured (elsewhere they count as perfect copies).
+    ``cache_share``, the share of the last-level cache that stays warm; the kernels' costs by sort, on
+    the families whose kernels were measured (elsewhere they count as perfect copies); and what a cold cache
+    adds: ``cold_us``, the first loads' further way, and ``written_back``, the DRAM time per byte of what the cache
+    can hold and has to write back besides, in units of moving it once.
     """
 
     launch_factor: float
@@ -107,6 +123,8 @@ class StreamConstants:
     cache_share: float
     kernels: Mapping[str, KernelCost]
     families: Sequence[str]
+    cold_us: float = 0.0
+    written_back: float = 0.0
 
     def cost_on(self, gpu: GpuSpec, sort: str) -> KernelCost:
         if family_of(gpu) not in self.families:

@@ -148,6 +148,9 @@ def estimate(
     dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants.cache_share)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
+    if l2_state == "cold":
+        latency = latency + constants.cold_us + k_cta * (width / _SLICE_BYTES * constants.cold_slice_ns * 1e-3)
+        dram = dram * (1.0 + constants.written_back * np.minimum(1.0, gpu.l2.size_bytes / dram_bytes))
     launch = constants.launch_us_on(gpu) * (1.0 + constants.split_launches * (tiles.splits > 1)) + 0.0 * ctas
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
     # maximum with a soft corner.

@@ -79,10 +79,15 @@ def estimate_streams(
     dram_bytes = l2_bytes * missing
     l2 = l2_bytes / (max(gpu.l2.bandwidth_gbs, gpu.dram.bandwidth_gbs) * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
+    first_us = 0.0
+    if l2_state == "cold":
+        first_us = constants.cold_us
+        held = np.minimum(1.0, cache / np.maximum(1.0, dram_bytes))
+        dram = dram * (1.0 + constants.written_back * held)
     cycles = cost["value_cycles"] * streams.values * streams.taps + cost["group_cycles"] * streams.groups
     compute = np.maximum(streams.flops / (plain_tflops * 1e6), cycles / (gpu.sms * gpu.clock_mhz))
     ctas = np.maximum(1.0, np.ceil(streams.values / _VALUES_PER_CTA))
-    ramp = constants.ramp_us * streams.passes + cost["start_us"] + cost["tap_us"] * streams.taps
+    ramp = first_us + constants.ramp_us * streams.passes + cost["start_us"] + cost["tap_us"] * streams.taps
     launch = constants.launch_us_on(gpu) + 0.0 * l2
     return StreamEstimate(
         time_us=launch + ramp + np.maximum(np.maximum(l2, dram), compute),

@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
-from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 from headroom.predict.im2col_traffic import with_cache_bytes
+from headroom.predict.kernel_sorts import CONVOLUTION_SORTS, LEAST_TRANSFORMED, bar_kind, convolution_sorts
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
+from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
 from headroom.predict.table_input import LayerRows
-from headroom.predict.tiles import choose, divides_depth, main_loop_depth
+from headroom.predict.tiles import main_loop_depth
 
 Rows = NDArray[np.intp]
 
@@ -67,21 +68,20 @@ class Question:
 
     index: Rows
     sort: str
-    kind: LayerKind
     dtype: DataType
 
 
 def answer_rows(rows: LayerRows, gpu: GpuSpec, l2_state: str, calibration: Calibration) -> Answers:
     """Predict every good row."""
     answers = Answers.empty(len(rows))
-    for question in _questions(rows, gpu):
+    for question in _questions(rows, gpu, calibration):
         solve: Callable[[LayerRows, Question, GpuSpec, str, Calibration, Answers], None]
         solve = _answer_streams if question.sort in ("depthwise", "matvec") else _answer_gemms
         solve(rows, question, gpu, l2_state, calibration, answers)
     return answers
 
 
-def _questions(rows: LayerRows, gpu: GpuSpec) -> Iterator[Question]:
+def _questions(rows: LayerRows, gpu: GpuSpec, calibration: Calibration) -> Iterator[Question]:
     """The good rows, sorted by what kernel runs them and by data type.
 
     A data type that the GPU does not multiply makes its rows bad.
@@ -98,14 +98,32 @@ def _questions(rows: LayerRows, gpu: GpuSpec) -> Iterator[Question]:
             continue
         for sort, mask in _sorts(size, words).items():
             index = np.flatnonzero(typed & mask)
-            if len(index):
-                yield Question(index, sort, _kind(sort), dtype)
+            for name, part in _by_kernel(rows, index, sort, gpu, dtype, calibration):
+                yield Question(part, name, dtype)
 
 
-def _kind(sort: str) -> LayerKind:
-    if sort == "matvec":
-        return LayerKind.MATVEC
-    return LayerKind.MATMUL if sort == "matmul" else LayerKind.CONVOLUTION
+def _by_kernel(
+    rows: LayerRows, index: Rows, sort: str, gpu: GpuSpec, dtype: DataType, calibration: Calibration
+) -> Iterator[tuple[str, Rows]]:
+    """Forward convolutions divided by the sorts of kernels that have constants of their own."""
+    if sort != "forward":
+        names = np.full(len(index), sort)
+    else:
+        names = _forward_sorts(rows, index, dtype, unit_of(gpu, dtype))
+        own = [name for name in CONVOLUTION_SORTS if calibration.has_own(gpu, dtype, name)]
+        names = np.where(np.isin(names, own), names, sort)
+    for name in np.unique(names):
+        yield str(name), index[names == name]
+
+
+def _forward_sorts(rows: LayerRows, index: Rows, dtype: DataType, unit: str) -> NDArray[np.str_]:
+    """A table's convolutions have no bias."""
+    size = {name: values[index] for name, values in rows.sizes.items()}
+    shape = {
+        "in_channels": size["c"], "out_channels": size["k"], "groups": size["groups"], "taps": size["r"] * size["s"],
+        "step": np.maximum(size["stride_h"], size["stride_w"]), "positions": size["n"] * size["p"] * size["q"],
+    }  # fmt: skip
+    return convolution_sorts(shape, np.zeros(len(index), dtype=bool), dtype, unit)
 
 
 def _sorts(size: dict[str, Floats], words: dict[str, NDArray[np.str_]]) -> dict[str, NDArray[np.bool_]]:
@@ -127,18 +145,20 @@ def _answer_gemms(
     unit = unit_of(gpu, dtype)
     constants = calibration.gemm(gpu, dtype, sort)
     has_tile = rows.sizes["tile_m"][question.index] > 0
-    may_split = divides_depth(gpu, unit, sort)
     for mask in (has_tile, ~has_tile):
         index = question.index[mask]
         if not len(index):
             continue
-        problems = problems_of(rows, index, sort, float(dtype.bytes))
+        tiled = _tiled_of(rows, index, sort, dtype)
+        problems = tiled.problems
         if mask is has_tile:
             tiles = _given_tiles(rows, index, main_loop_depth(gpu, dtype, unit))
-            best = estimate(problems, tiles, gpu, dtype, unit, constants, l2_state)
+            whole = with_whole_channels(problems, tiled.taps, constants.channel_bytes / dtype.bytes)
+            best = estimate(whole, tiles, gpu, dtype, unit, constants, l2_state)
         else:
-            best, tiles = choose(problems, gpu, dtype, unit, constants, l2_state, may_split=may_split)
-        if unit == "plain" and sort == "forward":
+            choice = fastest(tiled, gpu, dtype, calibration, l2_state)
+            best, tiles = choice.estimate, choice.tiles
+        if unit == "plain" and sort not in ("matmul", "dgrad", "wgrad"):
             best = with_cache_bytes(best, convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
         if unit == "tensor" and sort != "matmul":
             extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
@@ -153,7 +173,7 @@ def _answer_gemms(
         answers.put(
             index,
             time_us=np.maximum(best.time_us, floor),
-            error_pct=_bars(question.kind.value, unit, gpu, calibration, best.is_short),
+            error_pct=_bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
             bottleneck=_limits(terms, _GEMM_LIMITS),
             tile_m=tiles.m,
             tile_n=tiles.n,
@@ -188,7 +208,7 @@ def _answer_streams(
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
-        error_pct=_bars(question.sort, "plain", gpu, calibration, found.is_short),
+        error_pct=_bars(question.sort, "plain", gpu, calibration, found.is_short, dtype, l2_state),
         bottleneck=_limits(terms, _STREAM_LIMITS),
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,
@@ -204,9 +224,30 @@ def _limits(terms: Floats, names: tuple[Bottleneck, ...]) -> NDArray[np.str_]:
     return longest
 
 
-def _bars(kind: str, unit: str, gpu: GpuSpec, calibration: Calibration, short: NDArray[np.bool_]) -> Floats:
-    of = {regime: calibration.error_pct(kind, unit, gpu, regime) for regime in ("short", "long")}
+def _bars(
+    kind: str,
+    unit: str,
+    gpu: GpuSpec,
+    calibration: Calibration,
+    short: NDArray[np.bool_],
+    dtype: DataType,
+    l2_state: str,
+) -> Floats:
+    of = {name: calibration.error_pct(kind, unit, gpu, name, dtype, l2_state) for name in ("short", "long")}
     return np.where(short, of["short"], of["long"])
+
+
+def _tiled_of(rows: LayerRows, index: Rows, sort: str, dtype: DataType) -> Tiled:
+    """Rows of one sort as the library sees them."""
+    problems = problems_of(rows, index, sort, float(dtype.bytes))
+    ones = np.ones(len(index))
+    if sort in ("matmul", "dgrad", "wgrad"):
+        return Tiled(problems, ones, ones < 0.0, sort)
+    size = {name: values[index] for name, values in rows.sizes.items()}
+    can_transform = (np.minimum(size["r"], size["s"]) >= LEAST_TRANSFORMED) & (size["groups"] == 1)
+    for step in ("stride_h", "stride_w", "dilation_h", "dilation_w"):
+        can_transform = can_transform & (size[step] == 1)
+    return Tiled(problems, size["r"] * size["s"], can_transform, sort)
 
 
 def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Problems:

@@ -40,7 +40,7 @@ def divides_depth(gpu: GpuSpec, unit: str, sort: str) -> bool:
     plain units and on the first tensor cores.
     """
     modern = unit == "tensor" and float(gpu.compute_capability) >= 8.0
-    return modern or sort in ("matmul", "wgrad")
+    return modern or sort in ("matmul", "wgrad", "pointwise", "vector")
 
 
 def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> Tiles:
@@ -49,7 +49,9 @@ def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> 
     ``may_split`` is :func:`divides_depth`; kernels that cannot divide K also have fewer tiles.
     """
     deep = 2 if float(gpu.compute_capability) >= 8.9 else 1
-    if unit == "plain" and not may_split:
+    if unit == "plain" and not may_split and float(gpu.compute_capability) >= 9.0:
+        shapes = [(m, n, k, 1) for m, n, k in PLAIN_MATMUL_TILES]
+    elif unit == "plain" and not may_split:
         shapes = [(m, n, k, 1) for m, n, k in PLAIN_CONVOLUTION_TILES]
     elif unit == "plain":
         shapes = [(*tile, split) for tile, split in itertools.product(PLAIN_MATMUL_TILES, SPLITS)]

@@ -60,7 +60,7 @@ def _predict(layer: Layer, context: Context) -> Prediction:
     return Prediction(
         time_us=time,
         error_pct=context.calibration.error_pct(
-            layer.kind.value, context.unit, gpu, regime(2.0 * (launch + latency) >= time)
+            layer.kind.value, context.unit, gpu, regime(2.0 * (launch + latency) >= time), dtype, context.l2_state
         ),
         source=Source.PREDICTED,
         bottleneck=longest(terms),
@@ -96,7 +96,9 @@ def _cta_us(work: Attention, key_parts: int, context: Context) -> float:
     keys = math.ceil(work.key_length / key_parts / _KEY_TILE) * _KEY_TILE
     queries = _DECODE_TILE if work.query_length <= _DECODE_TILE else _QUERY_TILE
     scores = queries * keys * work.useful_macs / max(1, work.macs)
-    matrix_rate = gpu.peak_tflops(context.dtype) * 1e6 / gpu.sms * constants.matrix_share
+    # The fused kernels for 32-bit tensors multiply on plain units, whether or not TF32 is allowed.
+    dtype = DataType.FP32 if context.dtype is DataType.TF32 else context.dtype
+    matrix_rate = gpu.peak_tflops(dtype) * 1e6 / gpu.sms * constants.matrix_share
     exponential_rate = _EXPONENTIALS_PER_CYCLE * gpu.clock_mhz * constants.exponential_share
     return scores * (2.0 * (work.head_dim + work.value_dim) / matrix_rate + 1.0 / exponential_rate)
 

@@ -10,17 +10,18 @@ import numpy as np
 
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Convolution, Gemm
+from headroom.graph.work import Convolution, Gemm, Work
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Estimate, Problems, Tiles
+from headroom.predict.gemm_time import Estimate, Problems
 from headroom.predict.im2col_traffic import with_cache_bytes
+from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, bar_kind, convolution_sorts
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.kinds.terms import longest, regime
+from headroom.predict.library import Choice, Tiled, fastest
 from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
-from headroom.predict.tiles import choose, divides_depth
 
 #: Up to this many channels per group, grouped convolutions run as direct kernels: a tile would be mostly empty.
 DIRECT_GROUP_CHANNELS = 4
@@ -48,8 +49,7 @@ def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]
     if not layers:
         return []
     groups: dict[str, list[int]] = {}
-    for index, layer in enumerate(layers):
-        sort = layer.work.direction if isinstance(layer.work, Convolution) else "matmul"
+    for index, sort in enumerate(sorts_of(layers, context)):
         groups.setdefault(sort, []).append(index)
     answers: dict[int, Prediction] = {}
     for sort, members in groups.items():
@@ -58,17 +58,53 @@ def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]
     return [answers[i] for i in range(len(layers))]
 
 
+def sorts_of(layers: Sequence[Layer], context: Context) -> list[str]:
+    """``matmul``, a convolution's direction, or the sort of kernel that it has constants of its own for."""
+    sorts = [x.work.direction if isinstance(x.work, Convolution) else "matmul" for x in layers]
+    forward = [i for i, sort in enumerate(sorts) if sort == "forward"]
+    for i, sort in zip(forward, forward_sorts([layers[i] for i in forward], context.dtype, context.unit), strict=True):
+        if context.calibration.has_own(context.gpu, context.dtype, sort):
+            sorts[i] = sort
+    return sorts
+
+
+def forward_sorts(layers: Sequence[Layer], dtype: DataType, unit: str) -> list[str]:
+    """Of forward convolutions, whatever the calibration has constants for."""
+    names = ("in_channels", "out_channels", "groups", "taps", "step", "positions")
+    works = [layer.work for layer in layers if isinstance(layer.work, Convolution)]
+    rows = [
+        (w.in_channels, w.out_channels, w.groups, math.prod(w.kernel), max(w.stride, default=1), w.gemm.m)
+        for w in works
+    ]
+    columns = np.array(rows, dtype=np.float64).reshape(-1, len(names)).T
+    is_biased = np.array([len(layer.weights) > 1 for layer in layers], dtype=bool)
+    sorts = convolution_sorts(dict(zip(names, columns, strict=True)), is_biased, dtype, unit)
+    return [str(sort) for sort in sorts]
+
+
+def tiled_of(layers: Sequence[Layer], dtype: DataType, sort: str) -> Tiled:
+    """Layers of one sort as the library sees them."""
+    works = [layer.work for layer in layers]
+    taps = np.array([_taps(work) for work in works], dtype=np.float64)
+    return Tiled(problems_of(layers, dtype), taps, np.array([_can_transform(w) for w in works], dtype=bool), sort)
+
+
+def _taps(work: Work) -> int:
+    """Filter taps that a forward convolution's K runs over; 1 for whatever has none."""
+    return math.prod(work.kernel) if isinstance(work, Convolution) and work.direction == "forward" else 1
+
+
+def _can_transform(work: Work) -> bool:
+    if not isinstance(work, Convolution) or work.groups > 1 or len(work.kernel) != 2:
+        return False
+    return min(work.kernel) >= LEAST_TRANSFORMED and all(step == 1 for step in (*work.stride, *work.dilation))
+
+
 def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list[Prediction]:
-    problems = problems_of(layers, context.dtype)
-    best, tiles = choose(
-        problems,
-        context.gpu,
-        context.dtype,
-        context.unit,
-        context.gemm_constants(sort),
-        context.l2_state,
-        may_split=divides_depth(context.gpu, context.unit, sort),
-    )
+    tiled = tiled_of(layers, context.dtype, sort)
+    problems = tiled.problems
+    choice = fastest(tiled, context.gpu, context.dtype, context.calibration, context.l2_state)
+    best, tiles = choice.estimate, choice.tiles
     works = [layer.work for layer in layers]
     if context.unit == "plain" and all(isinstance(w, Convolution) and w.direction == "forward" for w in works):
         convs = ConvBatch.of([w for w in works if isinstance(w, Convolution)], context.dtype.bytes)
@@ -79,7 +115,8 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
         )
         best = replace(best, time_us=best.time_us + extra)
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
-    return [_prediction(i, layer, floors[i], best, tiles, context) for i, layer in enumerate(layers)]
+    choice = replace(choice, estimate=best)
+    return [_prediction(i, layer, floors[i], choice, sort, context) for i, layer in enumerate(layers)]
 
 
 def problems_of(layers: Sequence[Layer], dtype: DataType) -> Problems:
@@ -137,12 +174,18 @@ def tile_reuse(work: Convolution) -> float:
     return min(1.0, work.stride[-1] / work.kernel[-1])
 
 
-def _prediction(index: int, layer: Layer, floor: float, best: Estimate, tiles: Tiles, context: Context) -> Prediction:
+def _prediction(index: int, layer: Layer, floor: float, choice: Choice, sort: str, context: Context) -> Prediction:
+    best, tiles = choice.estimate, choice.tiles
     time = max(float(best.time_us[index]), floor)
     return Prediction(
         time_us=time,
         error_pct=context.calibration.error_pct(
-            layer.kind.value, context.unit, context.gpu, regime(bool(best.is_short[index]))
+            bar_kind(sort),
+            context.unit,
+            context.gpu,
+            regime(bool(best.is_short[index])),
+            context.dtype,
+            context.l2_state,
         ),
         source=Source.PREDICTED,
         bottleneck=bottleneck_of(index, best),
@@ -150,7 +193,7 @@ def _prediction(index: int, layer: Layer, floor: float, best: Estimate, tiles: T
         l1_bytes=float(best.l1_bytes[index]),
         l2_bytes=float(best.l2_bytes[index]),
         dram_bytes=float(best.dram_bytes[index]),
-        algorithm=_algorithm(layer, tiles, index, context.unit),
+        algorithm=_algorithm(layer, choice, index, context.unit),
         tile=(int(tiles.m[index]), int(tiles.n[index]), int(tiles.k[index])),
         ctas=int(best.ctas[index]),
         waves=float(best.waves[index]),
@@ -171,7 +214,10 @@ def bottleneck_of(index: int, best: Estimate) -> Bottleneck:
     return longest(terms)
 
 
-def _algorithm(layer: Layer, tiles: Tiles, index: int, unit: str) -> str:
+def _algorithm(layer: Layer, choice: Choice, index: int, unit: str) -> str:
+    tiles = choice.tiles
+    if choice.transforms[index]:
+        return "Winograd or FFT on plain units"
     name = "implicit GEMM" if isinstance(layer.work, Convolution) else "GEMM"
     split = int(tiles.splits[index])
     suffix = f", K split {split} ways" if split > 1 else ""

@@ -80,8 +80,12 @@ def sort_of(layer: Layer) -> str:
             return "depthwise"
         case Elementwise(activation=True) if work.flops_per_element >= _COSTLY_FLOPS:
             return "costly activation"
+        case Normalization(function="local_response"):
+            return "response normalization"
         case Normalization() if work.group_elements:
             return "layer normalization"
+        case Reduction() if _keeps_innermost(layer):
+            return "column reduction"
         case Pooling() if work.window == work.stride and math.prod(work.window) > _LARGEST_LOCAL_WINDOW:
             return "global pooling"
         case Movement() if _moves_innermost(layer):
@@ -101,6 +105,17 @@ def _moves_innermost(layer: Layer) -> bool:
     return bool(before and after) and before[-1] != after[-1]
 
 
+def _keeps_innermost(layer: Layer) -> bool:
+    """Whether a reduction runs over outer dimensions only: neighbours in memory then go to different sums.
+
+    The record holds no axes, so an unchanged innermost size counts as a kept dimension.
+    """
+    if not layer.inputs or not layer.outputs:
+        return False
+    before, after = layer.inputs[0].shape, layer.outputs[0].shape
+    return bool(before and after) and 1 < before[-1] == after[-1]
+
+
 def groups_of(layer: Layer) -> int:
     """Rows that are reduced on their own."""
     work = layer.work
@@ -110,6 +125,8 @@ def groups_of(layer: Layer) -> int:
         case Normalization() if work.group_elements:
             return work.elements // work.group_elements
         case Reduction():
+            return work.out_elements
+        case Pooling() if sort_of(layer) == "global pooling":
             return work.out_elements
     return 0
 
@@ -160,7 +177,9 @@ def _prediction(
     rounds = math.ceil(ctas / sms)
     return Prediction(
         time_us=time,
-        error_pct=context.calibration.error_pct(sort, "plain", context.gpu, regime(bool(estimate.is_short[index]))),
+        error_pct=context.calibration.error_pct(
+            sort, "plain", context.gpu, regime(bool(estimate.is_short[index])), context.dtype, context.l2_state
+        ),
         source=Source.PREDICTED,
         bottleneck=_bottleneck(index, estimate),
         floor_us=floor,

@@ -1,0 +1,56 @@
+"""The single layers of the package's H200 database, each with its fastest implementation, and all rows together."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+
+from h200_rows import Timed, timed_sizes
+from headroom.graph.chain import Chain
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import DataType
+from headroom.predict.kinds.gemm import is_direct
+from headroom.predict.kinds.streaming import sort_of
+from record import ROOT
+
+DATABASE = ROOT / "src" / "headroom" / "store" / "shipped" / "h200.sqlite"
+
+_FASTEST = """
+    SELECT chains.layers, timings.dtype, timings.l2, min(timings.median_us)
+    FROM timings JOIN chains ON chains.key = timings.chains_key
+    WHERE timings.status = 'ok' AND timings.median_us IS NOT NULL
+    GROUP BY chains.key, timings.dtype, timings.l2 ORDER BY chains.digest, timings.dtype, timings.l2
+"""
+
+
+@cache
+def timed_layers() -> tuple[Timed, ...]:
+    """Every usable row, of the database and of the table of sizes."""
+    return (*_shipped(), *timed_sizes())
+
+
+def _shipped() -> Iterator[Timed]:
+    with closing(sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(_FASTEST).fetchall()
+    for text, dtype, l2, time_us in rows:
+        layers = Chain.from_json(json.loads(text)).layers
+        if len(layers) == 1:
+            layer = replace(layers[0], name=_label(layers[0]))
+            yield Timed(op_of(layer), DataType(dtype), layer, float(time_us), l2)
+
+
+def _label(layer: Layer) -> str:
+    """The configuration without its weights: with a bias and without one, a layer is on the same side of the split."""
+    return f"{layer.work!r} of {' '.join('x'.join(map(str, tensor.shape)) for tensor in layer.inputs)}"
+
+
+def op_of(layer: Layer) -> str:
+    """``conv2d``, ``matmul``, ``attention``, or the sort of a streaming kernel."""
+    kind = layer.kind.value
+    if kind == "convolution" and not is_direct(layer):
+        return "conv2d"
+    return kind if kind in ("matmul", "attention") else sort_of(layer)

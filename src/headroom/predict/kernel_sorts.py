@@ -1,0 +1,53 @@
+"""Which of a library's kernels runs a convolution, told from its shape: each sort has constants of its own.
+
+A forward convolution with one filter tap and unit steps is a plain matrix product, which the product library runs;
+with one output position it is a matrix times a vector. Tensor cores load 16 bytes at once: channels that do not
+fill them go to older kernels or are padded first. Images of few channels and groups have their own kernels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.graph.tensor import DataType
+from headroom.predict.gemm_time import Floats
+
+#: Up to this many input channels a convolution reads an image, not features.
+_IMAGE_CHANNELS = 4
+
+#: Bytes of neighbouring channels that a tensor-core kernel loads at once.
+_VECTOR_BYTES = 16
+
+#: Taps a side from which Winograd's and the FFT's kernels take a filter.
+LEAST_TRANSFORMED = 3
+
+#: Forward convolutions that are none of these are of the sort ``forward``.
+CONVOLUTION_SORTS = ("grouped", "vector", "stem", "unaligned", "pointwise", "biased")
+
+
+def convolution_sorts(
+    size: dict[str, Floats], is_biased: NDArray[np.bool_], dtype: DataType, unit: str
+) -> NDArray[np.str_]:
+    """The sort of each forward convolution, shape (P,).
+
+    ``size`` holds ``in_channels``, ``out_channels``, ``groups``, ``taps`` (of the whole filter), ``step`` (the longest
+    stride) and ``positions`` (output positions over the batch). A bias opens kernels of fused arithmetic.
+    """
+    vector = max(1, _VECTOR_BYTES // dtype.bytes)
+    misfit = (size["in_channels"] % vector != 0) | (size["out_channels"] % vector != 0)
+    tests = (
+        size["groups"] > 1,
+        size["positions"] == 1,
+        size["in_channels"] <= _IMAGE_CHANNELS,
+        misfit & (unit == "tensor"),
+        (size["taps"] == 1) & (size["step"] == 1),
+        is_biased,
+    )
+    sorts: NDArray[np.str_] = np.select(tests, CONVOLUTION_SORTS, default="forward")
+    return sorts
+
+
+def bar_kind(sort: str) -> str:
+    """What the calibration's error bars call the kernels of ``sort``."""
+    return "convolution" if sort in ("forward", "dgrad", "wgrad") else sort
