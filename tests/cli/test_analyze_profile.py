@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import onnx
@@ -132,6 +133,29 @@ def test_a_run_without_a_gpu_asks_for_one_and_takes_none_by_itself(headroom, sma
     outcome = headroom("analyze", small, "--profile", RECORDED / f"{name}.json.gz")
     assert outcome.code == 2
     assert f"{name}.json.gz ran on no GPU: name the GPU to compare with, by --gpu" in outcome.err
+
+
+def test_a_run_on_the_host_alone_shows_its_shares_beside_no_bound(headroom, small: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "a.json", tmp_path / "a.html"
+    profile = ("--profile", RECORDED / "cpu_inference.json.gz")
+    outcome = headroom("analyze", small, "--gpu", "h200", *profile, "--json", out, "--html", page)
+    assert (outcome.code, outcome.err) == (0, "")
+    table = outcome.out.partition("The longest layers")[2].partition("Where your host's time went")[0]
+    assert "your run" not in table
+    shares = outcome.out.partition("Where your host's time went")[2].partition("What to do")[0]
+    assert [line.split()[0] for line in shares.splitlines()[1:4]] == ["conv_c", "gemm_y", "relu_r"]
+    assert "the two are not compared" in " ".join(shares.split())
+    said = re.sub(r"<[^>]*>|\\s+", " ", page.read_text())
+    for text in (" ".join(outcome.out.split()), " ".join(said.split())):
+        assert "the run in your profile" not in text
+        assert "Savings come off the layers run one after another" in text
+    assert "By layer, on your host" in said
+    assert "<th>Your run" not in page.read_text()
+    answer = json.loads(out.read_text())
+    assert answer["measured_us"] is None
+    assert {layer["run_us"] for layer in answer["layers"]} == {None}
+    together = answer["questions"][6]["charts"][0]
+    assert "your run" not in json.dumps(together)
 
 
 def test_a_run_in_one_type_gives_no_advice_in_another(headroom, example: Path) -> None:

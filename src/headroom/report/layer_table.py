@@ -11,7 +11,7 @@ from rich.text import Text
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
 from headroom.report import summary
-from headroom.report.your_run import RunTime, run_times
+from headroom.report.your_run import RunTime, gpu_run, run_times
 from headroom.text import clean, view
 
 #: Characters that the layer table takes beside the names, so that a long name squeezes no figure.
@@ -32,7 +32,7 @@ def layer_table(analysis: Analysis, answers: Sequence[LayerAnswer], width: int) 
     Where something is measured, each row says whether its time is. With a profile, the user's run stands beside the
     best time instead of the share.
     """
-    ran = run_times(analysis) if analysis.execution is not None else None
+    ran = run_times(analysis) if gpu_run(analysis) is not None else None
     place = {id(answer): position for position, answer in enumerate(analysis.answers)}
     sourced = analysis.measured_layers > 0
     others_width = _OTHER_COLUMNS_WIDTH + (_SOURCE_WIDTH if sourced else 0) + (0 if ran is None else _RUN_WIDTH)

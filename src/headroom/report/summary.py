@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from headroom import figures
 from headroom.advise.analysis import Analysis, Finding, LayerAnswer
 from headroom.report.answer import overall_source
-from headroom.report.your_run import run_times
+from headroom.report.your_run import gpu_run, run_times
 from headroom.text import view
+
+#: What the shares of a run on the host alone are.
+ON_HOST = "What each layer took in your run, which used no GPU. All other times are a GPU's: the two are not compared."
 
 #: A run whose latency without the recorder is below this share of the recorded one says both.
 _UNRECORDED = 0.98
@@ -50,7 +53,7 @@ def ladder(analysis: Analysis) -> tuple[Rung, ...]:
     if analysis.measured_us is None:
         return rungs
     label, meaning = "Measured", "what the GPU takes today"
-    if analysis.execution is not None:
+    if gpu_run(analysis) is not None:
         label, meaning = "Your run", "from your profile, less what recording cost"
     return (*rungs, Rung("measured", label, meaning, analysis.measured_us, analysis.measured_error_pct))
 
@@ -166,7 +169,7 @@ def profile_text(analysis: Analysis) -> str:
 
 def saved_from(analysis: Analysis) -> str:
     """What savings come off, as the end of "savings come off …"."""
-    if analysis.execution is not None:
+    if gpu_run(analysis) is not None:
         return "the run in your profile"
     return "the layers run one after another"
 

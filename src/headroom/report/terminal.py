@@ -19,6 +19,7 @@ from headroom.report import advice, summary
 from headroom.report.layer_table import layer_table
 from headroom.report.runs import runs
 from headroom.report.side_by_side import side_by_side
+from headroom.report.your_run import host_times
 from headroom.text import view
 
 #: Characters of the longest bar.
@@ -48,8 +49,8 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
 
 def _full(analysis: Analysis, width: int) -> RenderableType:
     return Group(*_opening(analysis), *_bounds(analysis), *_runs(analysis), *_where(analysis),
-                 *_layers(analysis, width), *_advice(analysis), *_unknown(analysis),
-                 *_notes(analysis.notes))  # fmt: skip
+                 *_layers(analysis, width), *_on_host(analysis), *_advice(analysis),
+                 *_unknown(analysis), *_notes(analysis.notes))  # fmt: skip
 
 
 def _short(analysis: Analysis) -> RenderableType:
@@ -113,6 +114,13 @@ def _where(analysis: Analysis) -> Iterable[RenderableType]:
     error_pct = analysis.bounds.sequential_error_pct
     yield from _share_table("Where the time goes", analysis.time_by_kind, error_pct)
     yield from _share_table("What limits it", analysis.time_by_bottleneck, error_pct)
+
+
+def _on_host(analysis: Analysis) -> Iterable[RenderableType]:
+    """The layers' shares of a run on the host alone."""
+    if host_us := host_times(analysis):
+        yield from _share_table("Where your host's time went", host_us, 0.0)
+        yield _indented(summary.ON_HOST, "dim")
 
 
 def _share_table(title: str, times_us: Mapping[str, float], error_pct: float) -> Iterable[RenderableType]:

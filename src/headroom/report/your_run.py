@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headroom.advise.analysis import Analysis
+from headroom.advise.execution import Execution
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,32 @@ class RunTime:
     beside: tuple[str, ...] = ()
 
 
+def gpu_run(analysis: Analysis) -> Execution | None:
+    """The user's run, if anything in it ran on a GPU: one on the host alone stands beside no bound of a GPU."""
+    execution = analysis.execution
+    return execution if execution is not None and execution.step.launches else None
+
+
+def host_times(analysis: Analysis) -> Mapping[str, float]:
+    """Microseconds by layer of a run on the host alone; empty for any other."""
+    execution = analysis.execution
+    if execution is None or execution.step.launches:
+        return {}
+    name_of = {i: name for answer in analysis.answers for i, name in zip(answer.indices, answer.names, strict=True)}
+    found: dict[str, float] = defaultdict(float)
+    for run in execution.runs:
+        if names := [name_of[layer] for layer in run.layers if layer in name_of]:
+            found[names[0]] += run.time_us
+    return found
+
+
 def run_times(analysis: Analysis) -> Mapping[int, RunTime]:
     """By index into ``Analysis.answers``; what no launch of the run was matched to is left out.
 
     Kernels that did several layers count for the one among them that takes longest at its best.
     """
-    if analysis.execution is None:
+    execution = gpu_run(analysis)
+    if execution is None:
         return {}
     name_of = {i: name for answer in analysis.answers for i, name in zip(answer.indices, answer.names, strict=True)}
     answer_of = {i: position for position, answer in enumerate(analysis.answers) for i in answer.indices}
@@ -38,7 +59,7 @@ def run_times(analysis: Analysis) -> Mapping[int, RunTime]:
     together_us: dict[int, float] = defaultdict(float)
     inside: dict[int, str] = {}
     beside: dict[int, list[str]] = defaultdict(list)
-    for run in analysis.execution.runs:
+    for run in execution.runs:
         layers = [layer for layer in run.layers if layer in answer_of]
         if not layers:
             continue

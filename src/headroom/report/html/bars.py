@@ -8,7 +8,7 @@ from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
 from headroom.report import summary
 from headroom.report.html.charts import Bar, BarChart, DataTable, Segment, css_name, legend_of, tip
-from headroom.report.your_run import run_times
+from headroom.report.your_run import gpu_run, run_times
 from headroom.text import view
 
 _TOP_LAYERS = 20
@@ -50,7 +50,7 @@ def _rung(rung: summary.Rung, full_us: float) -> Bar:
 def share_chart(
     key: str, title: str, explanation: str, times_us: Mapping[str, float], error_pct: float, *, coloured: bool
 ) -> BarChart:
-    """Shares of the sequential bound; ``coloured`` names are kinds or bottlenecks, which have a colour."""
+    """Shares of a sum; ``coloured`` names are kinds or bottlenecks, which have a colour."""
     rows = summary.shares(times_us, _TOP_SHARES)
     longest = max((share for _, _, share in rows), default=1.0)
     bars = []
@@ -72,7 +72,7 @@ def layer_chart(analysis: Analysis) -> BarChart:
     ran_us = {id(analysis.answers[position]): run.total_us for position, run in run_times(analysis).items()}
     tops_us = [a.total_us * (1 + _fraction(a.prediction.error_pct)) for a in answers]
     full_us = max([*tops_us, *(ran_us.get(id(a)) or 0.0 for a in answers)], default=0.0) or 1.0
-    sequential_us, has_run = analysis.bounds.sequential_us, analysis.execution is not None
+    sequential_us, has_run = analysis.bounds.sequential_us, gpu_run(analysis) is not None
     bars = tuple(_layer_bar(answer, full_us, sequential_us, ran_us.get(id(answer))) for answer in answers)
     rows = tuple(
         (

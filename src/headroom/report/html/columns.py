@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, LayerAnswer
-from headroom.report.your_run import RunTime
+from headroom.report.your_run import RunTime, gpu_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Column:
 
 def columns_of(analysis: Analysis) -> tuple[Column, ...]:
     """The columns of an analysis: the user's run stands beside the best where there is a profile."""
-    if analysis.execution is None:
+    if gpu_run(analysis) is None:
         return (*_FIRST, *_REST)
     # Two columns more on a sheet of paper take the room of others.
     return (*_FIRST, *_RUN, *(replace(column, on_paper=column.heading == "Floor") for column in _REST))
@@ -41,7 +41,7 @@ def columns_of(analysis: Analysis) -> tuple[Column, ...]:
 
 def sorted_by(analysis: Analysis) -> str:
     """The heading of the column that orders the rows at first."""
-    return "Total" if analysis.execution is None else "Your run"
+    return "Total" if gpu_run(analysis) is None else "Your run"
 
 
 def _of(value: float | None, text: str) -> Cell:

@@ -18,6 +18,7 @@ from headroom.report.html.roofline import roofline_chart
 from headroom.report.html.rows import LayerRow, layer_rows
 from headroom.report.html.timeline import timeline_chart
 from headroom.report.html.traffic import heaviest_chart, level_chart
+from headroom.report.your_run import host_times
 from headroom.text import view
 
 _UNKNOWN_SHOWN = 200
@@ -102,10 +103,13 @@ def answer_view(analysis: Analysis, key: str) -> AnswerView:
 
 def _shares(analysis: Analysis) -> tuple[BarChart, ...]:
     error_pct = analysis.bounds.sequential_error_pct
+    host_us = host_times(analysis)
+    on_host = share_chart("host", "By layer, on your host", summary.ON_HOST, host_us, 0.0, coloured=False)
     return (
         share_chart("kind", "By kind of layer", "", analysis.time_by_kind, error_pct, coloured=True),
         share_chart("bottleneck", "By what limits it", "", analysis.time_by_bottleneck, error_pct, coloured=True),
         share_chart("module", "By module", "", analysis.time_by_module, error_pct, coloured=False),
+        *([on_host] if host_us else []),
     )
 
 
