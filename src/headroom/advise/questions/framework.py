@@ -16,6 +16,7 @@ from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE, counted
 from headroom.advise.questions.answer import Answer, Cell, Table
 from headroom.advise.questions.deviations import deviations
 from headroom.advise.questions.losses import GRAPH_DETECTORS, RUN_DETECTORS
+from headroom.advise.questions.losses.beyond_graph import beyond_the_graph
 from headroom.advise.recorded import Recorded
 
 NUMBER = 4
@@ -33,7 +34,8 @@ def framework(case: Case) -> Answer:
         needs = _NEEDS if case.execution is None else _NO_LAUNCHES
         return Answer(NUMBER, QUESTION, _unrecorded(found), _ranked(found, case.timed.sequential_us), needs=needs)
     found += [finding for detector in RUN_DETECTORS for finding in detector(run)]
-    findings = _ranked(found, run.latency_us)
+    worth = _ranked(found, run.latency_us)
+    findings = _ranked(beyond_the_graph(run, worth), run.latency_us)
     return Answer(
         number=NUMBER,
         question=QUESTION,
@@ -71,8 +73,8 @@ def _sentence(run: Recorded, findings: Sequence[Finding]) -> str:
     expected, executed = _expected(run), len(run.step.launches)
     lines = run.timelines
     bound = (
-        f"the host sets the pace: it needs {figures.time(lines.host_us, 9.0)} where the GPU is busy for "
-        f"{figures.time(run.step.gpu_busy_us)}"
+        f"the host sets the pace: it needs {figures.time(lines.host_us, 100 * lines.host_error)} where the GPU is busy "
+        f"for {figures.time(run.step.gpu_busy_us)}"
         if lines.is_host_bound and not run.is_graph
         else f"the GPU sets the pace: it is busy for {figures.time(run.step.gpu_busy_us)} of "
         f"{figures.time(run.latency_us)}"
