@@ -10,7 +10,7 @@ import pytest
 
 from headroom.advise.questions.answer import Answer, Lines, Table, Waterfall
 from headroom.report.html import render_html
-from headroom.report.html.bars import layer_chart
+from headroom.report.html.bars import ladder_chart, layer_chart
 from headroom.report.html.lines import line_chart
 from headroom.report.html.waterfall import waterfall_chart
 from report.asked import asked_analysis, profiled_analysis
@@ -188,6 +188,15 @@ def test_with_a_profile_the_longest_layers_are_the_runs_and_show_what_it_took_ab
     assert ends == sorted(ends, reverse=True)
     assert {segment.css for bar in chart.bars for segment in bar.segments[1:]} == {"your-run"}
     assert "Your run" in chart.table.headers
+
+
+def test_the_ladder_promises_no_order_of_parallel_and_fused() -> None:
+    analysis = make_analysis()
+    bounds = replace(analysis.bounds, parallel_us=475.0, fused_us=352.0, sequential_us=480.0)
+    chart = ladder_chart(replace(analysis, bounds=bounds))
+    assert [bar.label for bar in chart.bars][:4] == ["Speed of light", "Parallel", "Fused", "Sequential"]
+    assert "either may be the lower" in chart.help
+    assert "step up" not in chart.help
 
 
 def test_a_column_of_which_nothing_is_known_is_left_out_and_so_is_an_empty_table() -> None:

@@ -38,7 +38,7 @@ class Rung:
 
 
 def ladder(analysis: Analysis) -> tuple[Rung, ...]:
-    """The bounds from the lowest promise to the highest, then the measured latency where there is one."""
+    """The bounds, the speed of light first, then the measured latency where there is one."""
     bounds = analysis.bounds
     rungs = (
         Rung("speed-of-light", "Speed of light", "the roofline floor of the whole model",

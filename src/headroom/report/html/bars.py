@@ -16,7 +16,7 @@ _TOP_SHARES = 10
 
 
 def ladder_chart(analysis: Analysis) -> BarChart:
-    """The bounds from the speed of light up, each with its error bar."""
+    """The bounds, each with its error bar."""
     rungs = summary.ladder(analysis)
     known = [(r.time_us or 0.0) * (1 + _fraction(r.error_pct)) for r in rungs]
     full_us = max(known, default=0.0) or 1.0
@@ -25,7 +25,8 @@ def ladder_chart(analysis: Analysis) -> BarChart:
     return BarChart(
         "ladder",
         "How fast it could run",
-        "Each step up gives something away. The thin line at the end of a bar is its error bar.",
+        "Nothing is faster than the speed of light. Parallel and fused each change one thing about the sequential "
+        "bound, so that either may be the lower. The thin line at the end of a bar is its error bar.",
         bars,
         DataTable(("Bound", "Time", "Error", "What it assumes"), rows),
     )
