@@ -11,6 +11,7 @@ import pytest
 from headroom.advise.questions.answer import Answer, Lines, Table, Waterfall
 from headroom.report.html import render_html
 from headroom.report.html.bars import ladder_chart, layer_chart
+from headroom.report.html.facts import small_figures
 from headroom.report.html.lines import line_chart
 from headroom.report.html.waterfall import waterfall_chart
 from report.asked import asked_analysis, profiled_analysis
@@ -188,6 +189,16 @@ def test_with_a_profile_the_longest_layers_are_the_runs_and_show_what_it_took_ab
     assert ends == sorted(ends, reverse=True)
     assert {segment.css for bar in chart.bars for segment in bar.segments[1:]} == {"your-run"}
     assert "Your run" in chart.table.headers
+
+
+def test_two_throughputs_on_a_page_both_say_what_they_are_of() -> None:
+    run = profiled_analysis(hostile=False)
+    run = replace(run, measured_us=2000.0, bounds=replace(run.bounds, sequential_us=500.0, sequential_error_pct=5.0))
+    of_the_run = ("Throughput", "500 samples/s", "in your run; 2,000 with each layer at its best, one after another")
+    assert of_the_run in small_figures(run)
+    stored = replace(run, execution=None)
+    assert small_figures(stored)[0][2].startswith("as a framework runs it; 2,000 with each layer at its best")
+    assert small_figures(replace(stored, measured_us=None))[0][1:] == ("2,000 samples/s", "one layer after another")
 
 
 def test_the_ladder_promises_no_order_of_parallel_and_fused() -> None:
