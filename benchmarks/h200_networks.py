@@ -117,8 +117,8 @@ def text(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         f"Measured on an {about['gpu']} ({about['date']}, PyTorch {about['torch']}, cuDNN {about['cudnn']}), bf16,",
         "channels-last, random images of 224x224. *One kernel per layer* is eager PyTorch replayed as a CUDA graph,",
         "beside the sequential bound; *compiled* is torch.compile, beside the fused bound. A bound adds up the fastest",
-        "kernels known for each layer, each with its operands in the L2 cache: frameworks lie above it by what their own",
-        "choice of kernels, their copies and the cache cost them: its error bar is not meant for their times.",
+        "kernels known for each layer, each with its operands in the L2 cache: frameworks lie above it by what their",
+        "own choice of kernels, their copies and the cache cost them, and its error bar is not meant for their times.",
         "Written by `benchmarks/h200_networks.py`.",
         "",
     ]
