@@ -12,6 +12,7 @@ from headroom.advise.execution import Execution, LayerRun, OtherRun
 from headroom.advise.measurements import Measurements
 from headroom.advise.recorded import Recorded
 from headroom.advise.timed import TimedGraph
+from headroom.advise.timelines import GRAPH_GAP_US, NODE_COST_US
 from headroom.graph.graph import Graph
 from headroom.measure.profiles.profile import Call, Launch, LaunchKind, Operand, Profile, Step, Wait
 
@@ -130,11 +131,12 @@ class Scene:
 
 
 def replayed(execution: Execution) -> Execution:
-    """The same run as a replayed CUDA graph: back to back, with nothing of the host's."""
+    """The same run as a recorder sees it replayed as a CUDA graph: nodes close together, with nothing of the host's."""
     launches, now_us = [], 10.0
+    gap_us = GRAPH_GAP_US + NODE_COST_US.get(execution.profile.recorder, 0.0)
     for launch in execution.step.launches:
         launches.append(replace(launch, start_us=now_us, launched_us=None, call=None, graph=True))
-        now_us += launch.duration_us
+        now_us += launch.duration_us + gap_us
     step = Step("step", 0.0, now_us, (), tuple(launches))
     return replace(
         execution,

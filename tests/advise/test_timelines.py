@@ -10,7 +10,16 @@ from builders import conv, graph, relu
 from executions import Scene, replayed
 from headroom.advise.latency import latency_of
 from headroom.advise.recorded import Recorded
-from headroom.advise.timelines import GRAPH_GAP_US, HOST_ERROR, HOST_SHARE, LAUNCH_DELAY_US, Change, Timelines
+from headroom.advise.timelines import (
+    GRAPH_GAP_US,
+    HOST_ERROR,
+    HOST_SHARE,
+    LAUNCH_DELAY_US,
+    NODE_COST_US,
+    Change,
+    Timelines,
+    saving_error_pct,
+)
 
 MODEL = graph(conv("a", "x"), relu("b", "a"), conv("c", "b", channels=32), relu("d", "c"))
 
@@ -49,6 +58,42 @@ def test_a_graph_takes_its_kernels_and_a_small_gap_for_each() -> None:
     assert Timelines(again.step).latency_us() == pytest.approx(lines.replayed_us, abs=GRAPH_GAP_US)
 
 
+def replay(recorder: str = "pytorch", told_us: float | None = None) -> Recorded:
+    execution = replayed(scene(50.0, 2.0).execution())
+    step = execution.step
+    spread = tuple(replace(each, start_us=400.0 + 2.5 * i, launched_us=300.0) for i, each in enumerate(step.launches))
+    step = replace(step, launches=spread, duration_us=320.0)
+    profile = replace(execution.profile, steps=(step,), recorder=recorder, latency_us=told_us)
+    case = replace(scene(50.0, 2.0).case(), execution=replace(execution, profile=profile, step=step))
+    found = Recorded.of(case)
+    assert found is not None
+    return found
+
+
+def test_a_replayed_graph_takes_its_recorded_nodes_less_what_the_recorder_put_between() -> None:
+    span_us = 4 * 2.5 - 0.5
+    assert replay().latency_us == pytest.approx(span_us - 4 * NODE_COST_US["pytorch"])
+    assert replay("nsys").latency_us == pytest.approx(span_us)
+
+
+def test_a_node_that_goes_takes_its_gap_along() -> None:
+    run = replay("nsys")
+    assert run.timelines.saves_us(Change(launches=frozenset({1}))) == pytest.approx(2.5)
+
+
+def test_a_replayed_graph_is_measured_by_its_nodes_and_its_bar_is_small() -> None:
+    run = replay()
+    latency = latency_of(run.execution, ())
+    assert latency is not None
+    assert latency.is_measured
+    assert latency.error_pct <= 5.0
+    assert latency.time_us == run.latency_us
+
+
+def test_a_told_latency_sets_the_gaps_of_a_replayed_graph() -> None:
+    assert replay(told_us=9.2).timelines.latency_us() == pytest.approx(9.2)
+
+
 def test_what_recording_costs_is_taken_off_the_host_alone() -> None:
     slow_host, slow_gpu = scene(50.0, 2.0).step(), scene(1.0, 100.0).step()
     share = HOST_SHARE["pytorch"]
@@ -73,13 +118,34 @@ def test_a_profile_that_tells_what_it_takes_unrecorded_is_believed() -> None:
     assert run.latency_us == pytest.approx(90.0, rel=0.001)
 
 
-def test_a_latency_that_was_worked_out_is_no_latency_that_was_told() -> None:
+def test_a_latency_that_was_worked_out_is_estimated_and_says_how_to_measure_it() -> None:
+    latency = latency_of(scene(50.0, 2.0).case(recorder="pytorch").execution, ())
+    assert latency is not None
+    assert not latency.is_measured
+    assert latency.error_pct == pytest.approx(100 * HOST_ERROR, rel=0.1)
+    assert "In your run it takes an estimated 140 µs ± 42 % (209 µs recorded; `headroom profile` measures" in str(
+        latency
+    )
+
+
+def test_a_told_latency_is_measured() -> None:
     case = scene(50.0, 2.0).case(recorder="pytorch")
-    worked_out = latency_of(case.execution, ())
-    assert worked_out is not None
-    run = Recorded.of(replace(case, latency_us=worked_out.time_us))
-    assert run is not None
-    assert run.timelines.host_error == HOST_ERROR
+    assert case.execution is not None
+    told = replace(case.execution, profile=replace(case.execution.profile, latency_us=90.0))
+    assert str(latency_of(told, ())) == "In your run it was measured at 90 µs ± 10 %"
+
+
+def test_where_the_gpu_sets_the_pace_its_own_time_is_measured_through_the_recorder() -> None:
+    latency = latency_of(scene(1.0, 100.0).case(recorder="pytorch").execution, ())
+    assert latency is not None
+    assert latency.is_measured
+    assert latency.error_pct <= 10.0
+
+
+def test_a_saving_that_every_host_leaves_keeps_its_sign() -> None:
+    assert saving_error_pct(100.0, (30.0, 210.0), 20.0) == 99.0
+    assert saving_error_pct(100.0, (0.0, 210.0), 20.0) > 100.0
+    assert saving_error_pct(100.0, (80.0, 130.0), 10.0) == pytest.approx(40.0)
 
 
 def test_without_a_wait_the_host_runs_ahead_again() -> None:

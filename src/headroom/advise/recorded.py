@@ -9,6 +9,7 @@ from functools import cached_property
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.execution import Execution, OtherRun
+from headroom.advise.latency import timelines_of
 from headroom.advise.timelines import GRAPH_GAP_US, Change, Timelines
 from headroom.graph.kinds import LayerKind
 from headroom.graph.work import Normalization
@@ -37,10 +38,7 @@ class Recorded:
         execution = case.execution
         if execution is None or not execution.step.launches:
             return None
-        profile = execution.profile
-        # Not the case's latency: where nobody told one, that is worked out of these timelines.
-        known_us = profile.latency_us or execution.latency_us
-        return cls(case, execution, Timelines.of(execution.step, profile.recorder, known_us))
+        return cls(case, execution, timelines_of(execution))
 
     @property
     def step(self) -> Step:
@@ -48,8 +46,8 @@ class Recorded:
 
     @cached_property
     def latency_us(self) -> float:
-        """The user's run without what recording it cost."""
-        return self.timelines.latency_us()
+        """The user's run without what recording it cost: measured where the profile tells, else worked out."""
+        return self.execution.profile.latency_us or self.timelines.latency_us()
 
     @cached_property
     def is_graph(self) -> bool:

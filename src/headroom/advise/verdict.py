@@ -82,13 +82,12 @@ def _headroom(bounds: Bounds, latency: Latency | None) -> list[str]:
         if bounds.fused_us is None
         else ("fused", bounds.fused_us, bounds.fused_error_pct)
     )
-    took = figures.time_with_error(latency.time_us, latency.error_pct)
     distance_us = latency.time_us - bound_us
     shown = figures.time(abs(distance_us), _relative_pct(latency, distance_us, bound_us, bound_error_pct or 0.0))
     if distance_us < 0:
-        return [f"{latency.how} it was measured at {took}, {shown} below the {name} bound."]
+        return [f"{latency}, {shown} below the {name} bound."]
     share = figures.percent(distance_us / latency.time_us)
-    return [f"{latency.how} it was measured at {took}: {shown}, {share}, is headroom above the {name} bound."]
+    return [f"{latency}: {shown}, {share}, is headroom above the {name} bound."]
 
 
 def _relative_pct(latency: Latency, distance_us: float, bound_us: float, bound_error_pct: float) -> float:

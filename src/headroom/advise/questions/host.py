@@ -40,7 +40,8 @@ def host_sentence(run: Recorded | None, pair: Pair | None) -> str:
     """Who sets the pace, in words; empty where nothing tells."""
     if run is not None:
         busy_us, latency_us = run.step.gpu_busy_us, run.latency_us
-        share = f"the GPU is busy for {figures.time(busy_us)} of {figures.time(latency_us, 9.0)}"
+        error_pct = 100 * run.timelines.error_us / latency_us
+        share = f"the GPU is busy for {figures.time(busy_us)} of {figures.time(latency_us, error_pct)}"
         if run.timelines.is_host_bound and not run.is_graph:
             return f"Your run waits for the host: {share}. Question 4 says what to do."
         return f"Your run does not wait for the host: {share}."

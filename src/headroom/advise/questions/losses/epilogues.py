@@ -10,7 +10,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
 from headroom.advise.networks import fastest_run, run_error_pct
 from headroom.advise.recorded import Recorded
-from headroom.advise.timelines import GRAPH_GAP_US, LAUNCH_DELAY_US
+from headroom.advise.timelines import GRAPH_GAP_US, LAUNCH_DELAY_US, saving_error_pct
 from headroom.graph.kinds import LayerKind
 
 #: A normalisation's own kernel reads statistics per channel; the compiled chain takes this share of its time.
@@ -41,9 +41,7 @@ def unfused_epilogues(run: Recorded) -> Iterator[Finding]:
     if saves_us <= 0:
         return
     fused_us = run.replayed_us(launches) - sum(chain.kernel_us + GRAPH_GAP_US for chain in chains)
-    host_us = (
-        run.timelines.host_error * run.timelines.host_us if run.timelines.is_host_bound and not run.is_graph else 0.0
-    )
+    others_us = [each.latency_us() - compiled_us for each in run.timelines.other_hosts]
     layers = sorted({layer for chain in chains for layer in chain.layers})
     kinds = sorted({run.case.timed.graph.layers[layer].step for layer in layers})
     yield run.finding(
@@ -56,7 +54,7 @@ def unfused_epilogues(run: Recorded) -> Iterator[Finding]:
             f"{figures.time_with_error(compiled_us, 100 * error_us / compiled_us)} in all."
         ),
         layers=layers,
-        saved=(saves_us, 100 * (error_us + host_us) / saves_us),
+        saved=(saves_us, saving_error_pct(saves_us, others_us, error_us)),
         code="model = torch.compile(model, mode='reduce-overhead')",
         limits=(
             "torch.compile runs pointwise layers inside a convolution or product only where its own Triton kernel is "

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.recorded import Recorded
+from headroom.advise.timelines import saving_error_pct
 from headroom.graph.work import Attention
 
 #: A replayed graph's time from recorded kernels, beside the graph itself: four of five of 36 runs lie within.
@@ -45,12 +46,10 @@ def host_bound(run: Recorded) -> Iterator[Finding]:
     host_us, gpu_us = run.timelines.host_us, run.step.gpu_busy_us
     is_masked = _has_masked_attention(run)
     replay_error = MASKED_REPLAY_ERROR if is_masked else REPLAY_ERROR
-    error_us = replay_error * replayed_us + run.timelines.host_error * (
-        host_us if run.timelines.is_host_bound else saves_us
-    )
+    others_us = [each.latency_us() - replayed_us for each in run.timelines.other_hosts]
     why = (
-        f"the host needs {figures.time(host_us, 9.0)} to ask for {len(run.step.launches)} launches, which keep the GPU "
-        f"busy for {figures.time(gpu_us)}"
+        f"the host needs {figures.time(host_us, 100 * run.timelines.host_error)} to ask for "
+        f"{len(run.step.launches)} launches, which keep the GPU busy for {figures.time(gpu_us)}"
         if run.timelines.is_host_bound
         else f"{len(run.step.launches)} launches follow one another with gaps"
     )
@@ -63,7 +62,7 @@ def host_bound(run: Recorded) -> Iterator[Finding]:
             f"torch.compile(model, mode='reduce-overhead') does the same and fuses."
         ),
         layers=run.layers(range(len(run.step.launches))),
-        saved=(saves_us, 100 * error_us / saves_us),
+        saved=(saves_us, saving_error_pct(saves_us, others_us, replay_error * replayed_us)),
         code=CUDA_GRAPH,
         limits=(
             "Shapes and addresses must not change between replays, nothing may wait for the GPU inside, and what "
