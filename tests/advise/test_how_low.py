@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from advise.cases import case_of
 from builders import H200, add, batch_norm, conv, graph, relu
+from builders import timed as timed_by_hand
+from executions import Scene
 from headroom.advise.questions.answer import Table
 from headroom.advise.questions.how_low import benanza_ratio, how_low
 from headroom.graph.tensor import DataType
@@ -34,6 +38,31 @@ def test_the_sum_of_the_fastest_is_held_against_every_run() -> None:
 def test_a_run_that_fuses_may_be_under_the_bound_and_is_told_so() -> None:
     answer = how_low(case_of(CHAIN, Rows(ALONE, [run("compile", 40.0)])))
     assert "ratio (LBL / measured) of 1.25, because that run fuses layers" in answer.sentence
+
+
+def test_a_run_that_fuses_nothing_is_above_the_bound_for_reasons_that_are_named() -> None:
+    stored = how_low(case_of(CHAIN, Rows(ALONE, [run("eager", 40.0)]))).sentence
+    assert "fuses layers" not in stored
+    assert "what it does less than the bound is not known" in stored
+    model = graph(conv("a", "x"), relu("b", "a"))
+    built = (
+        Scene(model, host_us=1.0).run("a", ("sm80_xmma_fprop_tf32f32_tf32f32_f32_nhwc", 3.0)).run("b", ("relu", 3.0))
+    )
+    timed = replace(timed_by_hand(model, 100.0, 100.0), dtype=DataType.FP32)
+    sentence = how_low(built.case(timed)).sentence
+    assert (
+        "because 2 of 2 layers are predicted, not measured and 1 layer ran in tf32 where the bound is for" in sentence
+    )
+    assert "fuses layers" not in sentence
+
+
+def test_an_estimated_run_has_an_estimated_ratio() -> None:
+    built = Scene(CHAIN, host_us=50.0)
+    for name in "cnr":
+        built.run(name, (name, 2.0))
+    answer = how_low(built.case(recorder="pytorch"))
+    assert "ratio (LBL / estimated) of " in answer.sentence
+    assert str(column(answer.tables[1], "run as")[0]).startswith("your run, estimated (")
 
 
 def test_there_is_a_row_for_every_type_that_the_gpu_has_units_for() -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from headroom import figures
 from headroom.advise.analysis import Bounds
 from headroom.advise.case import Case
+from headroom.advise.findings.common import counted
 from headroom.advise.latency import Latency, latency_of
 from headroom.advise.measurements import usable
 from headroom.advise.questions.answer import Answer, Table
 from headroom.advise.timed import TimedGraph
 from headroom.graph.tensor import DataType
+from headroom.predict.prediction import Source
 
 QUESTION = "How low can the latency go?"
 
@@ -46,18 +48,54 @@ def _sentence(case: Case) -> str:
     sentences = ["; ".join(parts) + f". The hardware itself needs {light}."]
     latency = latency_of(case.execution, case.networks)
     if latency is not None:
-        sentences.append(_ratio_sentence(bounds, latency))
+        sentences.append(_ratio_sentence(case, latency))
     return " ".join(sentences)
 
 
-def _ratio_sentence(bounds: Bounds, latency: Latency) -> str:
-    ratio = bounds.sequential_us / latency.time_us
-    took = figures.time_with_error(latency.time_us, latency.error_pct)
-    shown = figures.significant(ratio, 3)
+def _ratio_sentence(case: Case, latency: Latency) -> str:
+    ratio = case.bounds.sequential_us / latency.time_us
+    over = "measured" if latency.is_measured else "estimated"
+    digits = 3 if latency.is_measured else figures.justified_digits(latency.error_pct)
+    shown = f"{latency}: a Benanza ratio (LBL / {over}) of {figures.significant(ratio, digits)}"
     if ratio < 1:
-        left = figures.percent(1 - ratio)
-        return f"{latency.how} it took {took}: a Benanza ratio (LBL / measured) of {shown}, so that {left} can go."
-    return f"{latency.how} it took {took}: a Benanza ratio (LBL / measured) of {shown}, because that run fuses layers."
+        return f"{shown}, so that {figures.percent(1 - ratio)} can go."
+    return f"{shown}, {_why_above(case)}."
+
+
+def _why_above(case: Case) -> str:
+    """What is known of how a run can be faster than all layers at their fastest, one after another."""
+    if _fuses(case):
+        return "because that run fuses layers"
+    reasons = []
+    total = sum(configuration.count for configuration, _ in case.timed.pairs())
+    predicted = sum(c.count for c, prediction in case.timed.pairs() if prediction.source is not Source.MEASURED)
+    if predicted:
+        reasons.append(f"{predicted} of {total} layers are predicted, not measured")
+    if (narrow := _in_tf32(case)) and case.timed.dtype is DataType.FP32:
+        reasons.append(f"{counted(narrow, 'layer')} ran in tf32 where the bound is for fp32")
+    ran_in = None if case.execution is None else case.execution.dtype
+    if ran_in is not None and ran_in is not case.timed.dtype:
+        reasons.append(f"the run is mostly in {ran_in} where the bound is for {case.timed.dtype}")
+    if not reasons:
+        return "though that run is not known to fuse layers: what it does less than the bound is not known"
+    return f"which a run that fuses nothing may reach because {' and '.join(reasons)}"
+
+
+def _fuses(case: Case) -> bool:
+    """Whether the run that the bound is held against does several layers in one kernel."""
+    if case.has_run and case.execution is not None:
+        return any(len(run.layers) > 1 and run.launches for run in case.execution.runs)
+    fastest = case.fastest(case.timed.dtype)
+    return fastest is not None and not {"eager", "cuda-graph"} & set(fastest.mode.split())
+
+
+def _in_tf32(case: Case) -> int:
+    """Layers that the user's run multiplied in tf32, by their kernels' names."""
+    if case.execution is None:
+        return 0
+    step = case.execution.step
+    names = ([step.launches[launch].name for launch in run.launches] for run in case.execution.runs)
+    return sum(any("tf32" in name for name in each) for each in names)
 
 
 def _dtype_table(case: Case) -> Table:
@@ -96,7 +134,9 @@ def _dtype_row(case: Case, dtype: DataType, timed: TimedGraph, bounds: Bounds) -
 def _run_table(case: Case) -> Table:
     runs = [(run.mode, run.median_us) for run in case.networks if usable(run)]
     if case.has_run and case.execution is not None:
-        runs.insert(0, (f"your run ({case.execution.profile.title})", case.latency_us))
+        latency = latency_of(case.execution, ())
+        how = "your run" if latency is None or latency.is_measured else "your run, estimated"
+        runs.insert(0, (f"{how} ({case.execution.profile.title})", case.latency_us))
     bounds = case.bounds
     return Table(
         title=f"Benanza ratios in {case.timed.dtype}",
