@@ -21,12 +21,13 @@ def composed_attention(run: Recorded) -> Iterator[Finding]:
     """What the fused kernel's time (measured where there is a row) leaves of the launches that ran."""
     timed = run.case.timed
     change = Change()
-    for layer, each in run.composed.items():
+    composed = {layer: each | casts_behind(run, layer) for layer, each in run.composed.items()}
+    for layer, each in composed.items():
         change |= _fused(run, sorted(each), timed.times_us[layer])
     saved = run.timelines.saves(change) if run.composed else (0.0, 0.0)
     if not saved[0]:
         return
-    launches = [launch for each in run.composed.values() for launch in each]
+    launches = [launch for each in composed.values() for launch in each]
     yield run.finding(
         kind="composed_attention",
         title=f"{counted(len(run.composed), 'attention layer')} ran as {len(launches)} launches",
@@ -40,6 +41,13 @@ def composed_attention(run: Recorded) -> Iterator[Finding]:
         limits="Fused kernels take no mask of every form: while a CUDA graph is captured PyTorch cannot look whether a "
         "mask is empty, so leave the mask out there.",
     )
+
+
+def casts_behind(run: Recorded, layer: int) -> frozenset[int]:
+    """Launches (indices) that cast what a composed attention returns back to the model's type, before it is read."""
+    before = run.case.timed.graph.predecessors
+    casts = (each for each in run.execution.others if each.purpose == "cast" and each.near is not None)
+    return frozenset(launch for each in casts if layer in before[each.near or 0] for launch in each.launches)
 
 
 def _fused(run: Recorded, launches: list[int], fused_us: float) -> Change:

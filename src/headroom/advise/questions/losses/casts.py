@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
+from headroom.advise.questions.losses.attention import casts_behind
 from headroom.advise.recorded import Recorded
 from headroom.graph.tensor import DataType
 
@@ -15,12 +16,27 @@ _TORCH_TYPES = {DataType.BF16: "bfloat16", DataType.FP16: "float16"}
 
 def casts(run: Recorded) -> Iterator[Finding]:
     """The casts that a model stored in one data type does without."""
-    launches = run.extras("cast")
+    # Those of a composed attention end with it, and are counted there.
+    attended = {launch for layer in run.composed for launch in casts_behind(run, layer)}
+    launches = [launch for launch in run.extras("cast") if launch not in attended]
     saved = run.timelines.saves(run.without(launches)) if launches else (0.0, 0.0)
     if not saved[0]:
         return
     layers = run.layers(launches)
     weights = sum(_casts_a_weight(run, launch) for launch in launches)
+    if not weights and run.execution.dtype in _TORCH_TYPES:
+        yield run.finding(
+            kind="dtype_casts",
+            title=f"{counted(len(launches), 'cast')} of activations in every inference",
+            action=(
+                f"Find what casts before these layers (.float(), .to(dtype), an operator that returns fp32) and keep "
+                f"the model's type there: they take {figures.time(run.time_us(launches))} of the GPU's time."
+            ),
+            layers=layers,
+            saved=saved,
+            limits="No weight is cast, so that storing the model in another type changes nothing.",
+        )
+        return
     dtype = _TORCH_TYPES.get(run.case.timed.dtype, "bfloat16")
     yield run.finding(
         kind="dtype_casts",

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from headroom import figures
 from headroom.advise.analysis import Finding
+from headroom.advise.channels_last import sets_its_layout
+from headroom.advise.choices import Choices
 from headroom.advise.findings.common import counted
 from headroom.advise.recorded import Recorded
+from headroom.advise.settings import Layout, layout_of
 from headroom.measure.profiles.profile import LaunchKind
 
 _TRANSFER = (
@@ -24,6 +27,21 @@ _INSIDE = (
     "model = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)",
     "A permute between layers that want different orders costs one copy in any case.",
 )
+_FLATTENED = (
+    "copies that flatten makes of values in channels_last",
+    "Flatten in the order that the values lie in: permute the columns of the next Linear's weight once, when the model "
+    "is loaded, and flatten the permuted tensor, which copies nothing.",
+    "weight = linear.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1).flatten(1)  # once\n"
+    "y = torch.nn.functional.linear(x.permute(0, 2, 3, 1).flatten(1), weight, linear.bias)",
+    "Only where the Linear alone reads the flattened tensor, and where it lies in channels_last in every run.",
+)
+_RETURNED = (
+    "copies back into channels_last",
+    "Find the code before these layers that returns values in NCHW order (reshaping channels into groups and "
+    "transposing those does), and let it work on the last dimension of x.permute(0, 2, 3, 1) instead.",
+    "",
+    "No setting ends these: the run is in channels_last already.",
+)
 _ASKED = (
     "copies that the model's code asks for",
     "Remove .contiguous() and .clone() where the next layer takes strides (matmul, attention, elementwise layers do), "
@@ -36,27 +54,42 @@ _ASKED = (
 def copies(run: Recorded) -> Iterator[Finding]:
     """One finding per cause."""
     grouped: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
-    for launch in run.extras("copy"):
-        grouped[_cause(run, launch)].append(launch)
-    for (what, action, code, limits), launches in grouped.items():
-        saved = run.timelines.saves(run.without(launches))
+    launches = run.extras("copy")
+    is_nhwc = bool(launches) and _is_channels_last(run)
+    for launch in launches:
+        grouped[_cause(run, launch, is_nhwc)].append(launch)
+    for (what, action, code, limits), found in grouped.items():
+        saved = run.timelines.saves(run.without(found))
         if not saved[0]:
             continue
         yield run.finding(
             kind="copies",
-            title=f"{counted(len(launches), 'launch', 'launches')} for {what}",
-            action=f"{action} These take {figures.time(run.time_us(launches))} of the GPU's time.",
-            layers=run.layers(launches),
+            title=f"{counted(len(found), 'launch', 'launches')} for {what}",
+            action=f"{action} These take {figures.time(run.time_us(found))} of the GPU's time.",
+            layers=run.layers(found),
             saved=saved,
             code=code,
             limits=limits,
         )
 
 
-def _cause(run: Recorded, launch: int) -> tuple[str, str, str, str]:
+def _is_channels_last(run: Recorded) -> bool:
+    """Whether the caller chose NHWC; a model that permutes for itself gets weights in that order only if told to."""
+    return not sets_its_layout(run.case.timed.graph) and layout_of(run, Choices.of(run.case)) is Layout.NHWC
+
+
+def _cause(run: Recorded, launch: int, is_nhwc: bool) -> tuple[str, str, str, str]:
     item = run.step.launches[launch]
     if item.kind is LaunchKind.COPY and ("HtoD" in item.name or "DtoH" in item.name):
         return _TRANSFER
     chain = run.chain(launch)
     outermost = run.step.calls[chain[0]].name.rpartition(":")[2] if chain else ""
-    return _ASKED if outermost in {"contiguous", "clone", "copy_", "reshape", "to", "_to_copy", ""} else _INSIDE
+    if outermost == "flatten" and is_nhwc:
+        return _FLATTENED
+    if outermost in _ASKING:
+        return _ASKED
+    return _RETURNED if is_nhwc else _INSIDE
+
+
+#: Operators that a model's code calls to copy; launches without a call are taken for such.
+_ASKING = frozenset({"contiguous", "clone", "copy_", "flatten", "reshape", "to", "_to_copy", ""})

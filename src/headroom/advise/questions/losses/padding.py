@@ -57,23 +57,38 @@ def needless_padding(case: Case) -> Iterator[Finding]:
 
 
 def padding_launches(run: Recorded) -> Iterator[Finding]:
-    """Padding that ran and that no layer of the model asks for: a converter's or the library's."""
+    """Padding that ran and that no layer of the model asks for: a converter's of space, the library's of channels."""
     launches = run.extras("pad")
-    saved = run.timelines.saves(run.without(launches)) if launches else (0.0, 0.0)
-    if not saved[0]:
-        return
-    yield run.finding(
-        kind="padding",
-        title=f"{counted(len(launches), 'padding launch', 'padding launches')} that the model does not ask for",
-        action=(
-            f"Give each convolution its padding as an argument instead of padding its input, and channel counts that "
-            f"are multiples of 8; padding takes {figures.time(run.time_us(launches))} of the GPU's time."
+    channels = [launch for launch in launches if "addpadding" in run.step.launches[launch].name.lower()]
+    space = [launch for launch in launches if launch not in channels]
+    for found, title, action, code, limits in (
+        (
+            space,
+            f"{counted(len(space), 'padding launch', 'padding launches')} that the model does not ask for",
+            "Give each convolution its padding as an argument instead of padding its input",
+            "torch.nn.Conv2d(in_channels, out_channels, kernel_size, padding=p)  # instead of torch.nn.ZeroPad2d(p)",
+            "Holds for padding with zeros that is the same on both sides.",
         ),
-        layers=run.layers(launches),
-        saved=saved,
-        code="torch.nn.Conv2d(in_channels, out_channels, kernel_size, padding=p)  # instead of torch.nn.ZeroPad2d(p)",
-        limits="A library that pads channels for its kernels stops only where it gets other widths.",
-    )
+        (
+            channels,
+            f"{counted(len(channels), 'launch', 'launches')} in which cuDNN pads channels for its kernels",
+            "Make channel counts multiples of 8 where the model is free to: cuDNN rounds others up in every inference",
+            "",
+            "An image's 3 channels are what they are: another plan may take them as they come, but no setting asks "
+            "for that, and inputs that are made with zero channels more need weights with as many.",
+        ),
+    ):
+        saved = run.timelines.saves(run.without(found)) if found else (0.0, 0.0)
+        if saved[0]:
+            yield run.finding(
+                kind="padding",
+                title=title,
+                action=f"{action}; padding takes {figures.time(run.time_us(found))} of the GPU's time.",
+                layers=run.layers(found),
+                saved=saved,
+                code=code,
+                limits=limits,
+            )
 
 
 def _is_pad(layer: Layer) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from headroom import figures
@@ -107,12 +107,21 @@ def _is_told_whole(layer: Layer) -> bool:
 
 
 def _repeats(run: Recorded, other: OtherRun) -> bool:
+    """Whether the same kernels ran for an operator on operands of the same shapes as those of the layer nearby."""
     if other.near is None:
         return False
-    own = {
-        launch.name
-        for each in run.execution.runs
-        if other.near in each.layers
-        for launch in run.execution.launches(each)
-    }
-    return any(launch.name in own for launch in run.execution.launches(other))
+    own = [each for each in run.execution.runs if other.near in each.layers]
+    names = {launch.name for each in own for launch in run.execution.launches(each)}
+    if not any(launch.name in names for launch in run.execution.launches(other)):
+        return False
+    if run.case.timed.graph.layers[other.near].kind is LayerKind.EMBEDDING and not _shapes(run, other.launches):
+        # Every table is looked up by the same kernel: nothing tells which one was.
+        return False
+    return any(_shapes(run, other.launches) == _shapes(run, each.launches) for each in own)
+
+
+def _shapes(run: Recorded, launches: Iterable[int]) -> list[tuple[tuple[int, ...], ...]]:
+    """The shapes of what the operators behind ``launches`` read; none where the profile does not tell."""
+    calls = sorted({chain[0] for chain in map(run.chain, launches) if chain})
+    told = (tuple(operand.dims for operand in run.step.calls[call].operands) for call in calls)
+    return [shapes for shapes in told if shapes]
