@@ -12,10 +12,12 @@ import pytest
 
 import headroom as hr
 from builders import batch_norm, conv, graph, relu
+from headroom.advise.measurements import implementation_text, shown
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store import default
+from headroom.store.rows import Implementation
 from headroom.store.store import Store
 from measured_rows import SYSTEM
 from recorded import record, sweep
@@ -248,3 +250,11 @@ def test_a_broken_database_that_nobody_named_says_how_to_do_without(
     with pytest.raises(hr.StoreError, match="or answer from theory with --source predicted"):
         hr.analyze(MODEL, "h200", "bf16")
     assert hr.analyze(MODEL, "h200", "bf16", source="predicted").measured_layers == 0
+
+
+def test_settings_that_have_no_names_are_cut_short_for_people_alone() -> None:
+    exact = Implementation("cublaslt", "algo43_tile15_x" + "2b0000000f" * 12, "nhwc")
+    assert shown(implementation_text(exact)) == "cublaslt algo43_tile15_x2b00…, nhwc"
+    assert "2b0000000f" * 12 in implementation_text(exact)
+    plain = "cudnn eng22_k2=5_k13=1, nhwc"
+    assert shown(plain) == plain

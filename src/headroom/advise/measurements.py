@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -102,6 +103,15 @@ def implementation_text(implementation: Implementation) -> str:
     """``cudnn eng22_k2=5_k13=1, nhwc``."""
     text = f"{implementation.backend} {implementation.name}"
     return f"{text}, {implementation.layout}" if implementation.layout else text
+
+
+def shown(implementation: str) -> str:
+    """The text of an implementation for people: cuBLASLt's opaque settings, over a hundred digits, are cut short."""
+    return _OPAQUE.sub(r"\1…", implementation)
+
+
+#: Settings of cuBLASLt's newest kernels have no names: an algorithm is told exactly by all its bytes.
+_OPAQUE = re.compile(r"(_x[0-9a-f]{4})[0-9a-f]{16,}")
 
 
 def _is_time(value: float | None) -> bool:

@@ -10,6 +10,7 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.fusion import FusedGroup, fused_groups
+from headroom.advise.measurements import shown
 from headroom.advise.recipes import Recipe, recipe_for
 from headroom.advise.timed import TimedGraph
 from headroom.graph.kinds import LayerKind
@@ -135,5 +136,5 @@ def _measured_fused(pattern: Pattern) -> str:
     fused = [group for group in pattern.groups if group.implementations]
     if not fused:
         return ""
-    names = "`, `".join(pattern.best.implementations)
+    names = "`, `".join(map(shown, pattern.best.implementations))
     return f" {counted(len(fused), 'chain')} measured fused, the most saved by `{names}`."

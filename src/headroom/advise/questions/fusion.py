@@ -10,7 +10,7 @@ from headroom.advise.attention import AttentionWays, attention_ways
 from headroom.advise.case import Case
 from headroom.advise.findings.common import counted
 from headroom.advise.findings.fusion import Pattern, fusion_findings, fusion_patterns
-from headroom.advise.measurements import implementation_text
+from headroom.advise.measurements import implementation_text, shown
 from headroom.advise.questions.answer import Answer, Table
 
 QUESTION = "What would fusing layers into one kernel give?"
@@ -81,7 +81,7 @@ def _pattern_table(case: Case, patterns: Sequence[Pattern]) -> Table:
             pattern.after_us,
             pattern.saves_us,
             str(pattern.source),
-            ", ".join(f"`{name}`" for name in pattern.best.implementations) or None,
+            ", ".join(f"`{shown(name)}`" for name in pattern.best.implementations) or None,
             pattern.recipe.how,
         )
         for pattern in patterns
@@ -122,7 +122,7 @@ def _attention_table(attention: Sequence[AttentionWays]) -> Table:
                 None if ways.composed_us is None else str(ways.composed_source),
                 ways.fused_us,
                 str(ways.fused_source),
-                None if ways.fastest is None else f"`{implementation_text(ways.fastest)}`",
+                None if ways.fastest is None else f"`{shown(implementation_text(ways.fastest))}`",
                 ways.in_pytorch_us,
             )
             for ways in attention

@@ -8,7 +8,7 @@ from headroom import figures
 from headroom.advise.case import Case
 from headroom.advise.choices import Choices
 from headroom.advise.findings.common import counted
-from headroom.advise.measurements import implementation_text
+from headroom.advise.measurements import implementation_text, shown
 from headroom.advise.picks import Pick
 from headroom.advise.questions.answer import Cell, Table
 from headroom.advise.questions.matmul_precision import in_tf32_us
@@ -45,7 +45,7 @@ def plans_out_of_reach(case: Case, choices: Choices, found: Sequence[Pick]) -> T
 
 def _row(case: Case, pick: Pick, reached_us: float) -> tuple[Cell, ...]:
     name = case.timed.graph.layers[pick.layer].name
-    return name, pick.time_us, reached_us, implementation_text(pick.best.implementation), pick.best_us
+    return name, pick.time_us, reached_us, shown(implementation_text(pick.best.implementation)), pick.best_us
 
 
 def _reached_us(case: Case, choices: Choices, pick: Pick) -> float:
