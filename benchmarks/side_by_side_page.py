@@ -9,6 +9,9 @@ from typing import Any
 from headroom import figures
 from side_by_side_eye import LOSSES
 
+#: Losses without a change to make that are quoted with what Headroom says of them.
+_QUOTED = 6
+
 #: The run whose three answers are shown in full.
 _SHOWN = "resnet50-1-default"
 
@@ -73,6 +76,10 @@ What the two tools show of a loss, then what Headroom's finding about it would s
 
 {silence}
 
+The most expensive losses for which it advises no change, and what it says instead:
+
+{unadvised}
+
 ## What Headroom says and neither shows
 
 - **A bound**: how fast the model could be, and so when to stop.
@@ -133,6 +140,7 @@ def page(results: Mapping[str, Any], recorded: Mapping[str, Any]) -> str:
         findings="\n".join(_findings(shown["findings"])),
         by_run="\n".join(_by_run(runs)),
         silence=_silence(losses),
+        unadvised="\n".join(_unadvised(losses)),
         beyond="\n".join(_beyond(runs)),
     )
 
@@ -230,6 +238,15 @@ def _silence(losses: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> s
     if not missed:
         return "There is no loss that Headroom says nothing of."
     return "\n".join(f"Headroom says nothing of {title} in {', '.join(runs)}." for title, runs in missed.items())
+
+
+def _unadvised(losses: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[str]:
+    yield "| loss | run | spent | Headroom says |"
+    yield "|---|---|---:|---|"
+    without = [(run, loss) for run, loss in losses if _state(loss) == "answered"]
+    for run, loss in sorted(without, key=lambda pair: -pair[1]["spent_us"])[:_QUOTED]:
+        said = loss["answer"].replace("|", "/")
+        yield f"| {LOSSES[loss['key']].title} | {run['profile']} | {figures.time(loss['spent_us'])} | {said} |"
 
 
 def _beyond(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
