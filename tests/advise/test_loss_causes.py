@@ -13,7 +13,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.bounds import lower_bounds
 from headroom.advise.case import Case
 from headroom.advise.matching import match
-from headroom.advise.questions.framework import framework
+from headroom.advise.questions.framework import framework, naming_shown
 from headroom.graph.graph import Graph
 from headroom.graph.work import Attention, Embedding, Movement
 from headroom.measure.profiles.reading import read_profile
@@ -106,3 +106,18 @@ def test_vgg_in_channels_last_pads_no_space(shared_models: Path) -> None:
     case = real(shared_models, "vgg16-1-bf16_channels_last")
     assert not any("padding=p" in each.code for each in framework(case).findings)
     assert not any(each.kind == "copies" and "memory_format" in each.code for each in framework(case).findings)
+
+
+def test_the_largest_loss_named_is_one_that_the_reader_is_shown() -> None:
+    built = scene().beside("cast", "a", ("cast", 30.0), call="aten::to", dims=(64, 64, 3, 3))
+    case = built.beside("copy", "c", ("copy", 20.0), call="aten::contiguous").case()
+    answer = framework(case)
+    first, *others = answer.findings
+    assert first.kind in ("dtype_casts", "launch_gaps")
+    (told,) = naming_shown(case, [answer], others)
+    assert others[0].title.lower() in told.sentence.lower()
+    assert first.title.lower() not in told.sentence.lower()
+    (none,) = naming_shown(case, [answer], [])
+    assert "largest loss" not in none.sentence
+    assert "other questions advise" in none.sentence
+    assert naming_shown(case, [answer], answer.findings) == (answer,)

@@ -20,6 +20,7 @@ from headroom.advise.measurements import Measurements
 from headroom.advise.networks import fastest_run, network_notes
 from headroom.advise.questions import answer_all
 from headroom.advise.questions.answer import Answer
+from headroom.advise.questions.framework import naming_shown
 from headroom.advise.timed import TimedGraph
 from headroom.advise.verdict import verdict
 from headroom.errors import StoreError, UsageError
@@ -59,8 +60,9 @@ def analyze_graph(
     timed = case.timed
     if not theory_fills and graph.configurations and not any(timed.timings):
         raise StoreError(nothing_measured(gpu, dtype, l2_state, graph.batch))
-    questions = answer_all(case)
-    findings = find_all(case, questions)
+    found = answer_all(case)
+    findings = find_all(case, found)
+    questions = naming_shown(case, found, findings)
     by_bottleneck = _time_by(timed, lambda _, prediction: str(prediction.bottleneck))
     answers = _answers(timed)
     latency = latency_of(execution, case.networks)

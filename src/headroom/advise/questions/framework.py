@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from headroom import figures
 from headroom.advise.analysis import Finding
@@ -45,6 +46,22 @@ def framework(case: Case) -> Answer:
     )
 
 
+def naming_shown(case: Case, answers: Sequence[Answer], shown: Sequence[Finding]) -> tuple[Answer, ...]:
+    """All questions' answers, this one's with the largest loss of those that a reader is ``shown``.
+
+    A loss whose remedy is that of a larger finding of another question is not shown beside it.
+    """
+    run = Recorded.of(case)
+    if run is None:
+        return tuple(answers)
+    return tuple(_naming_shown(run, each, shown) if each.number == NUMBER else each for each in answers)
+
+
+def _naming_shown(run: Recorded, answer: Answer, shown: Sequence[Finding]) -> Answer:
+    listed = [finding for finding in answer.findings if finding in shown]
+    return replace(answer, sentence=_sentence(run, listed, is_all=len(listed) == len(answer.findings)))
+
+
 _NEEDS = (
     "A profile shows what the framework really ran: `headroom profile MODEL` records one, "
     "`headroom analyze MODEL --profile trace.json` reads it."
@@ -69,7 +86,7 @@ def _unrecorded(found: Sequence[Finding]) -> str:
     )
 
 
-def _sentence(run: Recorded, findings: Sequence[Finding]) -> str:
+def _sentence(run: Recorded, findings: Sequence[Finding], *, is_all: bool = True) -> str:
     expected, executed = _expected(run), len(run.step.launches)
     lines = run.timelines
     bound = (
@@ -79,7 +96,8 @@ def _sentence(run: Recorded, findings: Sequence[Finding]) -> str:
         else f"the GPU sets the pace: it is busy for {figures.time(run.step.gpu_busy_us)} of "
         f"{figures.time(run.latency_us)}"
     )
-    worst = f" The largest loss: {_lower(findings[0].title)}." if findings else " No loss is worth a change."
+    none = "No loss is worth a change." if is_all else "What it loses ends with what other questions advise."
+    worst = f" The largest loss: {_lower(findings[0].title)}." if findings else f" {none}"
     return f"The {counted(expected, 'layer')} were run by {executed} launches, and {bound}.{worst}"
 
 
