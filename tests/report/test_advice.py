@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from headroom.advise.analysis import Analysis
+from headroom.report.answer import to_dict
 from headroom.report.terminal import render
 from headroom.report.your_run import run_times
 from report.asked import GRAPH, asked_analysis, profiled_analysis
@@ -94,6 +95,21 @@ def test_a_layer_that_no_launch_was_matched_to_shows_a_dash() -> None:
 def test_a_run_that_recording_slowed_says_both_latencies() -> None:
     analysis = replace(profiled_analysis(), measured_us=2000.0, measured_error_pct=10.0)
     assert "2.92 ms per inference as recorded, about 2.0 ms without the recorder." in _words(analysis)
+
+
+def test_a_latency_that_is_not_measured_is_called_estimated() -> None:
+    analysis = profiled_analysis()
+    execution = analysis.execution
+    late = tuple(replace(each, start_us=300.0 * each.start_us) for each in execution.step.launches)
+    late = tuple(replace(each, launched_us=each.start_us - 7.0) for each in late)
+    slow = replace(execution, step=replace(execution.step, launches=late), latency_us=9e5)
+    slow = replace(slow, profile=replace(execution.profile, recorder="pytorch", steps=(slow.step,)))
+    estimated = replace(analysis, execution=slow, measured_us=6e5, measured_error_pct=45.0)
+    assert "as recorded, an estimated 600 ms without the recorder." in _words(estimated)
+    assert to_dict(estimated)["profile"]["unrecorded"] == "estimated"
+    told = replace(estimated, execution=replace(slow, profile=replace(slow.profile, latency_us=6e5)))
+    assert "as recorded, about 600 ms without the recorder." in _words(told)
+    assert to_dict(told)["profile"]["unrecorded"] == "measured"
 
 
 def test_a_run_on_the_host_alone_says_that_it_tells_nothing_of_the_gpu() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from headroom.advise.analysis import Finding
 from headroom.advise.execution import Execution
+from headroom.advise.latency import latency_of
 from headroom.advise.questions.answer import Answer, Cell, Lines, Table, Waterfall
 from headroom.figures import rounded
 from headroom.text import clean, clean_all, clean_lines
@@ -42,13 +43,14 @@ def question_dict(answer: Answer) -> dict[str, Any]:
 
 def profile_dict(execution: Execution) -> dict[str, Any]:
     """The user's run: where it was read from, what it took, and how much of it is known by layer."""
-    step = execution.step
+    step, latency = execution.step, latency_of(execution, ())
     return {
         "file": clean(execution.profile.title),
         "recorder": clean(execution.profile.recorder),
         "gpu": clean(execution.profile.gpu),
         "steps": len(execution.profile.steps),
         "latency_us": rounded(execution.latency_us),
+        "unrecorded": None if latency is None else "measured" if latency.is_measured else "estimated",
         "gpu_busy_us": rounded(step.gpu_busy_us),
         "launches": len(step.launches),
         "matched_share": rounded(execution.matched_share),

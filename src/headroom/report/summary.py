@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, Finding, LayerAnswer
+from headroom.advise.latency import latency_of
 from headroom.report.answer import overall_source
 from headroom.report.your_run import gpu_run, run_times
 from headroom.text import view
@@ -54,7 +55,8 @@ def ladder(analysis: Analysis) -> tuple[Rung, ...]:
         return rungs
     label, meaning = "Measured", "what the GPU takes today"
     if gpu_run(analysis) is not None:
-        label, meaning = "Your run", "from your profile, less what recording cost"
+        how = "" if is_measured(analysis) else "estimated "
+        label, meaning = "Your run", f"{how}from your profile, less what recording cost"
     return (*rungs, Rung("measured", label, meaning, analysis.measured_us, analysis.measured_error_pct))
 
 
@@ -142,6 +144,12 @@ def question_of(analysis: Analysis) -> Mapping[Finding, int]:
     return {finding: answer.number for answer in analysis.questions for finding in answer.findings}
 
 
+def is_measured(analysis: Analysis) -> bool:
+    """Whether the whole run's latency is measured; else it is estimated, out of what a recorder lengthened."""
+    latency = latency_of(analysis.execution, analysis.networks)
+    return latency is None or latency.is_measured
+
+
 def profile_text(analysis: Analysis) -> str:
     """What is known of the user's run, in a sentence or two; empty where no profile was given."""
     execution = analysis.execution
@@ -150,8 +158,9 @@ def profile_text(analysis: Analysis) -> str:
     recorded_us, step = execution.latency_us, execution.step
     takes_us = recorded_us if analysis.measured_us is None else analysis.measured_us
     takes = figures.time(takes_us, analysis.measured_error_pct)
+    how = "about" if is_measured(analysis) else "an estimated"
     if takes_us < _UNRECORDED * recorded_us:
-        takes = f"{figures.time(recorded_us)} per inference as recorded, about {takes} without the recorder"
+        takes = f"{figures.time(recorded_us)} per inference as recorded, {how} {takes} without the recorder"
     else:
         takes += " per inference"
     if not step.launches:
