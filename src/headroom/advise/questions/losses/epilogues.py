@@ -55,7 +55,7 @@ def unfused_epilogues(run: Recorded) -> Iterator[Finding]:
         ),
         layers=layers,
         saved=(saves_us, saving_error_pct(saves_us, others_us, error_us)),
-        code="model = torch.compile(model, mode='reduce-overhead')",
+        code='model = torch.compile(model, mode="reduce-overhead")',
         limits=(
             "torch.compile runs pointwise layers inside a convolution or product only where its own Triton kernel is "
             "the fastest, which it seldom is: one kernel for each chain remains. It compiles anew for every shape."
