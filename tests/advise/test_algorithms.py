@@ -224,5 +224,5 @@ def test_products_in_strict_fp32_are_told_of_tf32_where_that_is_asked_about() ->
     rows = rows_of(tf32, anchor=product)
     (finding,) = algorithms(strict.case(asked, measurements=rows)).findings
     assert finding.saves_us == pytest.approx(90.0, rel=0.1)
-    assert finding.code == "torch.set_float32_matmul_precision('high')"
+    assert finding.code == 'torch.set_float32_matmul_precision("high")'
     assert not algorithms(narrow.case(asked, measurements=rows)).findings

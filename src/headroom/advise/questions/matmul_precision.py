@@ -45,7 +45,7 @@ def allowed_products(case: Case, choices: Choices, run: Recorded | None, found: 
         ),
         layers=layers,
         saved=(saves_us, error_pct + REPEATABILITY_PCT * compared_us / saves_us),
-        code="torch.set_float32_matmul_precision('high')",
+        code='torch.set_float32_matmul_precision("high")',
         limits="tf32 rounds the operands of every product to 10 bits of mantissa; sums stay in fp32.",
     )
 
