@@ -11,6 +11,7 @@ from rich.text import Text
 
 from headroom import figures
 from headroom.advise.analysis import Analysis, Finding
+from headroom.advise.findings.common import counted
 from headroom.report import summary
 from headroom.text import clean_lines, view
 
@@ -89,7 +90,8 @@ def questions(analysis: Analysis) -> Iterable[RenderableType]:
 def _code(code: str, most_lines: int) -> RenderableType:
     lines = [_fitting(view(line, 200)) for line in clean_lines(code).split("\n")]
     if len(lines) > most_lines:
-        lines = [*lines[: most_lines - 1], "…"]
+        kept = most_lines - 1
+        lines = [*lines[:kept], f"# {counted(len(lines) - kept, 'more line')}: see the HTML or JSON answer"]
     return Padding(Text("\n".join(lines), "cyan"), (0, 0, 0, 2), expand=False)
 
 
