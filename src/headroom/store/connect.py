@@ -7,6 +7,7 @@ nowhere else.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sqlite3
@@ -137,6 +138,8 @@ def _postgres(place: Place) -> Engine:
         import psycopg  # noqa: F401
     except ImportError as error:
         raise StoreError("PostgreSQL needs psycopg: pip install 'headroom[postgres]'") from error
+    # What it warns of on a lost connection is told by the error that follows, in one sentence.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     options = f"-c lock_timeout={round(1000 * LOCK_WAIT_S)}"
     # Asking the connection whether it lives costs a round trip and saves a run after the server was restarted.
     return create_engine(place.url, connect_args={**_POSTGRES_ARGUMENTS, "options": options}, pool_pre_ping=True)
