@@ -49,3 +49,13 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def shared_models(shared_data: Path) -> Path:
     return shared_data / "models"
+
+
+@pytest.fixture(params=[True])
+def fused_encoder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """PyTorch's fused transformer encoder, on unless the test's parameter says otherwise; afterwards as it was."""
+    mha = pytest.importorskip("torch").backends.mha
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(request.param)
+    yield
+    mha.set_fastpath_enabled(before)

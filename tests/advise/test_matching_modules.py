@@ -176,6 +176,7 @@ def test_another_length_of_sequence_is_told_from_another_batch(tmp_path: Path) -
         match(_profile(module, torch.randint(100, (6, 16)), tmp_path), graph)
 
 
+@pytest.mark.usefixtures("fused_encoder")
 def test_a_transformer_s_fused_call_is_looked_into(tmp_path: Path) -> None:
     module, inputs = Tokens().eval(), torch.randint(100, (2, 16))
     graph = hr.load(module, inputs)

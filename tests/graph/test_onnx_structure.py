@@ -429,9 +429,10 @@ def test_one_and_three_dimensional_and_transposed_convolutions_from_pytorch() ->
     assert volume.macs == 4 * 6**3 * 27
 
 
+@pytest.mark.parametrize("fused_encoder", [False], indirect=True)
+@pytest.mark.usefixtures("fused_encoder")
 def test_a_transformer_with_symbolic_batch_takes_any_batch() -> None:
     torch = pytest.importorskip("torch")
-    torch.backends.mha.set_fastpath_enabled(False)
     encoder = torch.nn.TransformerEncoder(
         torch.nn.TransformerEncoderLayer(64, 4, 128, batch_first=True), 2, enable_nested_tensor=False
     )

@@ -26,13 +26,11 @@ def counted_macs(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     return counter.get_total_flops() // 2
 
 
+@pytest.mark.parametrize("fused_encoder", [False], indirect=True)
+@pytest.mark.usefixtures("fused_encoder")
 @pytest.mark.parametrize("name", [*zoo.EXACT, "lstm_tagger", "gru_tagger"])
 def test_macs_equal_the_count_of_pytorch(name: str, read: Read) -> None:
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        assert read(name).macs == counted_macs(*getattr(zoo, name)())
-    finally:
-        torch.backends.mha.set_fastpath_enabled(True)
+    assert read(name).macs == counted_macs(*getattr(zoo, name)())
 
 
 @pytest.mark.parametrize(
