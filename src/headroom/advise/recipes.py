@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headroom.advise.pytorch_lines import MAX_AUTOTUNE, REDUCE_OVERHEAD
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.work import Normalization
@@ -23,9 +24,7 @@ class Recipe:
     folds: bool = False
 
 
-_COMPILE = 'model = torch.compile(model, mode="reduce-overhead")'
 _UNTRACEABLE = "Where torch.fx cannot trace the model, torch.nn.utils.fuse_conv_bn_eval(conv, bn) folds one pair. "
-_AUTOTUNE = 'model = torch.compile(model, mode="max-autotune")'
 _FOLD = "from torch.fx.experimental.optimization import fuse\n\nmodel = fuse(model.eval())"
 _RELU = "y = torch.cudnn_convolution_relu(x, weight, bias, stride, padding, dilation, groups)"
 _ADD_RELU = "y = torch.cudnn_convolution_add_relu(x, weight, residual, 1.0, bias, stride, padding, dilation, groups)"
@@ -42,7 +41,7 @@ def recipe_for(layers: Sequence[Layer], implementations: Sequence[str] = ()) -> 
         return _convolution(layers)
     if layers[0].kind in (LayerKind.MATMUL, LayerKind.MATVEC) and not compiled:
         return _matmul(layers)
-    return Recipe("torch.compile makes one kernel of them", _COMPILE)
+    return Recipe("torch.compile makes one kernel of them", REDUCE_OVERHEAD)
 
 
 def _convolution(layers: Sequence[Layer]) -> Recipe:
@@ -66,7 +65,7 @@ def _convolution(layers: Sequence[Layer]) -> Recipe:
         f"No call of PyTorch runs a convolution with {' + '.join(rest)} in one kernel: that takes a cuDNN graph "
         "(nvidia-cudnn-frontend) behind a custom operator, or TensorRT."
     )
-    return Recipe(how, "\n".join([*lines, _COMPILE]), caveat, folds)
+    return Recipe(how, "\n".join([*lines, REDUCE_OVERHEAD]), caveat, folds)
 
 
 def _matmul(layers: Sequence[Layer]) -> Recipe:
@@ -81,12 +80,12 @@ def _matmul(layers: Sequence[Layer]) -> Recipe:
         tanh = " and computes GELU by its tanh formula" if followers[-1] == "gelu" else ""
         return Recipe(
             how="max-autotune tries Triton products that take the rest in",
-            code=f"{_AUTOTUNE}\n# or, for one product:\n{call}",
+            code=f"{MAX_AUTOTUNE}\n# or, for one product:\n{call}",
             limits=f"torch._addmm_activation is private{tanh}; torch.compile's default mode calls cuBLAS and leaves "
             "the rest to a second kernel.",
         )
     return Recipe(
         how="max-autotune tries Triton products that take the rest in",
-        code=_AUTOTUNE,
+        code=MAX_AUTOTUNE,
         limits="Only Triton's templates take the rest in, and only where one beats cuBLAS with a second kernel.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.kernel_names import Unit
+from headroom.advise.pytorch_lines import CHANNELS_LAST, MAX_AUTOTUNE
 from headroom.advise.questions.answer import Table
 from headroom.advise.type_gains import TypeGain
 from headroom.graph.kinds import LayerKind
@@ -15,11 +16,8 @@ _CODE = {
     DataType.BF16: "model = model.to(torch.bfloat16)\nx = x.to(torch.bfloat16)  # inputs that are no whole numbers",
     DataType.FP16: "model = model.half()\nx = x.half()  # inputs that are no whole numbers",
     DataType.FP8: "from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, quantize_\n"
-    "quantize_(model, Float8DynamicActivationFloat8WeightConfig())\n"
-    'model = torch.compile(model, mode="max-autotune")',
+    f"quantize_(model, Float8DynamicActivationFloat8WeightConfig())\n{MAX_AUTOTUNE}",
 }
-
-_CHANNELS_LAST = "\nmodel = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)"
 
 _HOST = "A run that waits for the host (question 8) gains nothing before that is gone."
 
@@ -90,4 +88,4 @@ def type_finding(case: Case, gain: TypeGain) -> Finding:
 
 def _code(case: Case, dtype: DataType) -> str:
     convolves = any(layer.kind is LayerKind.CONVOLUTION for layer in case.timed.graph.layers)
-    return _CODE[dtype] + (_CHANNELS_LAST if convolves and dtype in (DataType.BF16, DataType.FP16) else "")
+    return _CODE[dtype] + (f"\n{CHANNELS_LAST}" if convolves and dtype in (DataType.BF16, DataType.FP16) else "")

@@ -12,6 +12,7 @@ from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import CERTAIN_PCT, counted
 from headroom.advise.measurements import REPEATABILITY_PCT
 from headroom.advise.picks import Pick
+from headroom.advise.pytorch_lines import CHANNELS_LAST, CONTIGUOUS, SEARCH
 from headroom.advise.recorded import Recorded
 from headroom.advise.settings import changed_to, layout_of
 from headroom.graph.kinds import LayerKind
@@ -25,10 +26,6 @@ NAMES = {
     _NHWC: "channels_last",
     _BOTH: "channels_last and cudnn.benchmark",
 }
-
-_BENCHMARK_CODE = "torch.backends.cudnn.benchmark = True\ntorch.backends.cudnn.benchmark_limit = 0"
-_NHWC_CODE = "model = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)"
-_NCHW_CODE = "model = model.to(memory_format=torch.contiguous_format)\nx = x.contiguous()"
 
 _BENCHMARK_LIMITS = (
     "cuDNN times each plan once: another process may pick another plan, and the first inference of every new shape "
@@ -162,7 +159,7 @@ def _limits(run: Recorded | None, setting: Setting, now: str) -> str:
 
 def _code(run: Recorded | None, choices: Choices, setting: Setting) -> str:
     now = _layout_now(choices, run)
-    lines = [_BENCHMARK_CODE] if setting.benchmark else []
+    lines = [SEARCH] if setting.benchmark else []
     if setting.layout != now:
-        lines.append(_NHWC_CODE if setting.layout == "nhwc" else _NCHW_CODE)
+        lines.append(CHANNELS_LAST if setting.layout == "nhwc" else CONTIGUOUS)
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.channels_last import sets_its_layout
 from headroom.advise.choices import Choices
 from headroom.advise.findings.common import counted
+from headroom.advise.pytorch_lines import CHANNELS_LAST
 from headroom.advise.recorded import Recorded
 from headroom.advise.settings import Layout, layout_of
 from headroom.measure.profiles.profile import LaunchKind
@@ -24,7 +25,7 @@ _INSIDE = (
     "copies inside operators that want another memory order",
     "Hand the operator a tensor that lies as it wants: convert once, before the first layer that needs it, and keep "
     "that format (channels_last for convolutions).",
-    "model = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)",
+    CHANNELS_LAST,
     "A permute between layers that want different orders costs one copy in any case.",
 )
 _FLATTENED = (

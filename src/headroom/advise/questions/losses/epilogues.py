@@ -9,6 +9,7 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
 from headroom.advise.networks import fastest_run, run_error_pct
+from headroom.advise.pytorch_lines import REDUCE_OVERHEAD
 from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import GRAPH_GAP_US, LAUNCH_DELAY_US, saving_error_pct
 from headroom.graph.kinds import LayerKind
@@ -55,7 +56,7 @@ def unfused_epilogues(run: Recorded) -> Iterator[Finding]:
         ),
         layers=layers,
         saved=(saves_us, saving_error_pct(saves_us, others_us, error_us)),
-        code='model = torch.compile(model, mode="reduce-overhead")',
+        code=REDUCE_OVERHEAD,
         limits=(
             "torch.compile runs pointwise layers inside a convolution or product only where its own Triton kernel is "
             "the fastest, which it seldom is: one kernel for each chain remains. It compiles anew for every shape."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
+from headroom.advise.pytorch_lines import SEARCH
 from headroom.advise.recorded import Recorded
 from headroom.graph.kinds import LayerKind
 
@@ -36,7 +37,7 @@ def fills(run: Recorded) -> Iterator[Finding]:
             cleared,
             "outputs that convolutions add into",
             "Let cuDNN choose by timing: kernels that add up partial sums need a cleared output, others do not",
-            "torch.backends.cudnn.benchmark = True\ntorch.backends.cudnn.benchmark_limit = 0",
+            SEARCH,
             "The kernel that needs no fill may be slower, and then the search keeps the fill.",
         ),
     ):

@@ -9,18 +9,11 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import counted
+from headroom.advise.pytorch_lines import CHANNELS_LAST, CONTIGUOUS
 from headroom.advise.recorded import Recorded
 from headroom.advise.settings import Layout, changed_to, layout_of
 
 _TO_NHWC = ("nchwtonhwc", "nchw2nhwc")
-
-_CHANNELS_LAST = """\
-model = model.to(memory_format=torch.channels_last)
-x = x.to(memory_format=torch.channels_last)"""
-
-_CONTIGUOUS = """\
-model = model.to(memory_format=torch.contiguous_format)
-x = x.contiguous()"""
 
 
 def layout_changes(run: Recorded) -> Iterator[Finding]:
@@ -51,7 +44,7 @@ def layout_changes(run: Recorded) -> Iterator[Finding]:
             ),
             layers=layers,
             saved=saved,
-            code=_CHANNELS_LAST if wanted is Layout.NHWC else _CONTIGUOUS,
+            code=CHANNELS_LAST if wanted is Layout.NHWC else CONTIGUOUS,
             limits=(
                 "Other kernels change with the format: PyTorch's pooling is slower in channels_last, which is taken "
                 "off; strict fp32 convolutions run in NCHW, so that channels_last adds transposes there."
