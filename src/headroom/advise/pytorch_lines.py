@@ -1,4 +1,4 @@
-"""Lines of PyTorch that several findings give, each written once: findings with equal lines are ranked as one remedy."""
+"""Lines of PyTorch that several findings give, each written once: equal lines are ranked as one remedy."""
 
 CHANNELS_LAST = "model = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)"
 CONTIGUOUS = "model = model.to(memory_format=torch.contiguous_format)\nx = x.contiguous()"

@@ -126,6 +126,11 @@ class Recorded:
             call = self.step.calls[call].parent
         return tuple(reversed(calls))
 
+    def operator(self, launch: int) -> str:
+        """The name of the outermost call that a launch was made from, without its namespace; empty where none is."""
+        chain = self.chain(launch)
+        return self.step.calls[chain[0]].name.rpartition(":")[2] if chain else ""
+
     @cached_property
     def launched_by(self) -> Mapping[int, frozenset[int]]:
         """All launches (indices) of a call (index), those of the calls inside it included."""

@@ -11,6 +11,7 @@ from headroom.advise.channels_last import sets_its_layout
 from headroom.advise.choices import Choices
 from headroom.advise.findings.common import counted
 from headroom.advise.pytorch_lines import CHANNELS_LAST
+from headroom.advise.questions.losses.spared import spared_launches
 from headroom.advise.recorded import Recorded
 from headroom.advise.settings import Layout, layout_of
 from headroom.measure.profiles.profile import LaunchKind
@@ -60,15 +61,12 @@ def copies(run: Recorded) -> Iterator[Finding]:
     for launch in launches:
         grouped[_cause(run, launch, is_nhwc)].append(launch)
     for (what, action, code, limits), found in grouped.items():
-        saved = run.timelines.saves(run.without(found))
-        if not saved[0]:
-            continue
-        yield run.finding(
+        yield from spared_launches(
+            run,
             kind="copies",
             title=f"{counted(len(found), 'launch', 'launches')} for {what}",
             action=f"{action} These take {figures.time(run.time_us(found))} of the GPU's time.",
-            layers=run.layers(found),
-            saved=saved,
+            launches=found,
             code=code,
             limits=limits,
         )
@@ -83,11 +81,10 @@ def _cause(run: Recorded, launch: int, is_nhwc: bool) -> tuple[str, str, str, st
     item = run.step.launches[launch]
     if item.kind is LaunchKind.COPY and ("HtoD" in item.name or "DtoH" in item.name):
         return _TRANSFER
-    chain = run.chain(launch)
-    outermost = run.step.calls[chain[0]].name.rpartition(":")[2] if chain else ""
-    if outermost == "flatten" and is_nhwc:
+    asked_by = run.operator(launch)
+    if asked_by == "flatten" and is_nhwc:
         return _FLATTENED
-    if outermost in _ASKING:
+    if asked_by in _ASKING:
         return _ASKED
     return _RETURNED if is_nhwc else _INSIDE
 

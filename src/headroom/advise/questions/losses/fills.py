@@ -8,6 +8,7 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted
 from headroom.advise.pytorch_lines import SEARCH
+from headroom.advise.questions.losses.spared import spared_launches
 from headroom.advise.recorded import Recorded
 from headroom.graph.kinds import LayerKind
 
@@ -17,7 +18,7 @@ _OWN = frozenset({"zeros", "ones", "full", "zeros_like", "ones_like", "full_like
 def fills(run: Recorded) -> Iterator[Finding]:
     """What cuDNN's kernels need cleared, and what the model's code fills; nothing spares what cuBLAS clears."""
     launches = run.extras("fill")
-    own = [launch for launch in launches if _outermost(run, launch) in _OWN]
+    own = [launch for launch in launches if run.operator(launch) in _OWN]
     graph = run.case.timed.graph
     cleared = [
         launch
@@ -41,19 +42,12 @@ def fills(run: Recorded) -> Iterator[Finding]:
             "The kernel that needs no fill may be slower, and then the search keeps the fill.",
         ),
     ):
-        saved = run.timelines.saves(run.without(found)) if found else (0.0, 0.0)
-        if saved[0]:
-            yield run.finding(
-                kind="fills",
-                title=f"{counted(len(found), 'fill')} of {what}",
-                action=f"{action}; they take {figures.time(run.time_us(found))} of the GPU's time.",
-                layers=run.layers(found),
-                saved=saved,
-                code=code,
-                limits=limits,
-            )
-
-
-def _outermost(run: Recorded, launch: int) -> str:
-    chain = run.chain(launch)
-    return run.step.calls[chain[0]].name.rpartition(":")[2] if chain else ""
+        yield from spared_launches(
+            run,
+            kind="fills",
+            title=f"{counted(len(found), 'fill')} of {what}",
+            action=f"{action}; they take {figures.time(run.time_us(found))} of the GPU's time.",
+            launches=found,
+            code=code,
+            limits=limits,
+        )

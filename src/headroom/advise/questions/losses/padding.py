@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
-from headroom.advise.findings.common import counted, make_finding
+from headroom.advise.findings.common import counted
+from headroom.advise.questions.losses.spared import spared_launches, spared_layers
 from headroom.advise.recorded import Recorded
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
@@ -19,9 +19,9 @@ _PADS = frozenset({"pad", "constant_pad_nd"})
 
 def needless_padding(case: Case) -> Iterator[Finding]:
     """Pad layers of the model itself: those that pad by nothing, and those before a convolution that could pad."""
-    timed = case.timed
-    nothing = [i for i, layer in enumerate(timed.graph.layers) if _is_pad(layer) and _pads_nothing(layer)]
-    absorbed = [i for i in range(len(timed.graph.layers)) if _convolution_could(timed.graph, i)]
+    graph = case.timed.graph
+    nothing = [i for i, layer in enumerate(graph.layers) if _is_pad(layer) and _pads_nothing(layer)]
+    absorbed = [i for i in range(len(graph.layers)) if _convolution_could(graph, i)]
     for layers, title, action, code, limits in (
         (
             nothing,
@@ -35,25 +35,14 @@ def needless_padding(case: Case) -> Iterator[Finding]:
             "before convolutions that could pad themselves",
             "Let the convolution pad: give it the padding and remove the Pad layer before it, which copies the whole "
             "tensor; a convolution pads for nothing.",
-            _code(timed.graph, absorbed),
+            _code(graph, absorbed),
             "Holds for padding with zeros that is the same on both sides; the shapes tell that it can be, and the file "
             "has to say that it is.",
         ),
     ):
-        if not layers:
-            continue
-        run = Recorded.of(case)
-        found = f"{counted(len(layers), 'Pad layer')} {title}"
-        if run is not None:
-            runs = (each for each in run.execution.runs if set(each.layers) <= set(layers))
-            launches = {launch for each in runs for launch in each.launches}
-            saved = run.timelines.saves(run.without(launches))
-            yield run.finding("needless_padding", found, action, layers, saved, code=code, limits=limits)
-            continue
-        saves_us = sum(timed.times_us[layer] for layer in layers)
-        yield replace(
-            make_finding(timed, "needless_padding", found, action, layers, saves_us), code=code, limits=limits
-        )
+        if layers:
+            found = f"{counted(len(layers), 'Pad layer')} {title}"
+            yield spared_layers(case, "needless_padding", found, action, layers, code=code, limits=limits)
 
 
 def padding_launches(run: Recorded) -> Iterator[Finding]:
@@ -78,17 +67,15 @@ def padding_launches(run: Recorded) -> Iterator[Finding]:
             "for that, and inputs that are made with zero channels more need weights with as many.",
         ),
     ):
-        saved = run.timelines.saves(run.without(found)) if found else (0.0, 0.0)
-        if saved[0]:
-            yield run.finding(
-                kind="padding",
-                title=title,
-                action=f"{action}; padding takes {figures.time(run.time_us(found))} of the GPU's time.",
-                layers=run.layers(found),
-                saved=saved,
-                code=code,
-                limits=limits,
-            )
+        yield from spared_launches(
+            run,
+            kind="padding",
+            title=title,
+            action=f"{action}; padding takes {figures.time(run.time_us(found))} of the GPU's time.",
+            launches=found,
+            code=code,
+            limits=limits,
+        )
 
 
 def _is_pad(layer: Layer) -> bool:

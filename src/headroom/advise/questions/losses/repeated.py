@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.execution import OtherRun
-from headroom.advise.findings.common import counted, make_finding
+from headroom.advise.findings.common import counted
+from headroom.advise.questions.losses.spared import spared_launches, spared_layers
 from headroom.advise.recorded import Recorded
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
@@ -33,45 +33,32 @@ _LIMITS = "Layers that draw random numbers (dropout in training) are meant to di
 
 def repeated_layers(case: Case) -> Iterator[Finding]:
     """Layers of the model that give what an earlier layer gave: the same work on the same tensors and weights."""
-    timed = case.timed
-    again = _again(timed.graph)
+    graph = case.timed.graph
+    again = _again(graph)
     if not again:
         return
-    first, later = timed.graph.layers[again[0][0]], timed.graph.layers[again[0][1]]
-    layers = [index for _, index in again]
+    first, later = graph.layers[again[0][0]], graph.layers[again[0][1]]
     title = f"{counted(len(again), 'layer')} computed twice"
     action = f"Compute {first.name} once and use its result where {later.name} computes it again."
     code = f"y = self.{first.module or first.name}(x)  # once, kept for both"
-    run = Recorded.of(case)
-    if run is not None:
-        runs = (each for each in run.execution.runs if set(each.layers) <= set(layers))
-        launches = {launch for each in runs for launch in each.launches}
-        saved = run.timelines.saves(run.without(launches))
-        yield run.finding("repeated_work", title, action, layers, saved, code=code, limits=_LIMITS)
-        return
-    finding = make_finding(
-        timed, "repeated_work", title, action, layers, sum(timed.times_us[index] for index in layers)
-    )
-    yield replace(finding, code=code, limits=_LIMITS)
+    layers = [index for _, index in again]
+    yield spared_layers(case, "repeated_work", title, action, layers, code=code, limits=_LIMITS)
 
 
 def repeated_runs(run: Recorded) -> Iterator[Finding]:
     """Launches beyond a layer's own that do what the layer does: the same kernels, asked for by the same operator."""
     found = [other for other in run.execution.others if other.purpose == "unknown" and _repeats(run, other)]
     launches = [launch for other in found for launch in other.launches]
-    saved = run.timelines.saves(run.without(launches)) if launches else (0.0, 0.0)
-    if not saved[0]:
-        return
     layers = run.layers(launches)
-    yield run.finding(
+    yield from spared_launches(
+        run,
         kind="repeated_work",
         title=f"{counted(len(layers), 'layer')} ran more than once",
         action=(
             f"Call {', '.join(run.case.timed.names(layers[:3]))} once per inference and keep the result: the second "
             f"run takes {figures.time(run.time_us(launches))} of the GPU's time."
         ),
-        layers=layers,
-        saved=saved,
+        launches=launches,
         code=f"y = {run.case.timed.graph.layers[layers[0]].module or 'layer'}(x)  # once" if layers else "",
         limits="The profile tells shapes, not values: since the model has the layer once, both are taken as equal.",
     )
