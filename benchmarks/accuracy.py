@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from accuracy_page import page
-from calibrate import chosen, fit_plain, given, streamed
+from convolution_fit import fit_plain
+from estimates import chosen, given, streamed
 from h200_report import h200_report
 from headroom.files import write_whole
 from headroom.graph.tensor import DataType
@@ -57,8 +58,7 @@ def wave_work(case: Cases) -> np.ndarray:
 
 def constants_of(case: Cases) -> GemmConstants:
     """Those of the unit that runs the case's data type."""
-    calibration = load_calibration()
-    return calibration.tensor if unit_of(case.gpu, case.dtype) == "tensor" else calibration.plain
+    return load_calibration().gemm(case.gpu, case.dtype, "matmul" if case.kind == "matmul" else "forward")
 
 
 def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:

@@ -31,6 +31,13 @@ def test_the_constants_are_shared_except_for_a_family_s_efficiency() -> None:
     assert all(0.5 < value < 1.1 for value in plain.efficiency.values())
 
 
+def test_plain_units_have_constants_for_convolutions_and_others_for_products() -> None:
+    calibration = load_calibration()
+    for sort in ("forward", "dgrad", "wgrad"):
+        assert calibration.gemm(V100, DataType.FP32, sort) is calibration.plain
+    assert calibration.gemm(V100, DataType.FP32, "matmul") is calibration.plain_matmul
+
+
 def test_a_layer_with_a_table_has_its_table_s_bar() -> None:
     calibration = load_calibration()
     row = next(r for r in calibration.errors if (r.kind, r.unit, r.family) == ("convolution", "plain", "volta"))

@@ -80,12 +80,13 @@ class ErrorRow:
 class Calibration:
     """The whole data file.
 
-    ``plain``, ``tensor`` and ``stream`` hold for every architecture that is not in ``own_gemm`` (by family, unit or
-    data type, and library: ``hopper tensor matmul``) or ``own_stream`` (by family).
+    ``plain`` (convolutions), ``plain_matmul``, ``tensor`` and ``stream`` hold for every architecture that is not in
+    ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor matmul``) or ``own_stream`` (by family).
     """
 
     date: str
     plain: GemmConstants
+    plain_matmul: GemmConstants
     tensor: GemmConstants
     stream: StreamConstants
     attention: AttentionConstants
@@ -101,7 +102,9 @@ class Calibration:
         own = self._own(gpu, dtype, sort)
         if own is not None:
             return own[1]
-        return self.tensor if unit_of(gpu, dtype) == "tensor" else self.plain
+        if unit_of(gpu, dtype) == "tensor":
+            return self.tensor
+        return self.plain_matmul if sort == "matmul" else self.plain
 
     def has_own(self, gpu: GpuSpec, dtype: DataType, sort: str) -> bool:
         """Whether there are constants for this very sort, not only for what it is a sort of."""
@@ -191,6 +194,7 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
     return Calibration(
         date=str(data["date"]),
         plain=GemmConstants(**record["plain"]),  # type: ignore[arg-type]
+        plain_matmul=GemmConstants(**record["plain_matmul"]),  # type: ignore[arg-type]
         tensor=GemmConstants(**record["tensor"]),  # type: ignore[arg-type]
         stream=_streams(record["stream"]),
         attention=AttentionConstants(**record["attention"]),  # type: ignore[arg-type]
