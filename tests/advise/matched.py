@@ -37,16 +37,6 @@ def every_run(execution: Execution) -> Iterable[LayerRun | OtherRun]:
     return (*execution.runs, *execution.others)
 
 
-def owners(execution: Execution) -> dict[int, tuple[object, ...]]:
-    """Per launch the layers that it ran, or its purpose and the layer nearby."""
-    found: dict[int, tuple[object, ...]] = {}
-    for run in execution.runs:
-        found.update(dict.fromkeys(run.launches, run.layers))
-    for other in execution.others:
-        found.update(dict.fromkeys(other.launches, (other.purpose, other.near)))
-    return found
-
-
 def kernels_of(graph: Graph, execution: Execution, layer: str) -> list[str]:
     """The names of the kernels that ran the layer of this name."""
     index = next(at for at, each in enumerate(graph.layers) if each.name == layer)

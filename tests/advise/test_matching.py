@@ -13,7 +13,6 @@ from advise.matched import (
     graph_of,
     kernels_of,
     network_graph,
-    owners,
     recorded,
     with_padding,
     without_calls,
@@ -22,6 +21,7 @@ from advise.matched import (
 from headroom.advise.matching import match
 from headroom.graph.tensor import DataType
 from headroom.measure.profiles.profile import Profile
+from matching import owners
 from profiles import NAMES
 
 
