@@ -13,21 +13,26 @@ on each run, and writes ``docs/advice-figures.md``.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bound_networks
+from headroom.measure.bench import UnsupportedError
+from headroom.measure.networks.device import Device, Gpu, Host, Run
+from headroom.measure.profiles.recording.steps import keep_trace, record_steps
 from planted_networks import PLANTED
+
+if TYPE_CHECKING:
+    import torch
 
 FILE = "advice_gains.jsonl"
 
@@ -118,10 +123,10 @@ class Runner:
     change nothing for shapes that were run before.
     """
 
-    def __init__(self, network: str, batch: int, way: Way, device: str) -> None:
+    def __init__(self, network: str, batch: int, way: Way, device: Device) -> None:
         self._way, self._device = way, device
         self._thread = ThreadPoolExecutor(1)
-        self._run: Callable[[], Any] = self._thread.submit(self._prepared, network, batch).result()
+        self._module, self._run = self._thread.submit(self._prepared, network, batch).result()
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -130,11 +135,11 @@ class Runner:
         """Microseconds per inference of ``repeats`` in a row, the GPU's last work included."""
         return self._thread.submit(self._block_us, repeats).result()
 
-    def profiled(self) -> bytes:
-        """A compressed trace of a few marked steps."""
-        return self._thread.submit(self._profiled).result()
+    def profile(self, place: Path) -> None:
+        """Write a compressed trace of a few marked steps to ``place``."""
+        self._thread.submit(self._profile, place).result()
 
-    def _prepared(self, network: str, batch: int) -> Callable[[], Any]:
+    def _prepared(self, network: str, batch: int) -> tuple[torch.nn.Module, Run]:
         import torch
 
         module, example = getattr(bound_networks, network)()
@@ -146,8 +151,8 @@ class Runner:
             module = fuse(module)
         if self._way.streams:
             put_branches_on_streams(module)
-        example = example.repeat(batch, *[1] * (example.dim() - 1)).to(self._device)
-        module = module.to(self._device)
+        example = example.repeat(batch, *[1] * (example.dim() - 1)).to(self._device.torch)
+        module = module.to(self._device.torch)
         if self._way.dtype == "bf16":
             module = module.bfloat16()
         if example.is_floating_point():
@@ -158,14 +163,14 @@ class Runner:
             example = example.contiguous(memory_format=torch.channels_last)
 
         def run() -> Any:
-            cast = torch.autocast(self._device, torch.bfloat16) if self._way.autocast else nullcontext()
+            cast = torch.autocast(self._device.torch.type, torch.bfloat16) if self._way.autocast else nullcontext()
             with torch.inference_mode(), cast:
                 return module(example)
 
         self._set()
         for _ in range(3):
             run()
-        return captured(run) if self._way.captured else run
+        return module, self._device.captured(run) if self._way.captured else run
 
     def _set(self) -> None:
         import torch
@@ -176,57 +181,14 @@ class Runner:
     def _block_us(self, repeats: int) -> float:
         self._set()
         self._run()
-        synchronize()
-        begin = time.perf_counter()
-        for _ in range(repeats):
-            self._run()
-        synchronize()
-        return (time.perf_counter() - begin) / repeats * 1e6
+        return self._device.wall_us(self._run, repeats)
 
-    def _profiled(self) -> bytes:
-        import torch
-        from torch.profiler import ProfilerActivity, profile, record_function
-
+    def _profile(self, place: Path) -> None:
         self._set()
-        self._run()
-        synchronize()
-        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-        with profile(activities=activities, record_shapes=True) as profiled:
-            for step in range(STEPS):
-                with record_function(f"ProfilerStep#{step}"):
-                    self._run()
-            synchronize()
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "trace.json"
-            profiled.export_chrome_trace(str(path))
-            return gzip.compress(path.read_bytes(), 6, mtime=0)
-
-
-def synchronize() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def captured(run: Callable[[], Any]) -> Callable[[], Any]:
-    """``run`` as one CUDA graph."""
-    import torch
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            run()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        kept = run()
-
-    def replay(_kept: Any = kept) -> None:  # the outputs live in the graph's memory as long as it does
-        graph.replay()
-
-    return replay
+            raw = Path(folder) / "trace.json"
+            record_steps(self._module, self._run, self._device, STEPS, raw, speaking=not self._way.captured)
+            keep_trace(raw, {}, place)
 
 
 def put_branches_on_streams(module: Any) -> None:
@@ -255,7 +217,7 @@ def put_branches_on_streams(module: Any) -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Every change of every network, until the time is up."""
     begin = time.monotonic()
-    out, device = Path(arguments.out), "cpu" if arguments.rehearse else "cuda"
+    out, device = Path(arguments.out), Host() if arguments.rehearse else Gpu()
     (out / "profiles").mkdir(parents=True, exist_ok=True)
     path = out / FILE
     path.touch()
@@ -276,9 +238,9 @@ def measure(arguments: argparse.Namespace) -> None:
                             runner.close()
                         before = {change.before: Runner(network, batch, change.before, device)}
                         file = f"{network}-{batch}-{change.before.name.replace(' ', '_')}.json.gz"
-                        (out / "profiles" / file).write_bytes(before[change.before].profiled())
+                        before[change.before].profile(out / "profiles" / file)
                     row |= compared(before[change.before], network, batch, change.after, device)
-                except RuntimeError as error:
+                except (RuntimeError, UnsupportedError) as error:
                     row["error"] = f"{type(error).__name__}: {error}"[:200]
                 with path.open("a") as file_of_rows:
                     file_of_rows.write(json.dumps(row) + "\n")
@@ -288,7 +250,7 @@ def measure(arguments: argparse.Namespace) -> None:
     print("nothing is left to measure")
 
 
-def compared(before: Runner, network: str, batch: int, way: Way, device: str) -> dict[str, float]:
+def compared(before: Runner, network: str, batch: int, way: Way, device: Device) -> dict[str, float]:
     """Both by turns; medians and the median of the differences of neighbours, with its interquartile range."""
     after = Runner(network, batch, way, device)
     try:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
 
 from headroom._version import __version__
 from headroom.errors import GpuError, UsageError
@@ -16,18 +12,13 @@ from headroom.measure.jobs import Json, Say
 from headroom.measure.networks.device import Device, Gpu, Host, Run
 from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
 from headroom.measure.networks.measuring import meaning_of, prepare
-from headroom.measure.networks.modes import Mode, find_mode
+from headroom.measure.networks.modes import find_mode
 from headroom.measure.networks.network import Network, find_network
 from headroom.measure.networks.precision import products_in
 from headroom.measure.networks.request import Request
 from headroom.measure.networks.sampling import read
-from headroom.measure.profiles.guide import GUIDE
-from headroom.measure.profiles.kineto import OURS, STEP
 from headroom.measure.profiles.recording.client import TRACE
-from headroom.measure.profiles.recording.marks import speaking
-
-if TYPE_CHECKING:
-    from torch.profiler import ProfilerActivity
+from headroom.measure.profiles.recording.steps import keep_trace, record_steps
 
 
 def run(arguments: Json, say: Say) -> Json:
@@ -50,13 +41,14 @@ def run(arguments: Json, say: Say) -> Json:
         say({"step": f"recording {arguments['steps']} steps"})
         mode = find_mode(request.modes[0])
         trace = Path(arguments["folder"]) / "raw.json"
-        _record(network, inference, mode, device, int(arguments["steps"]), trace)
+        speaking = not mode.compile and not mode.captured
+        record_steps(network.module, inference, device, int(arguments["steps"]), trace, speaking=speaking)
     about = {
         "version": __version__, "model": request.name, "dtype": str(request.dtype), "batch": network.batch,
         "mode": mode.name, "graph": network.digest, "latency_us": latency_us,
         "others": arguments["others"],
     }  # fmt: skip
-    _keep(trace, about, Path(arguments["folder"]) / TRACE)
+    keep_trace(trace, about, Path(arguments["folder"]) / TRACE)
     return {"latency_us": latency_us}
 
 
@@ -104,35 +96,3 @@ def prepared(request: Request, device: Device) -> tuple[Network, Run]:
 
 def _latency_us(inference: Run, device: Device, gauge: Gauge) -> float:
     return round(median(read(inference, device, gauge).samples_us), 3)
-
-
-def _record(network: Network, inference: Run, mode: Mode, device: Device, steps: int, trace: Path) -> None:
-    """One inference that the profiler gets warm in, in which an eager network's modules speak; then the steps."""
-    from torch.profiler import profile, record_function
-
-    with profile(activities=_activities(device), record_shapes=True) as profiler:
-        eager = not mode.compile and not mode.captured
-        with speaking(network.module, wanted=eager), record_function(GUIDE):
-            inference()
-        device.wall_us(inference, 1)
-        for number in range(steps):
-            with record_function(f"{STEP}#{number}"):
-                inference()
-    profiler.export_chrome_trace(str(trace))
-
-
-def _activities(device: Device) -> Sequence[ProfilerActivity]:
-    from torch.profiler import ProfilerActivity
-
-    on_gpu = device.torch.type == "cuda"
-    return [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-
-
-def _keep(raw: Path, about: dict[str, Any], place: Path) -> None:
-    """The trace with what Headroom knows about it, without the machine's name: a trace travels."""
-    trace = json.loads(raw.read_text("utf-8", errors="replace"), strict=False)
-    for private in ("host_name", "traceName"):
-        trace.pop(private, None)
-    with gzip.GzipFile(place, "wb", mtime=0) as packed:
-        packed.write(json.dumps({OURS: about} | trace, separators=(",", ":")).encode())
-    raw.unlink()
