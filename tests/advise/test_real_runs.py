@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from advise.cases import case_of
 from advise.matched import graph_of
 from builders import H200
 from executions import replayed
@@ -25,6 +26,7 @@ from headroom.advise.picks import picks
 from headroom.advise.questions.algorithms import algorithms
 from headroom.advise.questions.framework import framework
 from headroom.advise.questions.parallel import parallel
+from headroom.advise.questions.tensor_cores import tensor_cores
 from headroom.advise.recorded import Recorded
 from headroom.advise.stored import StoredMeasurements
 from headroom.advise.timed import TimedGraph
@@ -135,6 +137,34 @@ def test_bf16_gains_or_costs_what_was_foreseen(
     change = in_dtype(run, Choices.of(wide), Choices.read(narrow, wide.measurements))
     assert run.timelines.latency_us() == pytest.approx(wide_us, rel=0.06)
     assert run.timelines.latency_us(change) == pytest.approx(narrow_us, rel=0.06)
+
+
+def asked_in_fp32(models: Path, rows: Stores, name: str) -> Case:
+    system = next(summary.system for summary in rows.systems() if summary.system.gpu == "NVIDIA H200")
+    graph = graph_of(models, name)
+    execution = match(read_profile(TRACES / f"{name}.json.gz"), graph)
+    return case_of(graph, StoredMeasurements(rows, system), DataType.FP32, execution=execution)
+
+
+def test_a_gain_of_tensor_cores_that_the_host_hides_is_told_beyond_a_cuda_graph(
+    shared_models: Path, rows: Stores
+) -> None:
+    """The GPU is busy for 3.1 ms of a recorded 4.7 ms: how much of the rest is the host's own is not known."""
+    answer = tensor_cores(asked_in_fp32(shared_models, rows, "vit_b_16-1-default"))
+    found = {each.title: each for each in answer.findings if each.kind == "data_type_in_a_graph"}
+    (wide_us, narrow_us) = next((wide, narrow) for network, wide, narrow in NARROW if network == "vit_b_16")
+    narrow = found["The model in bf16 instead of fp32, replayed as a CUDA graph"]
+    assert narrow.saves_us == pytest.approx(wide_us - narrow_us, rel=0.03)
+    assert "beyond a CUDA graph; without one your run may gain nothing, as the host needs" in narrow.action
+    assert "The model in tf32 instead of fp32, replayed as a CUDA graph" in found
+    assert "In tf32 the model would save 1.85 ms" in answer.sentence
+
+
+def test_a_type_that_gains_nothing_is_told_with_what_the_kernels_would_take(shared_models: Path, rows: Stores) -> None:
+    """Products of a single row read weights, which tf32 makes no smaller; AlexNet has three of them."""
+    answer = tensor_cores(asked_in_fp32(shared_models, rows, "alexnet-1-default"))
+    assert not any("tf32" in each.code for each in answer.findings)
+    assert "In tf32 the model would not surely be faster: your run's kernels would take a predicted" in answer.sentence
 
 
 #: Recorded run with what torch.compile(mode="reduce-overhead") made of the network, in us.

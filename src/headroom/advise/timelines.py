@@ -186,7 +186,14 @@ class Timelines:
     @cached_property
     def replayed_us(self) -> float:
         """The step as one replayed CUDA graph: launches back to back, asked for at once."""
-        return LAUNCH_DELAY_US + sum(each.duration_us + GRAPH_GAP_US for each in self.step.launches)
+        return self.replayed_with(NOTHING)
+
+    def replayed_with(self, change: Change) -> float:
+        """The same after ``change``."""
+        launches = enumerate(self.step.launches)
+        kept_us = [change.gpu_us.get(i, each.duration_us) for i, each in launches if i not in change.launches]
+        added_us = [gpu_us for _, gpu_us in change.added.values()]
+        return LAUNCH_DELAY_US + sum(each_us + GRAPH_GAP_US for each_us in (*kept_us, *added_us))
 
     @property
     def is_host_bound(self) -> bool:

@@ -10,6 +10,7 @@ from headroom.advise.case import Case
 from headroom.advise.choices import Choices
 from headroom.advise.dtype_change import DTYPE_ERROR, in_dtype
 from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE
+from headroom.advise.measurements import REPEATABILITY_PCT
 from headroom.advise.recorded import Recorded
 from headroom.advise.timed import TimedGraph
 from headroom.advise.timelines import Change
@@ -35,26 +36,36 @@ _FP8_MULTIPLE = 16
 
 @dataclass(frozen=True)
 class TypeGain:
-    """``layers`` (graph indices) in ``dtype`` save ``saves_us``; the error bar is in percent of it."""
+    """``layers`` (graph indices) in ``dtype`` save ``saves_us``; the error bar is in percent of it.
+
+    ``replayed_us`` is what the run's kernels take as a replayed CUDA graph, now and in ``dtype``; ``None`` where no run
+    was given. Where ``beyond_graph`` the saving is their difference: the host hides it from the run as it is.
+    """
 
     dtype: DataType
     layers: tuple[int, ...]
     saves_us: float
     error_pct: float
     source: Source
+    replayed_us: tuple[float, float] | None = None
+    beyond_graph: bool = False
+
+    def is_sure(self, case: Case) -> bool:
+        """Whether the saving is worth a line, and its error bar leaves some of it."""
+        return self.saves_us > SMALLEST_SHARE * case.comes_off_us and self.error_pct < CERTAIN_PCT
 
 
 def type_gains(case: Case) -> Iterator[TypeGain]:
-    """The types that the GPU has units for and that are surely faster; fp16 stands in for bf16 on GPUs without it."""
+    """What the types give that the GPU has units for, sure or not; fp16 stands in for bf16 on GPUs without it."""
+    run = Recorded.of(case)
     for wanted in _TO[case.timed.dtype]:
         dtype = DataType.FP16 if wanted is DataType.BF16 and wanted not in case.other_dtypes else wanted
         if dtype not in case.timed.gpu.tensor_tflops or dtype not in case.other_dtypes:
             continue
         other = case.other_dtypes[dtype]
         layers = tuple(_faster_in_fp8(case, other) if dtype is DataType.FP8 else case.timed.configuration_of)
-        gain = _off_the_run(case, other, layers) if case.has_run else _off_the_bound(case, other, layers)
-        if gain is not None and gain.saves_us > SMALLEST_SHARE * case.comes_off_us and gain.error_pct < CERTAIN_PCT:
-            yield gain
+        if layers:
+            yield _off_the_bound(case, other, layers) if run is None else _off_the_run(run, other, layers)
 
 
 def _faster_in_fp8(case: Case, other: TimedGraph) -> Iterator[int]:
@@ -93,22 +104,33 @@ def _casts_us(case: Case, layers: Sequence[int]) -> float:
     return sum(prediction.time_us or 0.0 for prediction in predicted)
 
 
-def _off_the_run(case: Case, other: TimedGraph, layers: Iterable[int]) -> TypeGain | None:
-    """The run with the model stored in the other type; in fp8 the chosen products alone change."""
-    run = Recorded.of(case)
-    if run is None:
-        return None
-    chosen = tuple(sorted(layers))
+def _off_the_run(run: Recorded, other: TimedGraph, layers: Iterable[int]) -> TypeGain:
+    """The run with the model stored in the other type; in fp8 the chosen products alone change.
+
+    A run that waits for the host gains nothing from faster kernels, or nothing for sure: then it is told what they
+    gain once it is replayed as a CUDA graph.
+    """
+    case, chosen = run.case, tuple(sorted(layers))
     if other.dtype is DataType.FP8 or case.measurements is None:
-        change, unsure_us = _as_the_fastest(case, run, other, frozenset(chosen)), 0.0
+        change, error = _as_the_fastest(case, run, other, frozenset(chosen)), 0.01 * other.error_pct(chosen)
     else:
-        change = in_dtype(run, Choices.of(case), Choices.read(other, case.measurements))
-        unsure_us = DTYPE_ERROR * sum(change.gpu_us.values())
-    saves_us, error_pct = run.timelines.saves(change)
-    if other.dtype is DataType.FP8:
-        saves_us -= _casts_us(case, chosen)
-    error_pct = max(error_pct + (100 * unsure_us / saves_us if saves_us > 0 else 0.0), other.error_pct(chosen))
-    return TypeGain(other.dtype, chosen, saves_us, error_pct, Source.PREDICTED)
+        change, error = in_dtype(run, Choices.of(case), Choices.read(other, case.measurements)), DTYPE_ERROR
+    unsure_us = error * sum(change.gpu_us.values())
+    casts_us = _casts_us(case, chosen) if other.dtype is DataType.FP8 else 0.0
+    replayed_us = run.timelines.replayed_us, run.timelines.replayed_with(change) + casts_us
+
+    def gain(saves_us: float, host_error_pct: float, *, beyond_graph: bool) -> TypeGain:
+        unsure_pct = 100 * unsure_us / saves_us if saves_us > 0 else 0.0
+        return TypeGain(
+            other.dtype, chosen, saves_us, host_error_pct + unsure_pct, Source.PREDICTED, replayed_us, beyond_graph
+        )
+
+    saves_us, host_error_pct = run.timelines.saves(change)
+    alone = gain(saves_us - casts_us, host_error_pct, beyond_graph=False)
+    if alone.is_sure(case) or run.is_graph or run.latency_us <= replayed_us[0]:
+        return alone
+    beyond = gain(replayed_us[0] - replayed_us[1], REPEATABILITY_PCT, beyond_graph=True)
+    return beyond if beyond.is_sure(case) else alone
 
 
 def _as_the_fastest(case: Case, run: Recorded, other: TimedGraph, layers: frozenset[int]) -> Change:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.kernel_names import Unit
 from headroom.advise.pytorch_lines import CHANNELS_LAST, MAX_AUTOTUNE
 from headroom.advise.questions.answer import Table
+from headroom.advise.recorded import Recorded
 from headroom.advise.type_gains import TypeGain
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
@@ -66,24 +68,53 @@ def type_table(case: Case) -> Table:
     )  # fmt: skip
 
 
+def type_sentence(case: Case, gain: TypeGain) -> str:
+    """What the type of ``gain`` would save, or why it is not sure to save anything."""
+    begin = f"In {gain.dtype} {_what(gain)} would"
+    if gain.is_sure(case):
+        saves = figures.time_with_error(gain.saves_us, gain.error_pct)
+        hidden = f" beyond a CUDA graph; {_hidden(case)}" if gain.beyond_graph else ""
+        return f"{begin} save {saves} ({gain.source}){hidden}."
+    assert gain.replayed_us is not None
+    now_us, then_us = gain.replayed_us
+    return (
+        f"{begin} not surely be faster: your run's kernels would take a predicted {figures.time(then_us)} instead of "
+        f"{figures.time(now_us)}."
+    )
+
+
 def type_finding(case: Case, gain: TypeGain) -> Finding:
     """Running the model, or its products, in the type of ``gain``."""
-    timed, total_us = case.timed, case.comes_off_us
-    what = "Its matrix products" if gain.dtype is DataType.FP8 else "The model"
+    timed, total_us, what = case.timed, case.comes_off_us, _what(gain)
+    graph = ", replayed as a CUDA graph" if gain.beyond_graph else ""
+    hidden = f" The saving is what that gives beyond a CUDA graph; {_hidden(case)}." if gain.beyond_graph else ""
     return Finding(
-        kind="data_type",
-        title=f"{what} in {gain.dtype} instead of {timed.dtype}",
+        kind="data_type_in_a_graph" if gain.beyond_graph else "data_type",
+        title=f"{what[0].upper()}{what[1:]} in {gain.dtype} instead of {timed.dtype}{graph}",
         saves_us=gain.saves_us,
         error_pct=gain.error_pct,
         speedup=total_us / (total_us - gain.saves_us) if gain.saves_us < total_us else 1.0,
         layers=timed.names(gain.layers),
         modules=timed.modules(gain.layers),
-        action=f"Run {what[0].lower()}{what[1:]} in {gain.dtype}, on tensor cores at up to "
-        f"{case.timed.gpu.peak_tflops(gain.dtype):,.0f} TFLOP/s instead of {timed.gpu.peak_tflops(timed.dtype):,.0f}.",
+        action=f"Run {what} in {gain.dtype}, on tensor cores at up to "
+        f"{case.timed.gpu.peak_tflops(gain.dtype):,.0f} TFLOP/s instead of {timed.gpu.peak_tflops(timed.dtype):,.0f}."
+        f"{hidden}",
         source=gain.source,
         limits=_LIMITS[gain.dtype],
         code=_code(case, gain.dtype),
     )
+
+
+def _what(gain: TypeGain) -> str:
+    return "its matrix products" if gain.dtype is DataType.FP8 else "the model"
+
+
+def _hidden(case: Case) -> str:
+    """Why faster kernels alone may not shorten the run."""
+    run = Recorded.of(case)
+    assert run is not None
+    host = figures.time_with_error(run.timelines.host_us, 100 * run.timelines.host_error)
+    return f"without one your run may gain nothing, as the host needs {host} of its {figures.time(run.latency_us)}"
 
 
 def _code(case: Case, dtype: DataType) -> str:

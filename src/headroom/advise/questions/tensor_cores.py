@@ -10,7 +10,7 @@ from headroom.advise.findings.common import counted
 from headroom.advise.kernel_names import Unit
 from headroom.advise.products import Product, is_depthwise, products
 from headroom.advise.questions.answer import Answer, Table
-from headroom.advise.questions.data_types import type_finding, type_table
+from headroom.advise.questions.data_types import type_finding, type_sentence, type_table
 from headroom.advise.questions.odd_widths import width_findings, width_table
 from headroom.advise.type_gains import TypeGain, type_gains
 from headroom.advise.widths import misaligned
@@ -34,7 +34,7 @@ def tensor_cores(case: Case) -> Answer:
     tables.append(type_table(case))
     if odd:
         tables.append(width_table(case, odd))
-    findings = (*(type_finding(case, gain) for gain in gains), *width_findings(case, odd))
+    findings = (*(type_finding(case, gain) for gain in gains if gain.is_sure(case)), *width_findings(case, odd))
     return Answer(6, QUESTION, _sentence(case, found, gains), findings, tuple(tables), needs=_needs(case, found))
 
 
@@ -65,10 +65,7 @@ def _sentence(case: Case, found: Sequence[Product], gains: Sequence[TypeGain]) -
                 f"Depthwise convolutions ({figures.time(lone_us)}) hold no matrix product: tensor cores have nothing "
                 "to multiply there."
             )
-    for gain in gains:
-        saves = figures.time_with_error(gain.saves_us, gain.error_pct)
-        what = "its matrix products" if gain.dtype is DataType.FP8 else "the model"
-        sentences.append(f"In {gain.dtype} {what} would save {saves} ({gain.source}).")
+    sentences += [type_sentence(case, gain) for gain in gains if gain.is_sure(case) or gain.replayed_us is not None]
     if not told:
         types = ", ".join(dtype for dtype in DataType if dtype in case.timed.gpu.tensor_tflops)
         sentences.insert(0, f"No kernel of this model is known; {case.timed.gpu.name} has tensor cores for {types}.")
