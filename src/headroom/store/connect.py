@@ -25,13 +25,14 @@ from sqlalchemy.pool import QueuePool
 from headroom.errors import StoreError
 from headroom.store.faults import explained, is_busy
 from headroom.store.place import Place
+from headroom.store.turns import turn
 
 #: Longest wait for another program's transaction, in seconds. Ours take milliseconds: beyond this something holds on.
 LOCK_WAIT_S = 30.0
 
-#: SQLite's own waiting doubles its pauses up to 100 ms, which starves whoever has waited longest; asking again after
-#: a short random pause gives every writer the same chance each time.
-_PAUSE_S = (0.001, 0.015)
+#: Pauses between asking for SQLite's lock, in seconds: while it is our turn, and where turns cannot be taken. SQLite's
+#: own double up to 100 ms, which starves whoever has waited longest; short random ones give each the same chance.
+_PAUSE_S = {True: (0.001, 0.002), False: (0.001, 0.015)}
 
 #: Seconds until a cut network is noticed.
 _NETWORK_WAIT_S = 5
@@ -68,6 +69,11 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.place.file is not None
 
+    @property
+    def _folder(self) -> Path | None:
+        """Where writers queue: a link to a database leads to the folder that the others know."""
+        return None if self.place.file is None else self.place.file.resolve().parent
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database from its first query to its last."""
@@ -89,8 +95,25 @@ class Database:
         self._refuse_unless_writable()
         with explained(self.name), self._engine.connect() as connection:
             connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-            with self._suspended_keys(connection, foreign_keys), patiently(connection.begin):
+            with self._suspended_keys(connection, foreign_keys), self.in_turn(connection.begin):
                 yield connection
+
+    def in_turn(self, action: Callable[[], _T]) -> _T:
+        """What ``action`` returns, which takes SQLite's write lock: called when it is our turn, and again while another
+        program holds the lock.
+
+        Raises:
+            OperationalError: it is held for longer than :data:`LOCK_WAIT_S`.
+        """
+        deadline = time.monotonic() + LOCK_WAIT_S
+        with turn(self._folder) as is_ours:
+            while True:
+                try:
+                    return action()
+                except OperationalError as error:
+                    if not is_busy(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(random.uniform(*_PAUSE_S[is_ours]))  # noqa: S311 - no secret
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
@@ -118,18 +141,6 @@ class Database:
             yield
         finally:
             driver.cursor().execute("PRAGMA foreign_keys = ON")
-
-
-def patiently(action: Callable[[], _T]) -> _T:
-    """What ``action`` returns, asking again while another program holds the lock."""
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            return action()
-        except OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - no secret
 
 
 def _postgres(place: Place) -> Engine:
@@ -169,7 +180,7 @@ def _begin_sqlite(connection: Connection) -> None:
         if statement:
             connection.exec_driver_sql(statement)
         return
-    # The waiting is ours (patiently); SQLite's own is for the locks that reading and committing take.
+    # The waiting is ours (in_turn); SQLite's own is for the locks that reading and committing take.
     driver = connection.connection
     driver.cursor().execute("PRAGMA busy_timeout = 0")
     try:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, inspect, select, text
 from headroom._version import __version__
 from headroom.errors import StoreError
 from headroom.store import migrations
-from headroom.store.connect import Database, patiently
+from headroom.store.connect import Database
 from headroom.store.tables import METADATA, meta
 from headroom.text import plain_line
 
@@ -40,7 +40,7 @@ def prepare(database: Database) -> None:
         )
     if version is None and database.is_sqlite:
         with database.alone() as connection:
-            patiently(lambda: connection.exec_driver_sql("PRAGMA journal_mode = WAL"))
+            database.in_turn(lambda: connection.exec_driver_sql("PRAGMA journal_mode = WAL"))
     with database.writing(foreign_keys=False) as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})

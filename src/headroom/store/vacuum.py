@@ -46,7 +46,7 @@ def vacuum(store: Store) -> int:
         for table, uses in _USES.items():
             connection.execute(delete(table).where(*(table.c.key.not_in(select(column)) for column in uses)))
     with database.alone() as connection:
-        connection.exec_driver_sql("VACUUM")
+        database.in_turn(lambda: connection.exec_driver_sql("VACUUM"))
         if database.is_sqlite:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return dropped
