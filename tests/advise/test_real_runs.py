@@ -90,6 +90,18 @@ def test_channels_last_gains_what_was_foreseen(shared_models: Path, rows: Stores
     assert batch_32.saves_us == pytest.approx(5305 - 4314, rel=0.3)
 
 
+def test_what_pooling_costs_in_channels_last_is_said_in_the_figure(shared_models: Path, rows: Stores) -> None:
+    """In channels_last ResNet-18's two pooling layers were recorded with 25 us, where they took 7."""
+    found = finding(case(shared_models, rows, "resnet18-1-bf16_graph"), "algorithm_setting", "channels_last")
+    assert "of the GPU's time in channels_last (23 µs of it pooling), which is taken off" in found.limits
+
+
+def test_slow_pooling_in_channels_last_is_found(shared_models: Path, rows: Stores) -> None:
+    found = finding(case(shared_models, rows, "googlenet-1-bf16_channels_last"), "slow_pooling")
+    assert found.saves_us == pytest.approx(285.0, rel=0.05)
+    assert len(found.layers) == 14
+
+
 def test_cudnn_s_own_search_is_not_promised_what_it_did_not_give(shared_models: Path, rows: Stores) -> None:
     found = algorithms(case(shared_models, rows, "resnet50-32-default")).findings
     saved = [each.saves_us for each in found if "cudnn.benchmark" in each.title and "channels_last" not in each.title]

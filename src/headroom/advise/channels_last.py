@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headroom import figures
 from headroom.advise.timed import TimedGraph
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
@@ -28,19 +29,35 @@ _BATCH_NORM = 1.2
 #: What pooling takes in NCHW, in us: most take 2 to 5.
 FAST_POOL_US = 4.0
 
+#: Recorded pooling in channels_last lies around these figures by about as much.
+_COSTS_ERROR_PCT = 20.0
+
 #: A copy back into the model's order before a layer that wants it: the host's time as recorded and the GPU's, in us.
 CONVERSION_US = (8.0, 2.0)
 
 
-def channels_last_costs_us(timed: TimedGraph) -> float:
-    """What PyTorch's own kernels lose in channels_last, where no run tells their times."""
-    lost_us = 0.0
+def channels_last_costs_us(timed: TimedGraph) -> tuple[float, float]:
+    """What PyTorch's own kernels lose in channels_last where no run tells their times, and pooling's part of it."""
+    lost_us = pooling_us = 0.0
     for index, (layer, time_us) in enumerate(zip(timed.graph.layers, timed.times_us, strict=True)):
         factor, slow_us = longer_by(layer), slow_pool_us(layer)
         lost_us += time_us * (factor - 1.0) if factor is not None else 0.0
-        lost_us += max(0.0, slow_us - max(time_us, FAST_POOL_US)) if slow_us is not None else 0.0
+        pooling_us += max(0.0, slow_us - max(time_us, FAST_POOL_US)) if slow_us is not None else 0.0
         lost_us += CONVERSION_US[1] if converts(timed.graph, index) else 0.0
-    return lost_us
+    return lost_us + pooling_us, pooling_us
+
+
+def told_costs(lost_us: float, pooling_us: float) -> str:
+    """What PyTorch's own kernels lose in channels_last, and how much of it pooling does, for a finding's limits."""
+    if lost_us <= 0:
+        return "Of PyTorch's own kernels none is known to be slower in channels_last"
+    lost, pooling = figures.time(lost_us, _COSTS_ERROR_PCT), figures.time(pooling_us, _COSTS_ERROR_PCT)
+    if pooling_us == lost_us:
+        return f"PyTorch's own pooling takes {pooling} more of the GPU's time in channels_last, which is taken off"
+    return (
+        f"PyTorch's own pooling, concatenation and BatchNorm take {lost} more of the GPU's time in channels_last "
+        f"({pooling} of it pooling), which is taken off"
+    )
 
 
 def longer_by(layer: Layer) -> float | None:

@@ -69,6 +69,18 @@ def changed_to(run: Recorded, choices: Choices, setting: Setting) -> Change:
     return change
 
 
+def nhwc_costs_us(run: Recorded) -> tuple[float, float]:
+    """What PyTorch's own kernels of a run in NCHW lose in channels_last, and pooling's part of it."""
+    lost_us = pooling_us = 0.0
+    for index, layer in enumerate(run.case.timed.graph.layers):
+        launches = run.launches_of(index, alone=True) if layer.kind is not LayerKind.CONVOLUTION else ()
+        longer = _by_layout(run, layer, launches, Setting(str(Layout.NHWC))).gpu_us if launches else {}
+        more_us = sum(time_us - run.step.launches[launch].duration_us for launch, time_us in longer.items())
+        lost_us += more_us
+        pooling_us += more_us if slow_pool_us(layer) is not None else 0.0
+    return lost_us, pooling_us
+
+
 def _by_rows(run: Recorded, launches: tuple[int, ...], before: Timing, after: Timing) -> Change:
     """A convolution with other kernels: as many of its launches as ``after`` has kernels stay."""
     time_us = run.time_us(launches) * (after.median_us or 0.0) / (before.median_us or 1.0)

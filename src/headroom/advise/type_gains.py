@@ -10,8 +10,8 @@ from headroom.advise.case import Case
 from headroom.advise.choices import Choices
 from headroom.advise.dtype_change import DTYPE_ERROR, in_dtype
 from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE
-from headroom.advise.measurements import REPEATABILITY_PCT
 from headroom.advise.recorded import Recorded
+from headroom.advise.savings import saving
 from headroom.advise.timed import TimedGraph
 from headroom.advise.timelines import Change
 from headroom.graph.kinds import LayerKind
@@ -105,32 +105,17 @@ def _casts_us(case: Case, layers: Sequence[int]) -> float:
 
 
 def _off_the_run(run: Recorded, other: TimedGraph, layers: Iterable[int]) -> TypeGain:
-    """The run with the model stored in the other type; in fp8 the chosen products alone change.
-
-    A run that waits for the host gains nothing from faster kernels, or nothing for sure: then it is told what they
-    gain once it is replayed as a CUDA graph.
-    """
+    """The run with the model stored in the other type; in fp8 the chosen products alone change."""
     case, chosen = run.case, tuple(sorted(layers))
     if other.dtype is DataType.FP8 or case.measurements is None:
         change, error = _as_the_fastest(case, run, other, frozenset(chosen)), 0.01 * other.error_pct(chosen)
     else:
         change, error = in_dtype(run, Choices.of(case), Choices.read(other, case.measurements)), DTYPE_ERROR
-    unsure_us = error * sum(change.gpu_us.values())
     casts_us = _casts_us(case, chosen) if other.dtype is DataType.FP8 else 0.0
-    replayed_us = run.timelines.replayed_us, run.timelines.replayed_with(change) + casts_us
-
-    def gain(saves_us: float, host_error_pct: float, *, beyond_graph: bool) -> TypeGain:
-        unsure_pct = 100 * unsure_us / saves_us if saves_us > 0 else 0.0
-        return TypeGain(
-            other.dtype, chosen, saves_us, host_error_pct + unsure_pct, Source.PREDICTED, replayed_us, beyond_graph
-        )
-
-    saves_us, host_error_pct = run.timelines.saves(change)
-    alone = gain(saves_us - casts_us, host_error_pct, beyond_graph=False)
-    if alone.is_sure(case) or run.is_graph or run.latency_us <= replayed_us[0]:
-        return alone
-    beyond = gain(replayed_us[0] - replayed_us[1], REPEATABILITY_PCT, beyond_graph=True)
-    return beyond if beyond.is_sure(case) else alone
+    found = saving(run, change, error * sum(change.gpu_us.values()), casts_us)
+    return TypeGain(
+        other.dtype, chosen, found.saves_us, found.error_pct, Source.PREDICTED, found.replayed_us, found.beyond_graph
+    )
 
 
 def _as_the_fastest(case: Case, run: Recorded, other: TimedGraph, layers: frozenset[int]) -> Change:

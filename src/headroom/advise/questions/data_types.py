@@ -9,6 +9,7 @@ from headroom.advise.kernel_names import Unit
 from headroom.advise.pytorch_lines import CHANNELS_LAST, MAX_AUTOTUNE
 from headroom.advise.questions.answer import Table
 from headroom.advise.recorded import Recorded
+from headroom.advise.savings import beyond_a_graph
 from headroom.advise.type_gains import TypeGain
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
@@ -73,7 +74,7 @@ def type_sentence(case: Case, gain: TypeGain) -> str:
     begin = f"In {gain.dtype} {_what(gain)} would"
     if gain.is_sure(case):
         saves = figures.time_with_error(gain.saves_us, gain.error_pct)
-        hidden = f" beyond a CUDA graph; {_hidden(case)}" if gain.beyond_graph else ""
+        hidden = f" {_hidden(case)}" if gain.beyond_graph else ""
         return f"{begin} save {saves} ({gain.source}){hidden}."
     assert gain.replayed_us is not None
     now_us, then_us = gain.replayed_us
@@ -87,7 +88,7 @@ def type_finding(case: Case, gain: TypeGain) -> Finding:
     """Running the model, or its products, in the type of ``gain``."""
     timed, total_us, what = case.timed, case.comes_off_us, _what(gain)
     graph = ", replayed as a CUDA graph" if gain.beyond_graph else ""
-    hidden = f" The saving is what that gives beyond a CUDA graph; {_hidden(case)}." if gain.beyond_graph else ""
+    hidden = f" The saving is what that gives {_hidden(case)}." if gain.beyond_graph else ""
     return Finding(
         kind="data_type_in_a_graph" if gain.beyond_graph else "data_type",
         title=f"{what[0].upper()}{what[1:]} in {gain.dtype} instead of {timed.dtype}{graph}",
@@ -110,11 +111,8 @@ def _what(gain: TypeGain) -> str:
 
 
 def _hidden(case: Case) -> str:
-    """Why faster kernels alone may not shorten the run."""
     run = Recorded.of(case)
-    assert run is not None
-    host = figures.time_with_error(run.timelines.host_us, 100 * run.timelines.host_error)
-    return f"without one your run may gain nothing, as the host needs {host} of its {figures.time(run.latency_us)}"
+    return "" if run is None else beyond_a_graph(run)
 
 
 def _code(case: Case, dtype: DataType) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
-from headroom.advise.channels_last import channels_last_costs_us, sets_its_layout
+from headroom.advise.channels_last import channels_last_costs_us, sets_its_layout, told_costs
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import CERTAIN_PCT, counted
 from headroom.advise.measurements import REPEATABILITY_PCT
 from headroom.advise.picks import Pick
 from headroom.advise.pytorch_lines import CHANNELS_LAST, CONTIGUOUS, SEARCH
 from headroom.advise.recorded import Recorded
-from headroom.advise.settings import changed_to, layout_of
+from headroom.advise.settings import changed_to, layout_of, nhwc_costs_us
 from headroom.graph.kinds import LayerKind
 from headroom.predict.prediction import Source
 
@@ -31,10 +31,7 @@ _BENCHMARK_LIMITS = (
     "cuDNN times each plan once: another process may pick another plan, and the first inference of every new shape "
     "takes seconds."
 )
-_NHWC_LIMITS = (
-    "PyTorch's own pooling, concatenation and BatchNorm are slower in channels_last, which is taken off; a layer that "
-    "returns another order makes every later layer convert again."
-)
+_NHWC_LIMITS = "a layer that returns another order makes every later layer convert again."
 
 #: Error of the predicted time under another setting, as a share of the time of the launches that it changes: half of
 #: 24 replayed runs of 12 networks lie within 2 % of the whole, four of five within this.
@@ -88,7 +85,7 @@ def _faster(case: Case, found: Sequence[Pick], setting: Setting) -> list[int]:
 def _saves_us(choices: Choices, run: Recorded | None, found: Sequence[Pick], setting: Setting) -> float:
     if run is None:
         kernels_us = sum(pick.time_us - pick.settings.get(setting, pick.time_us) for pick in found)
-        return kernels_us - (channels_last_costs_us(choices.timed) if setting.layout == "nhwc" else 0.0)
+        return kernels_us - (channels_last_costs_us(choices.timed)[0] if setting.layout == "nhwc" else 0.0)
     return run.latency_us - run.timelines.latency_us(changed_to(run, choices, setting))
 
 
@@ -116,7 +113,7 @@ def _finding(
             f"{figures.time(after_us, 5.0)} instead of {figures.time(ran_us, 5.0)}{kept}."
         ),
         source=Source.PREDICTED if run else Source.MEASURED,
-        limits=_limits(run, setting, _layout_now(choices, run)),
+        limits=_limits(run, choices, setting),
         code=_code(run, choices, setting),
     )
 
@@ -149,9 +146,12 @@ def _error_us(choices: Choices, run: Recorded | None, compared_us: float, settin
     return SETTING_ERROR * run.time_us({*change.launches, *change.gpu_us}) + saves_us * error_pct / 100
 
 
-def _limits(run: Recorded | None, setting: Setting, now: str) -> str:
+def _limits(run: Recorded | None, choices: Choices, setting: Setting) -> str:
+    now = _layout_now(choices, run)
     said = [_BENCHMARK_LIMITS] if setting.benchmark else []
-    said += [_NHWC_LIMITS] if now != setting.layout == "nhwc" else []
+    if now != setting.layout == "nhwc":
+        costs_us = channels_last_costs_us(choices.timed) if run is None else nhwc_costs_us(run)
+        said.append(f"{told_costs(*costs_us)}; {_NHWC_LIMITS}")
     if run is not None and run.timelines.is_host_bound and not run.is_graph:
         said.append("The host sets the pace of this run: most of the kernels' gain shows only in a CUDA graph.")
     return " ".join(said)

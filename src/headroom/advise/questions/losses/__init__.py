@@ -19,6 +19,7 @@ from headroom.advise.questions.losses.fills import fills
 from headroom.advise.questions.losses.host import host_bound
 from headroom.advise.questions.losses.layouts import layout_changes
 from headroom.advise.questions.losses.padding import needless_padding, padding_launches
+from headroom.advise.questions.losses.pooling import slow_pooling
 from headroom.advise.questions.losses.repeated import repeated_layers, repeated_runs
 from headroom.advise.questions.losses.stalls import stalls
 from headroom.advise.questions.losses.waits import waits
@@ -29,7 +30,7 @@ GraphDetector = Callable[[Case], Iterable[Finding]]
 
 RUN_DETECTORS: tuple[RunDetector, ...] = (
     host_bound, waits, stalls, layout_changes, casts, copies, fills, padding_launches, recomputed_constants,
-    repeated_runs, composed_attention, unfused_epilogues,
+    repeated_runs, composed_attention, unfused_epilogues, slow_pooling,
 )  # fmt: skip
 
 GRAPH_DETECTORS: tuple[GraphDetector, ...] = (needless_padding, repeated_layers)

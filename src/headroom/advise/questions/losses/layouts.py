@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from headroom import figures
 from headroom.advise.analysis import Finding
+from headroom.advise.channels_last import told_costs
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.findings.common import counted
 from headroom.advise.pytorch_lines import CHANNELS_LAST, CONTIGUOUS
 from headroom.advise.recorded import Recorded
-from headroom.advise.settings import Layout, changed_to, layout_of
+from headroom.advise.settings import Layout, changed_to, layout_of, nhwc_costs_us
 
 _TO_NHWC = ("nchwtonhwc", "nchw2nhwc")
 
@@ -46,8 +47,8 @@ def layout_changes(run: Recorded) -> Iterator[Finding]:
             saved=saved,
             code=CHANNELS_LAST if wanted is Layout.NHWC else CONTIGUOUS,
             limits=(
-                "Other kernels change with the format: PyTorch's pooling is slower in channels_last, which is taken "
-                "off; strict fp32 convolutions run in NCHW, so that channels_last adds transposes there."
+                f"{told_costs(*nhwc_costs_us(run))}; strict fp32 convolutions run in NCHW, so that channels_last adds "
+                f"transposes there."
                 if wanted is Layout.NHWC
                 else "Layers that run faster in NHWC lose what these win."
             ),
