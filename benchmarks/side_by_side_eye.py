@@ -50,7 +50,7 @@ class Loss:
     purposes: tuple[str, ...] | None = None
 
 
-_LIBRARY = ("algorithm_setting", "data_type", "matmul_precision", "alignment")
+_LIBRARY = ("algorithm_setting", "data_type", "data_type_in_a_graph", "matmul_precision", "alignment")
 
 LOSSES = {
     loss.key: loss
@@ -69,7 +69,8 @@ LOSSES = {
         Loss("copies", "copies and casts", "inferred", "inferred",
              ("copies", "dtype_casts", "recomputed_constants"), 4, ("copy", "cast")),
         Loss("fills", "fills", "shown", "shown", ("fills",), 4, ("fill",)),
-        Loss("other", "pooling, reductions and concatenations", "inferred", "inferred", (), 4, ()),
+        Loss("other", "pooling, reductions and concatenations", "inferred", "inferred",
+             ("slow_pooling",), 4, ()),
     )
 }  # fmt: skip
 
