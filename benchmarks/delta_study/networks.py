@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headroom.graph.graph import Graph
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Convolution
 
 BATCH = 256  # section VI: "a mini-batch size of 256 is used for all evaluated layers"
@@ -122,3 +125,15 @@ def unique(layers: list[tuple[str, Convolution]]) -> tuple[NamedConvolution, ...
         counts[conv] = counts.get(conv, 0) + 1
         names.setdefault(conv, name)
     return tuple(NamedConvolution(names[conv], conv, count) for conv, count in counts.items())
+
+
+def graph_of(name: str, layers: list[tuple[str, Convolution]]) -> Graph:
+    """The convolutions as a model, each reading a tensor of its own: the paper looks at convolutions alone."""
+    return Graph(name, tuple(_layer(name, conv) for name, conv in layers), (), (), layers[0][1].batch)
+
+
+def _layer(name: str, conv: Convolution) -> Layer:
+    image = TensorSpec(f"{name}.in", (conv.batch, conv.in_channels, *conv.in_size))
+    out = TensorSpec(f"{name}.out", (conv.batch, conv.out_channels, *conv.out_size))
+    weight = TensorSpec(f"{name}.weight", (conv.out_channels, conv.in_channels // conv.groups, *conv.kernel))
+    return Layer(name, "Conv", conv, (image,), (weight,), (out,))

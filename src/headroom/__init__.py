@@ -2,7 +2,7 @@
 
 >>> import headroom as hr
 >>> sorted(hr.__all__)[:3]
-['Analysis', 'DataType', 'GpuError']
+['Analysis', 'DataType', 'Exploration']
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from headroom.errors import GpuError, HeadroomError, ModelError, StoreError, Usa
 
 if TYPE_CHECKING:
     from headroom.api import Analysis, analyze, load, load_profile
+    from headroom.exploring import Exploration, explore
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 #: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
 _EXPORTS = {
     "Analysis": "headroom.api",
+    "Exploration": "headroom.exploring",
     "analyze": "headroom.api",
+    "explore": "headroom.exploring",
     "load": "headroom.api",
     "load_profile": "headroom.api",
     "Graph": "headroom.graph.graph",
@@ -34,6 +37,7 @@ _EXPORTS = {
 __all__ = [
     "Analysis",
     "DataType",
+    "Exploration",
     "GpuError",
     "Graph",
     "HeadroomError",
@@ -44,6 +48,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "analyze",
+    "explore",
     "load",
     "load_profile",
 ]

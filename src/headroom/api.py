@@ -139,9 +139,9 @@ def analyze(
     """
     if not isinstance(graph, Graph):
         raise UsageError(f"analyze takes what load returns, not {type(graph).__name__}: analyze(load(model), gpu)")
-    spec = _spec(gpu)
-    _check("source", source, SOURCES)
-    _check("l2", l2, L2_STATES)
+    spec = gpu_spec(gpu)
+    checked("source", source, SOURCES)
+    checked("l2", l2, L2_STATES)
     execution = None if profile is None else _execution(profile, graph, spec)
     data_type = _data_type(dtype, spec, execution)
     if source == "predicted":
@@ -199,7 +199,7 @@ def _data_type(dtype: str | None, gpu: GpuSpec, execution: Execution | None) -> 
     if dtype is None:
         ran_in = None if execution is None else execution.dtype
         return ran_in or default_dtype(gpu)
-    asked = DataType(_check("dtype", dtype, tuple(DataType)))
+    asked = DataType(checked("dtype", dtype, tuple(DataType)))
     if execution is not None:
         from headroom.advise.own_run import check_type
 
@@ -207,7 +207,8 @@ def _data_type(dtype: str | None, gpu: GpuSpec, execution: Execution | None) -> 
     return asked
 
 
-def _spec(gpu: object) -> GpuSpec:
+def gpu_spec(gpu: object) -> GpuSpec:
+    """The sheet that a caller means."""
     if isinstance(gpu, GpuSpec):
         return gpu
     if not isinstance(gpu, str | os.PathLike):
@@ -230,7 +231,8 @@ def _whole(name: str, value: object) -> int:
         raise UsageError(f"{name} is {value!r}; expected a whole number") from None
 
 
-def _check(name: str, value: str, known: tuple[str, ...]) -> str:
+def checked(name: str, value: str, known: tuple[str, ...]) -> str:
+    """``value``, if it is one of ``known``; else a ``UsageError``."""
     if value not in known:
         raise UsageError(f"{name} is {value!r}; expected one of {', '.join(known)}")
     return value

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from headroom.errors import UsageError
 from headroom.gpu.schema import FIELDS
-from headroom.gpu.sheet_file import MAX_FILE_BYTES
 from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
+from headroom.gpu.toml_file import MAX_FILE_BYTES
 from headroom.graph.tensor import DataType
 
 #: All that the rules cannot know about a GPU of a known compute capability.

@@ -16,6 +16,7 @@ from headroom.cli.analyze import analyze
 from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.db import db
+from headroom.cli.explore import explore
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
 from headroom.cli.predict import predict
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(analyze)
 app.command()(predict)
+app.command()(explore)
 app.command()(compare)
 app.command()(measure)
 app.command()(profile)

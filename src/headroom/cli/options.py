@@ -22,6 +22,11 @@ class L2State(StrEnum):
     COLD = "cold"
 
 
+class Theory(StrEnum):
+    CALIBRATED = "calibrated"
+    DELTA = "delta"
+
+
 class Plans(StrEnum):
     ALL = "all"
     HEURISTIC = "heuristic"

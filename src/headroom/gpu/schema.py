@@ -80,7 +80,7 @@ TEXTS = frozenset({"name", "architecture", "compute_capability", "memory_type", 
 LISTS = frozenset({"driver_names", "aliases", "notes"})
 
 #: Each field of a pair may not exceed the second: bandwidth falls and latency grows away from the SM.
-_NOT_ABOVE = (
+NOT_ABOVE = (
     ("dram_bandwidth_gbs", "dram_peak_gbs"),
     ("dram_bandwidth_gbs", "l2_bandwidth_gbs"),
     ("l2_bandwidth_gbs", "l1_bandwidth_gbs"),
@@ -126,7 +126,7 @@ def check_complete(where: str, names: Iterable[str], compute_capability: str) ->
 
 def check_relations(where: str, values: Mapping[str, float]) -> None:
     """Refuse a sheet whose fields contradict each other (L1 slower than L2, more achieved than peak, …)."""
-    for smaller, larger in _NOT_ABOVE:
+    for smaller, larger in NOT_ABOVE:
         if values[smaller] > values[larger]:
             shown = values[larger] if FIELDS[larger].whole else f"{values[larger]:g}"
             expected = f"at most {larger}, {shown} {FIELDS[larger].unit}"

@@ -6,20 +6,14 @@ source is then "user". Rates stand in tables: ``[tensor_tflops]`` with ``bf16 = 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from headroom.errors import UsageError
 from headroom.gpu import schema
 from headroom.gpu.schema import Entry
+from headroom.gpu.toml_file import parse_toml, read_toml_text
 from headroom.text import plain_line
-
-#: A sheet is a page of text; anything larger is some other file.
-MAX_FILE_BYTES = 64 * 1024
-#: The TOML reader takes time in the square of a key's dots, so that one long line could occupy it for minutes.
-MAX_LINE_CHARACTERS = 4096
 
 _RATE_TABLES = ("plain_tflops", "tensor_tflops")
 
@@ -42,33 +36,12 @@ def read_sheet_file(path: Path) -> SheetFile:
             or holds a value that cannot be; the sentence names the field.
     """
     where = f"gpu sheet {plain_line(str(path))}"
-    try:
-        if not path.is_file():  # opening a pipe or a device could wait for ever
-            raise UsageError(f"{where}: no such file; expected a TOML sheet or the id of a bundled GPU")
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{where}: cannot be read ({error.strerror}); check its name and permissions") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise UsageError(f"{where}: larger than {MAX_FILE_BYTES} bytes; a sheet is a page of TOML")
-    try:
-        text = content.decode("utf-8-sig")  # some editors begin a file with a byte-order mark
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: not UTF-8 at byte {error.start}; expected a TOML text file") from error
-    return parse_sheet(text, where)
+    return parse_sheet(read_toml_text(path, where, "a TOML sheet or the id of a bundled GPU"), where)
 
 
 def parse_sheet(text: str, where: str) -> SheetFile:
     """Parse and check the text of a sheet; ``where`` opens every error sentence."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if len(line) > MAX_LINE_CHARACTERS:
-            raise UsageError(f"{where}: line {number} is longer than {MAX_LINE_CHARACTERS} characters; shorten it")
-    try:
-        raw = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
-        raise UsageError(f"{where}: not valid TOML: {plain_line(str(error))}; correct that line") from error
-    except RecursionError as error:
-        raise UsageError(f"{where}: nested too deeply; a sheet is a flat table of fields") from error
+    raw = parse_toml(text, where)
     entries: dict[str, Entry] = {}
     texts: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}

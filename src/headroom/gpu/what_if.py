@@ -1,48 +1,70 @@
 """A GPU that differs from a known one in a few fields: what the rest become.
 
-A user's sheet with ``base = "h200"`` states only what it changes. The SMs' own arithmetic, L1 and shared memory follow
-a changed SM count or clock in proportion, and achieved DRAM bandwidth follows the peak; L2 and DRAM are separate
-machinery, so they stay until the sheet changes them too. That keeps each question a single change.
+A user's sheet with ``base = "h200"`` states only what it changes, and so does a design of ``headroom explore``. The
+SMs' own arithmetic, L1 and shared memory follow a changed SM count or clock in proportion, and achieved DRAM bandwidth
+follows the peak; L2 and DRAM are separate machinery, so they stay until they are changed too. That keeps each
+question a single change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from headroom.gpu.schema import Entry
 
 _PER_SM_AND_CLOCK = ("plain_tflops.", "l1_bandwidth_gbs", "shared_bandwidth_gbs")
 _CLOCKS = ("l1_latency_ns", "shared_latency_ns")
 
+#: The fields that others follow.
+LEADERS = ("sms", "clock_mhz", "dram_peak_gbs")
+
+#: One number, or one per design.
+Ratio = float | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """How the fields that others follow changed, each over the base's value."""
+
+    sms: Ratio = 1.0
+    clock: Ratio = 1.0
+    tensor_clock: Ratio = 1.0
+    dram_peak: Ratio = 1.0
+
+
+def follow(name: str, ratios: Ratios) -> tuple[Ratio, str]:
+    """The factor by which field ``name`` follows, and what it follows; 1 for a field that stands alone."""
+    if name.startswith(_PER_SM_AND_CLOCK):
+        return ratios.sms * ratios.clock, "SMs x clock"
+    if name.startswith("tensor_tflops."):
+        return ratios.sms * ratios.tensor_clock, "SMs x clock"
+    if name == "tensor_clock_mhz":
+        return ratios.clock, "the clock"
+    if name in _CLOCKS:
+        return 1 / ratios.clock, "the clock"
+    if name == "dram_bandwidth_gbs":
+        return ratios.dram_peak, "the peak"
+    return 1.0, ""
+
 
 def inherit(base: Mapping[str, Entry], changes: Mapping[str, Entry]) -> dict[str, Entry]:
     """``base``'s entries after ``changes``, each entry that follows one of them scaled and flagged as derived."""
-    clock = _ratio("clock_mhz", base, changes)
-    sms = _ratio("sms", base, changes)
-    tensor_clock = clock
+    clock = tensor_clock = _ratio("clock_mhz", base, changes)
     if "tensor_clock_mhz" in changes:
         tensor_clock = changes["tensor_clock_mhz"].value / base.get("tensor_clock_mhz", base["clock_mhz"]).value
-    peak = _ratio("dram_peak_gbs", base, changes)
-    inherited = dict(base)
-    for name, entry in base.items():
-        if name.startswith(_PER_SM_AND_CLOCK):
-            inherited[name] = _scaled(entry, sms * clock, "SMs x clock")
-        elif name.startswith("tensor_tflops."):
-            inherited[name] = _scaled(entry, sms * tensor_clock, "SMs x clock")
-        elif name == "tensor_clock_mhz":
-            inherited[name] = _scaled(entry, clock, "the clock")
-        elif name in _CLOCKS:
-            inherited[name] = _scaled(entry, 1 / clock, "the clock")
-        elif name == "dram_bandwidth_gbs":
-            inherited[name] = _scaled(entry, peak, "the peak")
-    return {**inherited, **changes}
+    ratios = Ratios(_ratio("sms", base, changes), clock, tensor_clock, _ratio("dram_peak_gbs", base, changes))
+    return {**{name: _scaled(entry, *follow(name, ratios)) for name, entry in base.items()}, **changes}
 
 
 def _ratio(name: str, base: Mapping[str, Entry], changes: Mapping[str, Entry]) -> float:
     return changes[name].value / base[name].value if name in changes else 1.0
 
 
-def _scaled(entry: Entry, factor: float, cause: str) -> Entry:
+def _scaled(entry: Entry, factor: Ratio, cause: str) -> Entry:
     if factor == 1:
         return entry
-    return Entry(entry.value * factor, f"rule: scaled by {cause}; {entry.source}", derived=True)
+    return Entry(entry.value * float(factor), f"rule: scaled by {cause}; {entry.source}", derived=True)

@@ -143,4 +143,4 @@ def family_of(gpu: GpuSpec) -> str:
 
 def unit_of(gpu: GpuSpec, dtype: DataType) -> str:
     """The multiplier that runs matrix products of ``dtype``: ``tensor`` or ``plain``."""
-    return "tensor" if gpu.tensor_tflops.get(dtype, 0.0) > gpu.plain_tflops.get(dtype, 0.0) else "plain"
+    return "tensor" if gpu.multiplies_on_tensor_cores(dtype) else "plain"

@@ -194,7 +194,7 @@ def residency(tiles: Tiles, gpu: GpuSpec, dtype: DataType, unit: str) -> tuple[F
     by_registers = gpu.registers_per_sm / (threads * registers)
     by_shared = gpu.shared_bytes_per_sm / ((tiles.m + tiles.n) * tiles.k * dtype.bytes * _STAGES[unit])
     by_warps = gpu.max_warps_per_sm / warps
-    limit = np.minimum(np.minimum(by_registers, by_shared), np.minimum(by_warps, float(gpu.max_ctas_per_sm)))
+    limit = np.minimum(np.minimum(by_registers, by_shared), np.minimum(by_warps, gpu.max_ctas_per_sm))
     return warps, np.maximum(1.0, np.floor(limit))
 
 
@@ -223,7 +223,7 @@ def _dram_bytes(
     side = np.sqrt(gpu.sms * active * tiles.m * tiles.n)
     again_a = np.maximum(1.0, problems.n / np.maximum(side, tiles.n))
     again_b = np.maximum(1.0, problems.m / np.maximum(side, tiles.m))
-    cache = float(gpu.l2.size_bytes)
+    cache = gpu.l2.size_bytes
     a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
     b = problems.b_bytes * np.where(problems.b_bytes > cache, again_b, 1.0)
     if l2_state == "cold":

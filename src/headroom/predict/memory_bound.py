@@ -74,10 +74,10 @@ def estimate_streams(
     """Time and traffic of every kernel; ``sorts`` names each one's sort (``softmax``, ``transposition``, ...)."""
     cost = _costs(sorts, gpu, constants)
     l2_bytes = streams.bytes_moved * streams.factor * cost["factor"]
-    cache = float(gpu.l2.size_bytes)
+    cache = gpu.l2.size_bytes
     missing = 1.0 if l2_state == "cold" else missing_share(streams.bytes_moved, cache, constants.cache_share)
     dram_bytes = l2_bytes * missing
-    l2 = l2_bytes / (max(gpu.l2.bandwidth_gbs, gpu.dram.bandwidth_gbs) * 1e3 * constants.l2_share)
+    l2 = l2_bytes / (np.maximum(gpu.l2.bandwidth_gbs, gpu.dram.bandwidth_gbs) * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     first_us = 0.0
     if l2_state == "cold":

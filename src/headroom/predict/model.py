@@ -39,7 +39,7 @@ def predict_layers(
     Raises:
         UsageError: an unknown cache state or layout, or a data type that the GPU does not multiply.
     """
-    _check(gpu, dtype, l2_state, layout)
+    check_asked(gpu, dtype, l2_state, layout)
     context = Context(gpu, dtype, l2_state, layout, calibration or load_calibration())
     groups: dict[LayerKind, list[int]] = {}
     for index, layer in enumerate(layers):
@@ -51,7 +51,8 @@ def predict_layers(
     return [answers[i] for i in range(len(layers))]
 
 
-def _check(gpu: GpuSpec, dtype: DataType, l2_state: str, layout: str | None) -> None:
+def check_asked(gpu: GpuSpec, dtype: DataType, l2_state: str, layout: str | None) -> None:
+    """Refuse circumstances that no prediction is made for, with a ``UsageError``."""
     if l2_state not in L2_STATES:
         raise UsageError(f"unknown cache state {l2_state!r}: choose warm or cold")
     if layout is not None and layout not in LAYOUTS:

@@ -77,7 +77,8 @@ def dram_floor_bytes(total_bytes: float, gpu: GpuSpec, l2_state: str) -> float:
 
 def level_bandwidth_gbs(gpu: GpuSpec) -> float:
     """What the levels outside an SM deliver at most: the last-level cache, or DRAM where that is faster."""
-    return max(gpu.l2.bandwidth_gbs, gpu.dram_peak_gbs)
+    bandwidth: float = np.maximum(gpu.l2.bandwidth_gbs, gpu.dram_peak_gbs)
+    return bandwidth
 
 
 def graph_floor(

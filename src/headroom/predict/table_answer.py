@@ -31,8 +31,8 @@ from headroom.predict.tiles import main_loop_depth
 Rows = NDArray[np.intp]
 
 #: Bottlenecks in the order in which both models list their terms.
-_GEMM_LIMITS = (Bottleneck.COMPUTE, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.LATENCY, Bottleneck.LAUNCH)
-_STREAM_LIMITS = (Bottleneck.LAUNCH, Bottleneck.LATENCY, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.COMPUTE)
+GEMM_LIMITS = (Bottleneck.COMPUTE, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.LATENCY, Bottleneck.LAUNCH)
+STREAM_LIMITS = (Bottleneck.LAUNCH, Bottleneck.LATENCY, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.COMPUTE)
 
 
 @dataclass
@@ -174,7 +174,7 @@ def _answer_gemms(
             index,
             time_us=np.maximum(best.time_us, floor),
             error_pct=_bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
-            bottleneck=_limits(terms, _GEMM_LIMITS),
+            bottleneck=_limits(terms, GEMM_LIMITS),
             tile_m=tiles.m,
             tile_n=tiles.n,
             tile_k=tiles.k,
@@ -209,7 +209,7 @@ def _answer_streams(
         index,
         time_us=np.maximum(found.time_us, floor),
         error_pct=_bars(question.sort, "plain", gpu, calibration, found.is_short, dtype, l2_state),
-        bottleneck=_limits(terms, _STREAM_LIMITS),
+        bottleneck=_limits(terms, STREAM_LIMITS),
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,
         dram_bytes=found.dram_bytes,

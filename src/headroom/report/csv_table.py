@@ -34,15 +34,16 @@ def csv_chunks(analyses: Sequence[Analysis]) -> Iterator[str]:
 
     What is not known is an empty cell. Text that a spreadsheet would run as a formula gets a leading ``'``.
     """
-    yield _line(COLUMNS)
+    yield csv_line(COLUMNS)
     for analysis in analyses:
         answer = to_dict(analysis)
         for layer in answer["layers"]:
             cells = [answer[column] for column in _ANSWER_COLUMNS] + [layer[column] for column in _LAYER_COLUMNS]
-            yield _line([_cell(cell) for cell in cells])
+            yield csv_line([csv_cell(cell) for cell in cells])
 
 
-def _cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
+    """A value as a cell that no spreadsheet runs; nothing for ``None``."""
     if value is None:
         return ""
     if isinstance(value, list):
@@ -53,7 +54,8 @@ def _cell(value: Any) -> str:
     return "'" + text if text.lstrip().startswith(_FORMULA_STARTS) else text
 
 
-def _line(cells: Sequence[str]) -> str:
+def csv_line(cells: Sequence[str]) -> str:
+    """Cells as one line of a CSV file."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(cells)
     return buffer.getvalue()

@@ -22,6 +22,9 @@ COLOURS = 8
 _POINT_RADIUS_PX = 4.0
 _MOST_X_TICKS = 9
 
+#: Percent of the axis that the label of a tick needs.
+_TICK_DISTANCE = 5.0
+
 #: Decades up to which an axis has ticks at 2 and 5 as well.
 _FEW_DECADES = 2.5
 
@@ -68,7 +71,7 @@ def line_chart(lines: Lines, key: str) -> LineChart:
             for (css, _), (name, points) in zip(legend, series, strict=True)
             if points
         ),
-        x_ticks=tuple(Tick(across.at(x), _number(x)) for x in _x_ticks(xs)),
+        x_ticks=_apart([Tick(across.at(x), _number(x)) for x in _x_ticks(xs)]),
         y_ticks=_y_ticks(up) if ys else (),
         table=_table(titled(x_label), xs, series, y_unit),
         legend=legend if len(legend) > 1 else (),
@@ -115,6 +118,15 @@ def _x_ticks(xs: Sequence[float]) -> list[float]:
         return list(xs)
     every = math.ceil((len(xs) - 1) / (_MOST_X_TICKS - 1))
     return list(xs[::every])
+
+
+def _apart(ticks: Sequence[Tick]) -> tuple[Tick, ...]:
+    """The ticks without those whose labels would lie on each other."""
+    kept: list[Tick] = []
+    for tick in ticks:
+        if not kept or tick.at - kept[-1].at >= _TICK_DISTANCE:
+            kept.append(tick)
+    return tuple(kept)
 
 
 def _y_ticks(axis: _Axis) -> tuple[Tick, ...]:

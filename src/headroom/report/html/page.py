@@ -26,25 +26,24 @@ from headroom.report.html.views import answer_view, comparison_chart
 
 def render_html(analyses: Sequence[Analysis]) -> str:
     """The page for one or several analyses (at least one): a single file that needs nothing else."""
-    style, script = _asset("report.css"), _asset("report.js")
-    views = [answer_view(analysis, f"a{position}") for position, analysis in enumerate(analyses)]
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            answers=views,
-            comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
-            combined=question_views(combined(analyses)),
-            words=WORDS,
-            style=style,
-            script=script,
-            policy=(
-                f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-                "base-uri 'none'; form-action 'none'"
-            ),
-            version=__version__,
-        )
+    return render_page(
+        "report.html.j2",
+        answers=[answer_view(analysis, f"a{position}") for position, analysis in enumerate(analyses)],
+        comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
+        combined=question_views(combined(analyses)),
+        words=WORDS,
     )
+
+
+def render_page(template: str, **content: object) -> str:
+    """A page from one of our templates, with our style and script inside and a policy that admits nothing else."""
+    style, script = _asset("report.css"), _asset("report.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = _environment().get_template(template)
+    return page.render(style=style, script=script, policy=policy, version=__version__, **content)
 
 
 @cache

@@ -1,0 +1,133 @@
+"""The calibrated theory on many designs at once: the formulas of single predictions, on sheets that hold arrays.
+
+The figures are those of :func:`headroom.predict.model.predict_layers` on each design alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from headroom.gpu.designs import Sheets, design_of, stack_of, tensor_cores_win
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.graph import Graph
+from headroom.graph.kinds import LayerKind
+from headroom.graph.layer import Layer
+from headroom.graph.tensor import DataType
+from headroom.predict.calibration import Calibration
+from headroom.predict.explore.figures import LIMITS, Figures, Floats, Index
+from headroom.predict.explore.products import Products
+from headroom.predict.explore.space import Setting
+from headroom.predict.explore.streams import StreamLayers
+from headroom.predict.kinds import PREDICTORS
+from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.gemm import is_direct, sorts_of
+
+#: Rows (designs times layers) looked at together: their arrays stay inside a CPU's cache.
+_ROWS_AT_ONCE = 1024
+
+#: Kinds whose kernels have multiplier tiles.
+_TILED = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL})
+
+#: Kinds whose kernels have no multiplier tiles.
+_STREAMED = frozenset(
+    {
+        LayerKind.MATVEC, LayerKind.NORMALIZATION, LayerKind.POOLING, LayerKind.SOFTMAX, LayerKind.ACTIVATION,
+        LayerKind.ELEMENTWISE, LayerKind.REDUCTION, LayerKind.MOVEMENT, LayerKind.EMBEDDING,
+    }
+)  # fmt: skip
+
+
+class Part(Protocol):
+    """Layers that one formula answers for."""
+
+    def __len__(self) -> int: ...
+
+    def add_to(self, figures: Figures, sheets: Sheets, which: Index, tile: Setting) -> None:
+        """Add the layers' figures on the designs ``which``."""
+
+
+class CalibratedTheory:
+    """The package's own theory; ``left_out`` are the layers that it does not know."""
+
+    name = "calibrated"
+
+    def __init__(self, graph: Graph, dtype: DataType, l2_state: str, calibration: Calibration) -> None:
+        known = [c for c in graph.configurations if c.layer.kind is not LayerKind.UNKNOWN]
+        self.left_out = [c.layer for c in graph.configurations if c.layer.kind is LayerKind.UNKNOWN]
+        self._layers = [c.layer for c in known]
+        self._counts = np.array([c.count for c in known], dtype=np.float64)
+        self._dtype, self._l2_state, self._calibration = dtype, l2_state, calibration
+        self._parts: dict[bool, list[Part]] = {}
+
+    def figures(self, sheets: Sheets, which: Index, tile: Setting) -> Figures:
+        answer = Figures.zeros(len(which))
+        wins = tensor_cores_win(stack_of(sheets, which, (-1,)), self._dtype)
+        on_tensor_cores = np.broadcast_to(wins, (len(which),))
+        for unit in (False, True):
+            mine = np.flatnonzero(on_tensor_cores == unit)
+            if len(mine):
+                answer.put(mine, self._on_one_unit(sheets, which[mine], tile, unit))
+        return answer
+
+    def _on_one_unit(self, sheets: Sheets, which: Index, tile: Setting, unit: bool) -> Figures:
+        """Designs that multiply on the same kind of unit."""
+        if unit not in self._parts:
+            self._parts[unit] = self._parts_for(design_of(sheets, int(which[0])))
+        answer = Figures.zeros(len(which))
+        for part in self._parts[unit]:
+            step = max(1, _ROWS_AT_ONCE // len(part))
+            for start in range(0, len(which), step):
+                chunk = slice(start, start + step)
+                some = Figures.zeros(len(which[chunk]))
+                part.add_to(some, sheets, which[chunk], tile)
+                _accumulate(answer, chunk, some)
+        return answer
+
+    def _parts_for(self, gpu: GpuSpec) -> list[Part]:
+        context = Context(gpu, self._dtype, self._l2_state, None, self._calibration)
+        direct = [is_direct(layer) for layer in self._layers]
+        tiled = [i for i, x in enumerate(self._layers) if x.kind in _TILED and not direct[i]]
+        streamed = [i for i, x in enumerate(self._layers) if x.kind in _STREAMED or direct[i]]
+        rest = sorted({*range(len(self._layers))} - {*tiled, *streamed})
+        parts: list[Part] = []
+        by_sort: dict[str, list[int]] = {}
+        for i, sort in zip(tiled, sorts_of([self._layers[i] for i in tiled], context), strict=True):
+            by_sort.setdefault(sort, []).append(i)
+        for sort, members in by_sort.items():
+            parts += Products.of([self._layers[i] for i in members], self._counts[members], sort, context)
+        if streamed:
+            parts.append(StreamLayers([self._layers[i] for i in streamed], self._counts[streamed], context))
+        if rest:
+            parts.append(OneByOne([self._layers[i] for i in rest], self._counts[rest], context))
+        return parts
+
+
+class OneByOne:
+    """Layers whose predictor takes one GPU at a time (attention, recurrent stacks)."""
+
+    def __init__(self, layers: Sequence[Layer], counts: Floats, context: Context) -> None:
+        self._layers, self._counts, self._context = layers, counts, context
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def add_to(self, figures: Figures, sheets: Sheets, which: Index, tile: Setting) -> None:
+        shape = (len(which), len(self._layers))
+        time, error, dram = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        limit = np.zeros(shape, dtype=np.intp)
+        c = self._context
+        for row, design in enumerate(which):
+            context = Context(design_of(sheets, int(design)), c.dtype, c.l2_state, c.layout, c.calibration)
+            for column, layer in enumerate(self._layers):
+                found = PREDICTORS[layer.kind]([layer], context)[0]
+                time[row, column], error[row, column] = found.time_us or 0.0, found.error_pct or 0.0
+                dram[row, column], limit[row, column] = found.dram_bytes, LIMITS.index(found.bottleneck)
+        figures.add(time, error, dram, limit, LIMITS, self._counts)
+
+
+def _accumulate(answer: Figures, chunk: slice, some: Figures) -> None:
+    for name in ("time_us", "error_us", "dram_bytes", "limited_us"):
+        getattr(answer, name)[chunk] += getattr(some, name)

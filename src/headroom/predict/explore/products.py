@@ -1,0 +1,92 @@
+"""Tiled products of one sort on many designs: rows are designs times layers, each with its design's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headroom.gpu.designs import Sheets, stack_of
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.layer import Layer
+from headroom.predict.explore.figures import Figures, Floats, Index
+from headroom.predict.explore.space import NEUTRAL, Setting
+from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.kernel_sorts import bar_kind
+from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.gemm import tiled_of
+from headroom.predict.library import Tiled, fastest, with_whole_channels
+from headroom.predict.roofline import floors_of, useful_flops
+from headroom.predict.table_answer import GEMM_LIMITS
+from headroom.predict.tiles import main_loop_depth
+
+
+@dataclass(frozen=True)
+class Products:
+    """Layers that the library tiles, all of one sort and alike in whether a transformed kernel could run them."""
+
+    tiled: Tiled
+    counts: Floats
+    flops: Floats
+    moved_bytes: Floats
+    context: Context
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer], counts: Floats, sort: str, context: Context) -> list[Products]:
+        """The layers in parts that can each be repeated as a whole."""
+        dtype = context.dtype
+        tiled = tiled_of(layers, dtype, sort)
+        flops = np.array([useful_flops(layer) for layer in layers], dtype=np.float64)
+        moved = np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64)
+        parts = (np.flatnonzero(tiled.can_transform == able) for able in (False, True))
+        return [cls(_some(tiled, i), counts[i], flops[i], moved[i], context) for i in parts if len(i)]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def add_to(self, figures: Figures, sheets: Sheets, which: Index, tile: Setting) -> None:
+        c, shape = self.context, (len(which), len(self))
+        rows = np.repeat(which, len(self))
+        repeated = _repeated(self.tiled, len(which))
+        flat, column = stack_of(sheets, rows, (-1,)), stack_of(sheets, rows, (-1, 1))
+        choice = fastest(repeated, column, c.dtype, c.calibration, c.l2_state)
+        best = choice.estimate if tile == NEUTRAL else self._cut(repeated, flat, choice.tiles, tile)
+        flops, moved = np.tile(self.flops, len(which)), np.tile(self.moved_bytes, len(which))
+        floor = floors_of(flops, moved, flat.peak_tflops(c.dtype), flat, c.l2_state)
+        terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
+        figures.add(
+            np.maximum(best.time_us, floor).reshape(shape),
+            np.where(best.is_short, self._bar("short"), self._bar("long")).reshape(shape),
+            best.dram_bytes.reshape(shape),
+            np.argmax(terms, axis=0).reshape(shape),
+            GEMM_LIMITS,
+            self.counts,
+        )
+
+    def _bar(self, regime: str) -> float:
+        c = self.context
+        return c.calibration.error_pct(bar_kind(self.tiled.sort), c.unit, c.gpu, regime, c.dtype, c.l2_state)
+
+    def _cut(self, tiled: Tiled, gpu: GpuSpec, chosen: Tiles, tile: Setting) -> Estimate:
+        """The products with the tile as set in place of the library's."""
+        c = self.context
+        constants = c.calibration.gemm(c.gpu, c.dtype, tiled.sort)
+        whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / c.dtype.bytes)
+        if tile.size is None:
+            tiles = Tiles(chosen.m * tile.number, chosen.n * tile.number, chosen.k, chosen.splits)
+        else:
+            m, n, k = (np.full(len(whole), float(part)) for part in tile.size)
+            usual = main_loop_depth(c.gpu, c.dtype, c.unit)
+            tiles = Tiles(m, n, np.where(k > 0, k, usual), np.ones(len(whole)))
+        return estimate(whole, tiles, gpu, c.dtype, c.unit, constants, c.l2_state)
+
+
+def _some(tiled: Tiled, index: Index) -> Tiled:
+    return Tiled(tiled.problems.rows(index), tiled.taps[index], tiled.can_transform[index], tiled.sort)
+
+
+def _repeated(tiled: Tiled, times: int) -> Tiled:
+    """The products once per design, design after design."""
+    columns = (np.tile(getattr(tiled.problems, name), times) for name in Problems.__slots__)
+    return Tiled(Problems(*columns), np.tile(tiled.taps, times), np.tile(tiled.can_transform, times), tiled.sort)

@@ -1,0 +1,56 @@
+"""Streaming layers on many designs: arrays of shape (designs, layers)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headroom.gpu.designs import Sheets, stack_of
+from headroom.graph.layer import Layer
+from headroom.predict.explore.figures import Figures, Floats, Index
+from headroom.predict.explore.space import Setting
+from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.streaming import sort_of, streams_of
+from headroom.predict.memory_bound import estimate_streams
+from headroom.predict.roofline import floors_of, useful_flops
+from headroom.predict.table_answer import STREAM_LIMITS
+
+
+class StreamLayers:
+    """Layers whose time follows their bytes."""
+
+    def __init__(self, layers: Sequence[Layer], counts: Floats, context: Context) -> None:
+        self._counts, self._context = counts, context
+        self._sorts = [sort_of(layer) for layer in layers]
+        self._streams = streams_of(layers, context.dtype)
+        self._flops = np.array([useful_flops(layer) for layer in layers], dtype=np.float64)
+        self._moved = np.array([layer.bytes(context.dtype) for layer in layers], dtype=np.float64)
+        self._multiplies = np.array([layer.kind.computes_gemm for layer in layers], dtype=bool)
+        self._bars = {regime: self._error_pcts(regime) for regime in ("short", "long")}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def _error_pcts(self, regime: str) -> Floats:
+        c = self._context
+        pcts = (c.calibration.error_pct(sort, "plain", c.gpu, regime, c.dtype, c.l2_state) for sort in self._sorts)
+        return np.array(list(pcts), dtype=np.float64)
+
+    def add_to(self, figures: Figures, sheets: Sheets, which: Index, tile: Setting) -> None:
+        c, gpu = self._context, stack_of(sheets, which, (-1, 1))
+        plain = gpu.peak_tflops(c.dtype, tensor=False)
+        found = estimate_streams(self._streams, self._sorts, gpu, plain, c.stream_constants, c.l2_state)
+        peak = np.where(self._multiplies, gpu.peak_tflops(c.dtype), plain)
+        floor = floors_of(self._flops, self._moved, peak, gpu, c.l2_state)
+        shape = (len(which), len(self))
+        terms = (found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us)
+        stacked = np.stack([np.broadcast_to(term, shape) for term in terms])
+        figures.add(
+            np.broadcast_to(np.maximum(found.time_us, floor), shape),
+            np.where(found.is_short, self._bars["short"], self._bars["long"]),
+            np.broadcast_to(found.dram_bytes, shape),
+            np.argmax(stacked, axis=0),
+            STREAM_LIMITS,
+            self._counts,
+        )
