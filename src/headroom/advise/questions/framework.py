@@ -7,7 +7,7 @@ that it belongs to, its cost and the remedy (Benanza, question 4).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from headroom import figures
@@ -16,6 +16,7 @@ from headroom.advise.case import Case
 from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE, counted
 from headroom.advise.questions.answer import Answer, Cell, Table
 from headroom.advise.questions.deviations import deviations
+from headroom.advise.questions.library_log import library_log
 from headroom.advise.questions.losses import GRAPH_DETECTORS, RUN_DETECTORS
 from headroom.advise.questions.losses.beyond_graph import beyond_the_graph
 from headroom.advise.recorded import Recorded
@@ -42,8 +43,17 @@ def framework(case: Case) -> Answer:
         question=QUESTION,
         sentence=_sentence(run, findings),
         findings=findings,
-        tables=tuple(filter(None, (_timelines(run), _by_purpose(run), _many_launches(run), deviations(run)))),
+        tables=(*_tables(run), *library_log(run)),
     )
+
+
+def _tables(run: Recorded) -> Iterator[Table]:
+    yield _timelines(run)
+    yield _by_purpose(run)
+    yield _many_launches(run)
+    differing = deviations(run)
+    if differing is not None:
+        yield differing
 
 
 def naming_shown(case: Case, answers: Sequence[Answer], shown: Sequence[Finding]) -> tuple[Answer, ...]:

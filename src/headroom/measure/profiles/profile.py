@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headroom.measure.profiles.library_logs import LibraryCall
+
 
 class LaunchKind(StrEnum):
     """What the GPU was given to do."""
@@ -118,6 +120,8 @@ class Profile:
     ``recorder`` is ``pytorch``, ``onnxruntime`` or ``nsys``; ``title`` is the file's name; ``gpu`` the driver's name of
     the device, empty where there was none or the profile does not tell. ``latency_us`` is what an inference takes when
     nobody records it, where the recorder timed that as well: recording slows the host down, often by half.
+    ``library_calls`` is what cuDNN and cuBLAS themselves logged of another run of a few inferences, in the order of
+    each library; empty where nobody switched their logs on.
     """
 
     recorder: str
@@ -126,6 +130,7 @@ class Profile:
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
     latency_us: float | None = None
+    library_calls: tuple[LibraryCall, ...] = ()
 
     @property
     def typical(self) -> Step:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from headroom.errors import ProfileError
 from headroom.measure.profiles.kineto import is_kineto, read_kineto
+from headroom.measure.profiles.logged import with_logs
 from headroom.measure.profiles.onnxruntime import is_onnxruntime, read_onnxruntime
 from headroom.measure.profiles.profile import Profile
 from headroom.measure.profiles.profile_file import parse_json, read_bytes
@@ -18,12 +19,16 @@ _READABLE = "a trace of PyTorch's profiler or a profile of ONNX Runtime (.json o
 
 
 def read_profile(path: str | os.PathLike[str]) -> Profile:
-    """The profile at ``path``.
+    """The profile at ``path``, with what the libraries' logs beside it tell (:func:`.logged.folder_of`).
 
     Raises:
         ProfileError: it cannot be read, is damaged, or is of no kind that Headroom reads.
     """
     place = Path(path)
+    return with_logs(_read(place), place)
+
+
+def _read(place: Path) -> Profile:
     content = read_bytes(place)
     if content.startswith(_SQLITE):
         raise ProfileError(f"{place} is a database, perhaps of Nsight Systems; Headroom reads {_READABLE}")

@@ -14,6 +14,7 @@ from headroom.measure.busy import Guard
 from headroom.measure.driver import driver_of
 from headroom.measure.jobs import Json, run_job
 from headroom.measure.networks.request import Request
+from headroom.measure.profiles.logged import folder_of
 from headroom.measure.profiles.profile import Profile
 from headroom.measure.profiles.reading import read_profile
 
@@ -138,7 +139,7 @@ def _kept(folder: Path, out: Path) -> tuple[Path, ...]:
     try:
         (folder / TRACE).replace(out)
         written = [log for log in sorted(folder.glob(f"{LOGS}/*.log")) if log.stat().st_size]
-        place = out.with_name(f"{out.name.removesuffix('.gz').removesuffix('.json')}.logs")
+        place = folder_of(out)
         if (folder / LOGS).is_dir():
             place.mkdir(exist_ok=True)
             for old in place.glob("*.log"):

@@ -1,0 +1,161 @@
+"""Question 4, from the libraries' own logs: the calls that the model asks for beside those that were executed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from headroom.advise.kernel_names import Library, library_of
+from headroom.advise.library_calls import Dims, LoggedCalls, Sizes, sizes_of, without_ones
+from headroom.advise.questions.answer import Cell, Table
+from headroom.advise.recorded import Recorded
+from headroom.graph.kinds import LayerKind
+from headroom.graph.layer import Layer
+from headroom.graph.work import Convolution
+
+_PRODUCTS = frozenset({LayerKind.MATMUL, LayerKind.MATVEC})
+
+_MOST_ROWS = 25
+
+Row = tuple[Cell, ...]
+
+
+def library_log(run: Recorded) -> tuple[Table, ...]:
+    """How many calls each library was asked for, and the layers whose calls deviate; nothing without logs."""
+    calls = run.execution.profile.library_calls
+    if not calls:
+        return ()
+    layers = run.case.timed.graph.layers
+    asked = Counter(sizes_of(layer)[0] for layer in layers if layer.kind in _PRODUCTS)
+    logged = LoggedCalls(calls, asked, sum(layer.kind is LayerKind.CONVOLUTION for layer in layers))
+    convolutions, products = list(_convolutions(run, logged)), list(_products(layers, logged))
+    order = [*_order_of_convolutions(layers, logged), *_order_of_products(layers, logged)]
+    rows = [*convolutions, *products, *order]
+    totals = Table(
+        "Calls of cuDNN and cuBLAS by their own logs",
+        ("library", "expected calls", "executed calls", "deviating calls"),
+        (
+            ("cuDNN", logged.convolutions, round(logged.executed_by_cudnn), len(convolutions)),
+            ("cuBLAS", asked.total(), round(sum(logged.products.values())), len(products)),
+        ),
+        note=(
+            "Expected: a call for each convolution and product of the model. Executed: per inference of the run that "
+            "was logged; what cuDNN executes besides (attention) counts as well."
+        ),
+    )
+    return (totals, *_deviating(rows))
+
+
+def _deviating(rows: Sequence[Row]) -> Iterator[Table]:
+    if rows:
+        more = len(rows) - _MOST_ROWS
+        yield Table(
+            "Logged calls that differ from the model",
+            ("layer", "library", "what differs", "expected", "executed"),
+            tuple(rows[:_MOST_ROWS]),
+            note="Sizes of 1 are left out." + (f" {more} more." if more > 0 else ""),
+        )
+
+
+def _convolutions(run: Recorded, logged: LoggedCalls) -> Iterator[Row]:
+    """Convolutions whose tensors cuDNN never saw in the model's sizes, or that other code ran."""
+    unasked = _unasked(run.case.timed.graph.layers, logged)
+    for index, layer in enumerate(run.case.timed.graph.layers):
+        if not isinstance(layer.work, Convolution):
+            continue
+        missing = {what: dims for what, dims in _tensors(layer.work).items() if without_ones(dims) not in logged.dims}
+        if not missing:
+            continue
+        kernels = [run.step.launches[launch].name for launch in run.launches_of(index)]
+        others = [name for name in kernels if library_of(name) is not Library.CUDNN]
+        if kernels and len(others) == len(kernels):
+            yield layer.name, "cuDNN", "not called", "a convolution", f"`{others[0][:80]}`"
+            continue
+        for what, dims in missing.items():
+            nearest = _nearest(without_ones(dims), unasked)
+            found = "no such tensor" if nearest is None else _text(nearest)
+            yield layer.name, "cuDNN", what, _text(without_ones(dims)), found
+
+
+def _tensors(work: Convolution) -> Mapping[str, Dims]:
+    """The tensors of a convolution in cuDNN's order of dimensions."""
+    return {
+        "input": (work.batch, work.in_channels, *work.in_size),
+        "filter": (work.out_channels, work.in_channels // work.groups, *work.kernel),
+        "output": (work.batch, work.out_channels, *work.out_size),
+    }
+
+
+def _unasked(layers: Iterable[Layer], logged: LoggedCalls) -> frozenset[Dims]:
+    """Tensors that cuDNN saw and no convolution of the model has."""
+    works = (layer.work for layer in layers)
+    asked = (dims for work in works if isinstance(work, Convolution) for dims in _tensors(work).values())
+    return frozenset(logged.dims) - {without_ones(dims) for dims in asked}
+
+
+def _nearest(dims: Dims, seen: Iterable[Dims]) -> Dims | None:
+    """The tensor that differs in fewest sizes: what a padded or cropped one became."""
+    alike = ((sum(a != b for a, b in zip(dims, each, strict=True)), each) for each in seen if len(each) == len(dims))
+    return min((each for each in alike if each[0] < len(dims)), default=(0, None))[1]
+
+
+def _products(layers: Sequence[Layer], logged: LoggedCalls) -> Iterator[Row]:
+    """Products that were called less or more often than the model has them, and calls that no layer asks for."""
+    asking: dict[Sizes, list[Layer]] = defaultdict(list)
+    left = dict(logged.products)
+    for layer in layers:
+        if layer.kind in _PRODUCTS:
+            found = next((sizes for sizes in sizes_of(layer) if sizes in left), sizes_of(layer)[0])
+            asking[found].append(layer)
+    for sizes, mine in asking.items():
+        executed = round(left.pop(sizes, 0.0))
+        for layer in mine[executed:]:
+            yield layer.name, "cuBLAS", "not called", _product(sizes), None
+        if executed > len(mine):
+            yield mine[0].name, "cuBLAS", "called more often", len(mine), executed
+    attention = [layer for layer in layers if layer.kind is LayerKind.ATTENTION]
+    for sizes, often in left.items():
+        composed = next((layer for layer in attention if sizes in sizes_of(layer)), None)
+        what = "no layer asks for it" if composed is None else "a product of attention, which one kernel could do"
+        yield None if composed is None else composed.name, "cuBLAS", what, None, f"{round(often)} x {_product(sizes)}"
+
+
+def _order_of_convolutions(layers: Sequence[Layer], logged: LoggedCalls) -> Iterator[Row]:
+    """Filters that cuDNN first saw before one that stands in front of them in the model."""
+    first: dict[Dims, Layer] = {}
+    for layer in layers:
+        if isinstance(layer.work, Convolution):
+            first.setdefault(without_ones(_tensors(layer.work)["filter"]), layer)
+    seen = sorted((dims for dims in first if dims in logged.dims), key=logged.dims.__getitem__)
+    places = {dims: place for place, dims in enumerate(first)}
+    yield from _out_of_order("cuDNN", [(places[dims], first[dims].name) for dims in seen])
+
+
+def _order_of_products(layers: Sequence[Layer], logged: LoggedCalls) -> Iterator[Row]:
+    waiting: dict[Sizes, list[int]] = defaultdict(list)
+    for place, layer in enumerate(layers):
+        if layer.kind in _PRODUCTS:
+            found = next((sizes for sizes in sizes_of(layer) if sizes in logged.products), None)
+            if found is not None:
+                waiting[found].append(place)
+    ran = [waiting[sizes].pop(0) for sizes in logged.in_order() if waiting.get(sizes)]
+    yield from _out_of_order("cuBLAS", [(place, layers[place].name) for place in ran])
+
+
+def _out_of_order(library: str, called: Iterable[tuple[int, str]]) -> Iterator[Row]:
+    """Layers, by their place in the model, that were called after one that stands behind them."""
+    furthest, its_name = -1, ""
+    for place, name in called:
+        if place < furthest:
+            yield name, library, "order", f"before {its_name}", f"after {its_name}"
+        else:
+            furthest, its_name = place, name
+
+
+def _product(sizes: Sizes) -> str:
+    *three, batch = sizes
+    return "x".join(map(str, three)) + (f", {batch} of them" if batch > 1 else "")
+
+
+def _text(dims: Dims) -> str:
+    return "x".join(map(str, dims))
