@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from accuracy_page import page
-from convolution_fit import fit_plain
-from estimates import chosen, given, streamed
+from convolution_fit import fit_usual, is_older, timed_alike
+from estimates import answered, chosen, given, streamed
 from h200_report import h200_report
 from headroom.files import write_whole
 from headroom.graph.tensor import DataType
@@ -38,7 +39,10 @@ from tables import (
     neusight_matmuls,
 )
 
-OURS_GIVEN, OURS, WORST_ROWS = "Headroom, tile given", "Headroom, tile chosen", 5
+OURS_GIVEN, OURS, WORST_ROWS = "Headroom, kernel given", "Headroom, kernel chosen", 5
+
+#: Rows of this time and more are judged apart too: launch gaps and drifts are a small part of them.
+LONG_US = 1000.0
 
 
 def roofline_us(case: Cases) -> np.ndarray:
@@ -58,14 +62,20 @@ def wave_work(case: Cases) -> np.ndarray:
 
 def constants_of(case: Cases) -> GemmConstants:
     """Those of the unit that runs the case's data type."""
-    return load_calibration().gemm(case.gpu, case.dtype, "matmul" if case.kind == "matmul" else "forward")
+    return load_calibration().gemm(case.gpu, case.dtype, "matmul" if case.kind == "matmul" else case.direction)
 
 
 def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
+    """Ours twice: with the kernel's own tile or algorithm where the source tells it, and as the package answers."""
     calibration = load_calibration()
+    gathering = calibration.gathering(case.gpu, case.dtype)
     if case.tiles is not None:
-        yield OURS_GIVEN, given(case, calibration.plain).time_us
-    yield OURS, chosen(case, constants_of(case))[0].time_us
+        yield OURS_GIVEN, given(case, constants_of(case)).time_us
+    elif case.gathering and gathering is not None:
+        yield OURS_GIVEN, chosen(case, gathering, gathering=True)[0].time_us
+    elif case.gathering is not None:
+        yield OURS_GIVEN, chosen(case, constants_of(case))[0].time_us
+    yield OURS, answered(case, calibration)[0].time_us
     yield "wave model", wave_work(case)
     yield "roofline", roofline_us(case)
     c = case.conv
@@ -82,7 +92,7 @@ def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def matmul_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
-    yield OURS, chosen(case, constants_of(case))[0].time_us
+    yield OURS, answered(case, load_calibration())[0].time_us
     yield "roofline", roofline_us(case)
     yield "roofline / 0.8 + 3 us", roofline_us(case) / 0.8 + 3.0
 
@@ -92,11 +102,13 @@ def judge(case: Cases, predicted_us: np.ndarray) -> dict[str, object]:
     fit = scale_and_constant(predicted_us, case.measured_us)
     held = case.held_out
     half = scale_and_constant(predicted_us[~held], case.measured_us[~held])
+    long = case.measured_us >= LONG_US
     return {
         "scale": round(fit.scale, 5),
         "constant_us": round(fit.constant_us, 3),
         "all": errors(fit.apply(predicted_us), case.measured_us).as_dict(),
         "held_out": errors(half.apply(predicted_us[held]), case.measured_us[held]).as_dict(),
+        "long": errors(fit.apply(predicted_us)[long], case.measured_us[long]).as_dict() if long.sum() > 1 else None,
         "unfitted": errors(predicted_us, case.measured_us).as_dict(),
     }
 
@@ -157,7 +169,7 @@ def drift(cases: list[Cases]) -> list[dict[str, object]]:
     """What remains when a source's drift over its run is taken out (a diagnosis, not the rule's figure)."""
     answers = []
     for case in cases:
-        predicted = given(case, load_calibration().plain).time_us
+        predicted = given(case, constants_of(case)).time_us
         design = np.column_stack([predicted, np.ones(len(case)), case.order]) / case.measured_us[:, None]
         weights = np.ones(len(case))
         for _ in range(30):  # iteratively reweighted least squares: least absolute relative error
@@ -177,11 +189,31 @@ def drift(cases: list[Cases]) -> list[dict[str, object]]:
 
 
 def leave_one_gpu_out(cases: list[Cases]) -> list[dict[str, object]]:
-    """Shared constants fitted without a GPU, judged on it: do they transfer?"""
+    """Shared constants fitted without a GPU's rows of any source, judged on it: do they transfer?"""
     answers = []
     for left in cases:
-        constants = fit_plain([case for case in cases if case is not left])
+        model = left.gpu.id.split("-")[0]
+        rest = [case for case in cases if case is not left]
+        others = [case for case in timed_alike() if not case.gpu.id.startswith(model)]
+        constants = fit_usual(rest, others)[0 if is_older(left.gpu) else 1]
         answers.append({"gpu": left.gpu.id, **judge(left, given(left, constants).time_us)})
+    return answers
+
+
+def costs(cases: list[Cases]) -> list[dict[str, object]]:
+    """The mean error when one of the costs beside the multiplications is left out, or all."""
+    without: dict[str, tuple[str, ...]] = {
+        "nothing": (), "step": ("step_cycles",), "store": ("output_cycles",), "torn": ("torn_writes",),
+        "all": ("step_cycles", "output_cycles", "torn_writes"),
+    }  # fmt: skip
+    answers = []
+    for case in cases:
+        errors_of = {}
+        for name, fields in without.items():
+            constants = replace(constants_of(case), **dict.fromkeys(fields, 0.0))
+            best = given(case, constants) if case.tiles is not None else chosen(case, constants)[0]
+            errors_of[name] = judge(case, best.time_us)["all"]["mean_pct"]
+        answers.append({"source": case.source, "gpu": case.gpu.id, "mean_pct": errors_of})
     return answers
 
 
@@ -211,7 +243,7 @@ def coverage(cases: list[Cases]) -> list[dict[str, object]]:
     answers = []
     for case in cases:
         unit = unit_of(case.gpu, case.dtype)
-        best = chosen(case, constants_of(case))[0]
+        best = answered(case, calibration)[0]
         held = case.held_out
         core = best.time_us
         fit = scale_and_constant(core[~held], case.measured_us[~held])
@@ -256,6 +288,7 @@ def main() -> None:
         "calibration_date": load_calibration().date,
         "convolutions": compare(convolutions, convolution_models),
         "matmuls": compare(products, matmul_models),
+        "costs": costs([case for case in convolutions if case.dtype is DataType.FP32 and not case.gathering]),
         "drift": drift(neusight),
         "leave_one_gpu_out": leave_one_gpu_out(neusight),
         "streams": stream_report(benanza_streams()),

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, StreamConstants, unit_of
 from headroom.predict.gemm_time import Estimate, Tiles, estimate
+from headroom.predict.library import Tiled, fastest
 from headroom.predict.memory_bound import estimate_streams
-from headroom.predict.tiles import choose
+from headroom.predict.tiles import choose, gathering_candidates
 from tables import Cases
 
 #: Rows of a large table that one evaluation of a fit's objective uses.
@@ -22,10 +24,21 @@ def given(case: Cases, constants: GemmConstants) -> Estimate:
     return estimate(case.work, case.tiles, case.gpu, case.dtype, unit, constants, case.l2_state)
 
 
-def chosen(case: Cases, constants: GemmConstants) -> tuple[Estimate, Tiles]:
-    """The case's products with the tiles that the model chooses."""
+def chosen(case: Cases, constants: GemmConstants, *, gathering: bool = False) -> tuple[Estimate, Tiles]:
+    """The case's products with the tiles that the model chooses, those of ``gathering`` kernels if asked."""
     unit = unit_of(case.gpu, case.dtype)
-    return choose(case.work, case.gpu, case.dtype, unit, constants, case.l2_state, may_split=case.may_split)
+    among = gathering_candidates() if gathering else None
+    return choose(
+        case.work, case.gpu, case.dtype, unit, constants, case.l2_state, may_split=case.may_split, among=among
+    )
+
+
+def answered(case: Cases, calibration: Calibration) -> tuple[Estimate, Tiles]:
+    """What the package says to the case's products: of all kernels that it knows, the fastest."""
+    ones = np.ones(len(case))
+    sort = "matmul" if case.kind == "matmul" else case.direction
+    found = fastest(Tiled(case.work, ones, ones < 0.0, sort), case.gpu, case.dtype, calibration, case.l2_state)
+    return found.estimate, found.tiles
 
 
 def streamed(case: Cases, constants: StreamConstants) -> np.ndarray:

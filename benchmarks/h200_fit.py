@@ -80,7 +80,7 @@ def with_hopper(calibration: Calibration) -> Calibration:
     rows = [row for row in timed_layers() if not row.held_out]
     own = {f"{FAMILY} {name}": constants for name, constants in fit_tiled(rows, GPU).items()}
     streams = fit_streams([row for row in rows if row.op not in (*TILED_OPS, "attention")], GPU)
-    fitted = replace(calibration, own_gemm=own, own_stream={FAMILY: streams})
+    fitted = replace(calibration, own_gemm={**calibration.own_gemm, **own}, own_stream={FAMILY: streams})
     # Attention's constants are those of every GPU: networks hold too few sizes to fit them on.
     fused = [row for row in timed_sizes() if row.op == "attention" and not row.held_out]
     return replace(fitted, attention=fit_attention(fused, fitted))

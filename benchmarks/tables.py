@@ -15,6 +15,7 @@ import pandas as pd
 from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+from headroom.predict.cta_costs import torn_share
 from headroom.predict.gemm_time import Floats, Problems, Tiles
 from headroom.predict.memory_bound import Streams
 from record import DATA
@@ -40,7 +41,8 @@ class Cases:
     """Rows of one source on one GPU. ``order`` is the row's place in the source's run, from 0 to 1.
 
     ``work`` is what the theory is asked; ``tiles`` the kernel's own tile where the source tells it.
-    ``size`` carries (n, c, h, w, k, r, stride) of a convolution for models that need them.
+    ``conv`` carries the sizes of a convolution for models that need them, and ``direction`` which pass it is;
+    ``gathering`` says whether the kernels worked out addresses as they went, where the source tells the algorithm.
     """
 
     source: str
@@ -57,6 +59,8 @@ class Cases:
     kernels: tuple[str, ...] = ()
     conv: dict[str, Floats] | None = None
     kinds: tuple[str, ...] = ()
+    direction: str = "forward"
+    gathering: bool | None = None
 
     def __len__(self) -> int:
         return len(self.measured_us)
@@ -71,7 +75,7 @@ class Cases:
         pick = lambda names: tuple(names[i] for i in index) if names else ()  # noqa: E731
         return replace(
             self,
-            work=type(self.work)(*(getattr(self.work, f)[index] for f in self.work.__slots__)),
+            work=_rows(self.work, index),
             measured_us=self.measured_us[index],
             labels=pick(self.labels),
             order=self.order[index],
@@ -80,6 +84,11 @@ class Cases:
             kinds=pick(self.kinds),
             conv=None if self.conv is None else {k: v[index] for k, v in self.conv.items()},
         )
+
+
+def _rows(work: Problems | Streams, index: np.ndarray) -> Problems | Streams:
+    columns = {name: getattr(work, name) for name in work.__slots__}
+    return replace(work, **{name: column[index] for name, column in columns.items() if column is not None})
 
 
 def floats(values: object) -> Floats:
@@ -93,7 +102,7 @@ def convolution_problems(n, c, h, w, k, r, s, p, q, stride, width: float) -> Pro
     return Problems(
         n * p * q, k, c * r * s, np.ones_like(n),
         np.round(n * c * h * w * width * share), k * c * r * s * width, n * k * p * q * width,
-        np.minimum(1.0, stride / s),
+        np.minimum(1.0, stride / s), torn_share(p * q, width),
     )  # fmt: skip
 
 
@@ -186,6 +195,7 @@ def benanza_convolutions(algorithm: str, dtype: DataType = DataType.FP32) -> lis
                 tuple(f"n{a} c{b} {c}x{d} k{e} {f}x{g} stride {h}" for a, b, c, d, e, f, g, h in labels),
                 np.zeros(len(rows)), may_split=False,
                 conv=_sizes(*(rows[c] for c in ("N", "C", "H", "W", "K", "R", "S", "stride_h", "pad_h", "pad_w"))),
+                gathering=algorithm == "IMPLICIT_GEMM",
             )
         )  # fmt: skip
     return cases

@@ -52,8 +52,8 @@ _INTRODUCED = {
     "hopper": 2022, "blackwell": 2024,
 }  # fmt: skip
 
-#: Architectures that have another's machinery (clusters, asynchronous copies into shared memory), and its constants.
-_SUCCESSORS = {"blackwell": "hopper"}
+#: Architectures that run another's kernels or have its machinery (clusters, asynchronous copies into shared memory).
+_LIKE = {"blackwell": "hopper", "maxwell": "pascal", "kepler": "pascal"}
 
 #: The bar of a layer with no calibrated relative at all, in percent.
 BLIND_ERROR_PCT = 100.0
@@ -80,12 +80,14 @@ class ErrorRow:
 class Calibration:
     """The whole data file.
 
-    ``plain`` (convolutions), ``plain_matmul``, ``tensor`` and ``stream`` hold for every architecture that is not in
-    ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor matmul``) or ``own_stream`` (by family).
+    ``plain`` (convolutions), ``plain_gathering``, ``plain_matmul``, ``tensor`` and ``stream`` hold for every
+    architecture that is not in ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor matmul``) or
+    ``own_stream`` (by family).
     """
 
     date: str
     plain: GemmConstants
+    plain_gathering: GemmConstants
     plain_matmul: GemmConstants
     tensor: GemmConstants
     stream: StreamConstants
@@ -116,6 +118,13 @@ class Calibration:
         own = self._own(gpu, dtype, "transformed")
         return own[1] if own is not None and own[0] == "transformed" else None
 
+    def gathering(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
+        """Constants of forward kernels that work out each load's address as they go; None where none are known."""
+        own = self._own(gpu, dtype, "gathering")
+        if own is not None:
+            return own[1] if own[0] == "gathering" else None
+        return self.plain_gathering if unit_of(gpu, dtype) == "plain" else None
+
     def _own(self, gpu: GpuSpec, dtype: DataType, sort: str) -> tuple[str, GemmConstants] | None:
         """The architecture's own set that is nearest to ``sort``, and the sort that it is for.
 
@@ -125,7 +134,7 @@ class Calibration:
         library = "matmul" if sort == "matmul" else "convolution"
         for kernels in (str(dtype), unit_of(gpu, dtype)):
             for name in (sort, library):
-                own = self.own_gemm.get(f"{_SUCCESSORS.get(family, family)} {kernels} {name}")
+                own = self.own_gemm.get(f"{_LIKE.get(family, family)} {kernels} {name}")
                 if own is not None:
                     return name, own
         return None
@@ -133,7 +142,7 @@ class Calibration:
     def streams(self, gpu: GpuSpec) -> StreamConstants:
         """The streaming model's constants."""
         family = family_of(gpu)
-        return self.own_stream.get(_SUCCESSORS.get(family, family), self.stream)
+        return self.own_stream.get(_LIKE.get(family, family), self.stream)
 
     def error_pct(
         self, kind: str, unit: str, gpu: GpuSpec, regime: str, dtype: DataType | None = None, l2_state: str = ""
@@ -194,6 +203,7 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
     return Calibration(
         date=str(data["date"]),
         plain=GemmConstants(**record["plain"]),  # type: ignore[arg-type]
+        plain_gathering=GemmConstants(**record["plain_gathering"]),  # type: ignore[arg-type]
         plain_matmul=GemmConstants(**record["plain_matmul"]),  # type: ignore[arg-type]
         tensor=GemmConstants(**record["tensor"]),  # type: ignore[arg-type]
         stream=_streams(record["stream"]),

@@ -41,8 +41,10 @@ class GemmConstants:
     compute capability 9.0); ``gather_wait`` lengthens ``slice_ns`` for every further tap in a row of a filter,
     whose addresses each step works out anew; ``split_launches`` is what dividing K adds, in launches: the
     parts' results are summed at the end; ``channel_bytes`` of a filter tap's channels are one step of K, the last one
-    filled up with zeros. A cold cache adds ``cold_us`` (the first loads' further way), ``cold_slice_ns`` per 64
-    bytes of K (weights that nobody has loaded yet) and ``written_back`` as in :class:`StreamConstants`.
+    filled up with zeros; ``step_cycles``, ``output_cycles`` and ``torn_writes`` (bytes moved besides, per byte of a
+    torn row of results) are the costs of :mod:`.cta_costs`. A cold cache adds ``cold_us`` (the first loads' further
+    way), ``cold_slice_ns`` per 64 bytes of K (weights that nobody has loaded yet) and ``written_back`` as in
+    :class:`StreamConstants`.
     """
 
     efficiency: Mapping[str, float]
@@ -62,6 +64,9 @@ class GemmConstants:
     cold_us: float = 0.0
     cold_slice_ns: float = 0.0
     written_back: float = 0.0
+    step_cycles: float = 0.0
+    output_cycles: float = 0.0
+    torn_writes: float = 0.0
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
         family = family_of(gpu)

@@ -9,7 +9,8 @@ square roots on float64 arrays: those are exact to the last bit, so a row alone 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.constants import GemmConstants
+from headroom.predict.cta_costs import idle_us, step_us
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +46,8 @@ class Problems:
 
     ``m``, ``n``, ``k`` and ``batch`` give the products (im2col view for a convolution); ``a_bytes``, ``b_bytes`` and
     ``c_bytes`` the different bytes of the operands and the result over the whole batch; ``a_reuse`` the
-    share of a tile's A elements that are different bytes (below 1 for im2col, whose columns overlap).
+    share of a tile's A elements that are different bytes (below 1 for im2col, whose columns overlap); ``torn`` the
+    share of the result's rows that begin inside a burst of DRAM (none, unless said).
     """
 
     m: Floats
@@ -55,17 +58,22 @@ class Problems:
     b_bytes: Floats
     c_bytes: Floats
     a_reuse: Floats
+    torn: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.m)
 
     def rows(self, which: slice | NDArray[np.intp]) -> Problems:
         """Some of the products."""
-        return Problems(*(getattr(self, name)[which] for name in self.__slots__))
+        return self._each(lambda column: column[which])
 
     def column(self) -> Problems:
         """The same with shape (P, 1), to be combined with a row of tiles."""
-        return Problems(*(getattr(self, name)[:, None] for name in self.__slots__))
+        return self._each(lambda column: column[:, None])
+
+    def _each(self, pick: Callable[[Floats], Floats]) -> Problems:
+        columns = {name: getattr(self, name) for name in self.__slots__}
+        return replace(self, **{name: pick(column) for name, column in columns.items() if column is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,9 @@ def estimate(
     k_cta = np.ceil(np.ceil(problems.k / tiles.splits) / tiles.k) * tiles.k
     warps, active = residency(tiles, gpu, dtype, unit)
     rounds, per_sm = _schedule(ctas, active, gpu)
-    compute = _cta_us(tiles, k_cta, gpu, dtype, unit, constants) * (per_sm + rounds * constants.half_warps / warps)
+    cta = _cta_us(tiles, k_cta, gpu, dtype, unit, constants)
+    compute = cta * (per_sm + rounds * constants.half_warps / warps)
+    compute = compute + per_sm * (tiles.m * tiles.n * (constants.output_cycles / gpu.clock_mhz))
     latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
     width = float(dtype.bytes)
     if constants.slice_ns > 0.0:
@@ -145,23 +155,29 @@ def estimate(
     stored = problems.c_bytes + reduction
     l1_bytes = ctas * k_cta * (tiles.m + tiles.n) * width + stored
     l2_bytes = ctas * k_cta * _loaded(problems, tiles, constants) * width + stored
-    dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants.cache_share)
+    dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     if l2_state == "cold":
         latency = latency + constants.cold_us + k_cta * (width / _SLICE_BYTES * constants.cold_slice_ns * 1e-3)
         dram = dram * (1.0 + constants.written_back * np.minimum(1.0, gpu.l2.size_bytes / dram_bytes))
     launch = constants.launch_us_on(gpu) * (1.0 + constants.split_launches * (tiles.splits > 1)) + 0.0 * ctas
+    idle = 0.0 * compute
+    if constants.step_cycles > 0.0:
+        missing = _missing(problems, gpu, l2_state, constants)
+        shortest = k_cta / tiles.k * step_us(gpu, constants.step_cycles, missing)
+        last = per_sm - (rounds - 1.0) * np.minimum(active, per_sm)
+        idle = idle_us(cta, last, warps, shortest, gpu)
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
     # maximum with a soft corner.
-    streams = np.sqrt(np.sqrt(_fourth(compute) + _fourth(l2) + _fourth(dram)))
+    streams = np.sqrt(np.sqrt(_fourth(compute + idle) + _fourth(l2) + _fourth(dram)))
     slots = np.ceil(ctas / gpu.sms) * gpu.sms
     return Estimate(
         time_us=launch + latency + streams,
         compute_us=compute,
         l2_us=l2 + 0.0 * compute,
         dram_us=dram + 0.0 * compute,
-        latency_us=latency,
+        latency_us=latency + idle,
         launch_us=launch,
         l1_bytes=l1_bytes,
         l2_bytes=l2_bytes,
@@ -213,12 +229,13 @@ def _cta_us(tiles: Tiles, k_cta: Floats, gpu: GpuSpec, dtype: DataType, unit: st
 
 
 def _dram_bytes(
-    problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, l2_state: str, cache_share: float
+    problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, l2_state: str, constants: GemmConstants
 ) -> Floats:
     """Bytes across DRAM: compulsory ones, and the operands that the cache drops between their uses.
 
     CTAs in flight form a block of the output that is as square as it can be; an operand larger than the
-    last-level cache is read again for every such block along the other dimension.
+    last-level cache is read again for every such block along the other dimension. Torn bursts count as often as
+    they are moved.
     """
     side = np.sqrt(gpu.sms * active * tiles.m * tiles.n)
     again_a = np.maximum(1.0, problems.n / np.maximum(side, tiles.n))
@@ -226,12 +243,23 @@ def _dram_bytes(
     cache = gpu.l2.size_bytes
     a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
     b = problems.b_bytes * np.where(problems.b_bytes > cache, again_b, 1.0)
-    if l2_state == "cold":
-        return a + b + problems.c_bytes
+    c = problems.c_bytes
+    if problems.torn is not None:
+        c = c * (1.0 + constants.torn_writes * problems.torn)
+    missing = _missing(problems, gpu, l2_state, constants)
     if l2_state == "weights-cold":
-        return b + (a + problems.c_bytes) * missing_share(problems.a_bytes + problems.c_bytes, cache, cache_share)
-    footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes
-    return (a + b + problems.c_bytes) * missing_share(footprint, cache, cache_share)
+        return b + (a + c) * missing
+    return (a + b + c) * missing
+
+
+def _missing(problems: Problems, gpu: GpuSpec, l2_state: str, constants: GemmConstants) -> Floats:
+    """Share of the bytes that the cache does not hold; of A and the result alone where the weights never are in it."""
+    if l2_state == "cold":
+        return np.ones_like(problems.c_bytes)
+    footprint = problems.a_bytes + problems.c_bytes
+    if l2_state != "weights-cold":
+        footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes
+    return missing_share(footprint, float(gpu.l2.size_bytes), constants.cache_share)
 
 
 def missing_share(footprint: Floats, cache_bytes: float, cache_share: float) -> Floats:

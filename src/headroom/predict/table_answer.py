@@ -16,6 +16,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
+from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 from headroom.predict.im2col_traffic import with_cache_bytes
@@ -269,7 +270,8 @@ def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Proble
     if sort == "wgrad":
         return Problems(k / g, c / g * taps, positions, g, outputs, images, weights, np.ones_like(n))
     reuse = np.minimum(1.0, size["stride_w"] / size["s"])
-    return Problems(positions, k / g, c / g * taps, g, np.round(images * _read_share(size)), weights, outputs, reuse)
+    images, torn = np.round(images * _read_share(size)), torn_share(size["p"] * size["q"], width)
+    return Problems(positions, k / g, c / g * taps, g, images, weights, outputs, reuse, torn)
 
 
 def convolutions(rows: LayerRows, index: Rows, dtype: DataType) -> ConvBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,6 +17,9 @@ PLAIN_CONVOLUTION_TILES = ((128, 128, 8), (128, 64, 8), (128, 32, 8))
 PLAIN_MATMUL_TILES = (
     (128, 128, 8), (128, 64, 8), (64, 128, 8), (64, 64, 8), (128, 32, 8), (32, 128, 8), (32, 32, 8),
 )  # fmt: skip
+
+#: cuDNN's kernels that work out each load's address as they go (IMPLICIT_GEMM): small tiles, for small grids.
+GATHERING_TILES = ((64, 64, 8), (32, 32, 8))
 
 #: Tensor-core tiles (CUTLASS's and the libraries'); K is in bytes, so that it holds for every data type.
 TENSOR_TILES = (
@@ -62,8 +66,16 @@ def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> 
             (m, n, deep * k_bytes // dtype.bytes, split)
             for (m, n, k_bytes), split in itertools.product(TENSOR_TILES, SPLITS)
         ]
-    columns = np.array(shapes, dtype=np.float64).T
-    return Tiles(columns[0], columns[1], columns[2], columns[3])
+    return _tiles(shapes)
+
+
+def gathering_candidates() -> Tiles:
+    """The tiles of kernels that work out each load's address as they go: arrays of shape (C,)."""
+    return _tiles([(*tile, 1) for tile in GATHERING_TILES])
+
+
+def _tiles(shapes: Sequence[tuple[int, ...]]) -> Tiles:
+    return Tiles(*np.array(shapes, dtype=np.float64).T)
 
 
 def choose(
@@ -75,13 +87,14 @@ def choose(
     l2_state: str,
     *,
     may_split: bool,
+    among: Tiles | None = None,
 ) -> tuple[Estimate, Tiles]:
-    """Every product with the tile that a tuned library would take: the fastest, large plain ones with a
-    handicap because cuDNN prefers 64-wide tiles until the larger one clearly wins. Shapes are (P,).
-    The handicap is the one place where a faster GPU can be slower, by no more than the handicap: the library then
-    prefers a narrower tile than the fastest.
+    """Every product with the tile that a tuned library would take, of those ``among`` (:func:`candidates` unless
+    given): the fastest, large plain ones with a handicap because cuDNN prefers 64-wide tiles until the larger one
+    clearly wins. Shapes are (P,). The handicap is the one place where a faster GPU can be slower, by no more than
+    the handicap: the library then prefers a narrower tile than the fastest.
     """
-    tiles = candidates(gpu, dtype, unit, may_split=may_split)
+    tiles = among or candidates(gpu, dtype, unit, may_split=may_split)
     wide = np.where((tiles.n >= 128) & (unit == "plain"), constants.wide_handicap, 1.0)
     parts: list[Estimate] = []
     choices = []

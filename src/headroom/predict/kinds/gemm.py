@@ -11,6 +11,7 @@ import numpy as np
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Gemm, Work
+from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Problems
 from headroom.predict.im2col_traffic import with_cache_bytes
@@ -137,10 +138,11 @@ def _problem(layer: Layer, dtype: DataType) -> tuple[float, ...]:
             weights = float(layer.work.out_channels * gemm.k * dtype.bytes)
             data = max(data - weights, 0.0)
         gemm = kernel_gemm(layer.work)
-        return gemm.m, gemm.n, gemm.k, gemm.batch, data, weights, out, tile_reuse(layer.work)
+        torn = float(torn_share(np.array(_result_row(layer.work)), float(dtype.bytes)))
+        return gemm.m, gemm.n, gemm.k, gemm.batch, data, weights, out, tile_reuse(layer.work), torn
     read = float(layer.bytes_read(dtype))
     a_share = _a_share(gemm)
-    return gemm.m, gemm.n, gemm.k, gemm.batch, read * a_share, read * (1.0 - a_share), out, 1.0
+    return gemm.m, gemm.n, gemm.k, gemm.batch, read * a_share, read * (1.0 - a_share), out, 1.0, 0.0
 
 
 def kernel_gemm(work: Convolution) -> Gemm:
@@ -172,6 +174,11 @@ def tile_reuse(work: Convolution) -> float:
     if not work.kernel or work.direction != "forward":
         return 1.0
     return min(1.0, work.stride[-1] / work.kernel[-1])
+
+
+def _result_row(work: Convolution) -> float:
+    """Neighbouring results of one channel, in NCHW order; a gradient's rows are taken as aligned."""
+    return float(math.prod(work.out_size)) if work.direction == "forward" else 0.0
 
 
 def _prediction(index: int, layer: Layer, floor: float, choice: Choice, sort: str, context: Context) -> Prediction:
