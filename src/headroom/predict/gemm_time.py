@@ -259,7 +259,7 @@ def _missing(problems: Problems, gpu: GpuSpec, l2_state: str, constants: GemmCon
     footprint = problems.a_bytes + problems.c_bytes
     if l2_state != "weights-cold":
         footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes
-    return missing_share(footprint, float(gpu.l2.size_bytes), constants.cache_share)
+    return missing_share(footprint, gpu.l2.size_bytes, constants.cache_share)
 
 
 def missing_share(footprint: Floats, cache_bytes: float, cache_share: float) -> Floats:
