@@ -9,7 +9,7 @@ from headroom.advise.measurements import OtherSystem
 from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.store.rows import Implementation, NetworkTiming, Status, System, Timing
+from headroom.store.rows import Counters, Implementation, NetworkTiming, Status, System, Timing
 
 SYSTEM = System("NVIDIA H200", "580.159.04", "13.0", "9.19.0", "13.1.0", "2.11.0")
 PLAN = Implementation("cudnn", "eng22_k2=5_k13=1", "nhwc")
@@ -43,6 +43,7 @@ class Rows:
     others: Sequence[OtherSystem] = ()
     asked: int = 0
     others_tried: Mapping[str, Sequence[Timing]] = field(default_factory=dict)
+    counted: Mapping[str, Sequence[Counters]] = field(default_factory=dict)
 
     def best(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Timing]:
         self.asked += 1
@@ -55,6 +56,9 @@ class Rows:
             for digest in digests
         }
         return {digest: sorted(rows, key=lambda row: row.median_us or 1e9) for digest, rows in found.items() if rows}
+
+    def counters(self, chains: Iterable[Chain], dtype: DataType) -> Mapping[str, Sequence[Counters]]:
+        return {chain.digest: self.counted[chain.digest] for chain in chains if chain.digest in self.counted}
 
     def networks(self, graph: str) -> Sequence[NetworkTiming]:
         return self.runs

@@ -17,7 +17,7 @@ from headroom.gpu.sheets import load_gpu
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store import default
-from headroom.store.rows import Implementation
+from headroom.store.rows import Counters, Implementation, Kernel
 from headroom.store.store import Store
 from measured_rows import SYSTEM
 from recorded import record, sweep
@@ -59,6 +59,20 @@ def test_another_data_type_or_gpu_is_not_answered_by_these_rows(database: Path) 
         assert (analysis.bounds == theory.bounds) is not corrected
         with pytest.raises(hr.StoreError, match=f"run `headroom measure MODEL --batch 1 --dtype {dtype}`"):
             hr.analyze(MODEL, gpu, dtype, db=database, source="measured")
+
+
+def test_what_the_hardware_counted_of_the_fastest_implementation_is_shown(tmp_path: Path) -> None:
+    chain = Chain.of([CONV])
+    ran = replace(sweep(chain).timings[0], kernels=(Kernel("nvjet_sm90_tst_64x8", (1, 1, 1), (128, 1, 1)),))
+    with Store.open(tmp_path / "rows.sqlite") as store:
+        store.record(replace(sweep(chain), timings=(ran,)))
+        store.record_counters(SYSTEM, chain, DataType.BF16, [Counters(ran.implementation, 1e6, 2e6, 3e6, 0.25, 1.5)])
+    answer = next(
+        each for each in hr.analyze(MODEL, "h200", "bf16", db=tmp_path / "rows.sqlite").questions if each.number == 6
+    )
+    (table,) = [table for table in answer.tables if "by hardware counters" in table.title]
+    assert table.rows[0][0] == "c"
+    assert table.rows[0][6:8] == (25.0, 1.5)
 
 
 def test_who_allows_tf32_is_answered_by_a_faster_strict_fp32_row_too(tmp_path: Path) -> None:

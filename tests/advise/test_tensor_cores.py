@@ -11,16 +11,18 @@ from advise.test_other_dtypes import PerType
 from builders import H200, conv, graph, matmul, relu
 from headroom.advise.kernel_names import Unit
 from headroom.advise.products import products
+from headroom.advise.questions.answer import Table
 from headroom.advise.questions.tensor_cores import tensor_cores
 from headroom.advise.type_gains import type_gains
 from headroom.advise.widths import misaligned, rounded
+from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Matmul
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Source
-from headroom.store.rows import Kernel, Timing
-from measured_rows import Rows, row, timings
+from headroom.store.rows import Counters, Kernel, Timing
+from measured_rows import PLAN, Rows, row, timings
 
 TENSOR, SIMT = "nvjet_sm90_tst_64x8_64x16_1x4_h_bz_TNT", "void implicit_convolve_sgemm<__nv_bfloat16>(int)"
 NARROW = "cutlass_80_wmma_tensorop_bf16_s161616gemm_bf16_32x32_32x2_tn_align2"
@@ -46,6 +48,41 @@ def test_the_unit_is_that_of_the_fastest_measured_kernel() -> None:
     assert "use tensor cores in 1 of 2 products, 25 % of their time" in answer.sentence
     (elsewhere,) = (table for table in answer.tables if table.title == "Products off tensor cores")
     assert elsewhere.rows[0][0] == "b"
+
+
+def counted(l2_bytes: float = 1e6, occupancy: float = 0.2, waves: float = 2.0, us: float = 10.0) -> Table | None:
+    """The table of counters of a product of 2 x 0.4 Gmacs that takes ``us``."""
+    a = conv("a", "x", channels=256)
+    rows = timings(([a], ran(us, TENSOR)))
+    counters = Counters(PLAN, 1e6, l2_bytes, 1e6, occupancy, waves)
+    answer = tensor_cores(case_of(graph(a), Rows(rows, counted={Chain.of([a]).digest: [counters]})))
+    return next((table for table in answer.tables if "by hardware counters" in table.title), None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"us": 5.0}, "nothing: they are full"),
+        ({"l2_bytes": 100e6}, "the L2 cache's bandwidth"),
+        ({"waves": 0.3}, "work: the CTAs fill no wave"),
+        ({"occupancy": 0.05}, "warps: too few are in flight"),
+        ({}, "no bandwidth: latency, or a short product"),
+    ],
+)
+def test_counters_say_what_tensor_cores_wait_for(changes: dict[str, float], reason: str) -> None:
+    table = counted(**changes)
+    assert table is not None
+    (row_of_a,) = table.rows
+    assert (row_of_a[0], row_of_a[-1]) == ("a", reason)
+    assert row_of_a[4] == pytest.approx(100 * 2 * 56 * 56 * 256 * 256 * 9 / (row_of_a[3] * 989.43e6), rel=1e-3)
+
+
+def test_counters_of_another_implementation_say_nothing_of_the_fastest() -> None:
+    a = conv("a", "x")
+    other = replace(PLAN, name="eng1")
+    counters = {Chain.of([a]).digest: [Counters(other, 1e6, 1e6, 1e6, 0.2, 2.0)]}
+    answer = tensor_cores(case_of(graph(a), Rows(timings(([a], ran(10.0, TENSOR))), counted=counters)))
+    assert not any("by hardware counters" in table.title for table in answer.tables)
 
 
 def test_depthwise_convolutions_are_no_fault() -> None:

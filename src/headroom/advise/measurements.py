@@ -11,7 +11,7 @@ from typing import Protocol
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Prediction, Source
-from headroom.store.rows import Implementation, NetworkTiming, Status, System, Timing
+from headroom.store.rows import Counters, Implementation, NetworkTiming, Status, System, Timing
 
 #: Two runs of a measurement differ by at most this much in 19 of 20 layers of at least ``SHORT_US`` (promised, and
 #: checked by the stopwatch's own tests), so no measured figure claims to be nearer.
@@ -48,6 +48,9 @@ class Measurements(Protocol):
 
     def tried(self, chains: Iterable[Chain], dtype: DataType, l2: str) -> Mapping[str, Sequence[Timing]]:
         """Every row of each chain that has any, by the chain's digest, the fastest first."""
+
+    def counters(self, chains: Iterable[Chain], dtype: DataType) -> Mapping[str, Sequence[Counters]]:
+        """What the hardware counted for implementations of each chain that has any, by the chain's digest."""
 
     def networks(self, graph: str) -> Sequence[NetworkTiming]:
         """Runs of the whole network whose :func:`~headroom.graph.chain.graph_digest` is ``graph``."""

@@ -17,7 +17,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
-from headroom.store.rows import Implementation, NetworkTiming, System, Timing
+from headroom.store.rows import Counters, Implementation, NetworkTiming, System, Timing
 from headroom.text import plain_line
 
 if TYPE_CHECKING:
@@ -54,6 +54,18 @@ class StoredMeasurements:
                     rows[digest] = sorted(timings, key=_time_us)
         return rows
 
+    def counters(self, chains: Iterable[Chain], dtype: DataType) -> Mapping[str, Sequence[Counters]]:
+        found: dict[str, Sequence[Counters]] = {}
+        with _readable(self.store):
+            for digest in {chain.digest for chain in chains}:
+                counted = [row for allowed in dtype.met_by for row in self.store.counters(self.system, digest, allowed)]
+                for row in counted:
+                    _check_types(row)
+                    _check_types(row.implementation)
+                if counted:
+                    found[digest] = counted
+        return found
+
     def _rows(self, digest: str, dtype: DataType, l2: str) -> Sequence[Timing]:
         timings = self.store.timings(digest, self.system, dtype, l2)
         for timing in timings:
@@ -79,11 +91,12 @@ _TYPES: Mapping[object, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
     "int | None": (int, NoneType),
+    "float": (int, float),
     "float | None": (int, float, NoneType),
 }
 
 
-def _check_types(record: Timing | Implementation | NetworkTiming) -> None:
+def _check_types(record: Timing | Implementation | NetworkTiming | Counters) -> None:
     for field in fields(record):
         value = getattr(record, field.name)
         if not isinstance(value, _TYPES.get(field.type, (object,))):

@@ -10,6 +10,7 @@ from headroom.advise.findings.common import counted
 from headroom.advise.kernel_names import Unit
 from headroom.advise.products import Product, is_depthwise, products
 from headroom.advise.questions.answer import Answer, Table
+from headroom.advise.questions.counted import counted_table
 from headroom.advise.questions.data_types import type_finding, type_sentence, type_table
 from headroom.advise.questions.odd_widths import width_findings, width_table
 from headroom.advise.type_gains import TypeGain, type_gains
@@ -31,6 +32,8 @@ def tensor_cores(case: Case) -> Answer:
     tables = [_unit_table(found)] if found else []
     if elsewhere := [product for product in found if product.unit not in (None, Unit.TENSOR_CORES)]:
         tables.append(_elsewhere_table(case, elsewhere))
+    if (counted := counted_table(case)) is not None:
+        tables.append(counted)
     tables.append(type_table(case))
     if odd:
         tables.append(width_table(case, odd))
