@@ -95,6 +95,24 @@ class AttentionConstants:
 
 
 @dataclass(frozen=True, slots=True)
+class TransformConstants:
+    """Winograd's and the FFT's kernels in fp32.
+
+    ``fused_efficiency`` is the share of the peak rate that the fused Winograd kernel's multiplications reach on a full
+    SM, by family (``typical`` elsewhere; the transforms inside it take the rest); ``round_latencies`` as in
+    :class:`GemmConstants`; ``data_factor`` is what a kernel that transforms the input or the output takes in units of a
+    perfect copy of its bytes, and ``start_us`` what it takes besides; ``filter_flops`` per transformed value are what
+    the kernel that transforms the filters costs: it is limited by its instructions, few of which are arithmetic.
+    """
+
+    fused_efficiency: Mapping[str, float]
+    round_latencies: float
+    data_factor: float
+    start_us: float
+    filter_flops: float
+
+
+@dataclass(frozen=True, slots=True)
 class KernelCost:
     """What one sort of streaming kernel costs beside a perfect copy of its bytes.
 

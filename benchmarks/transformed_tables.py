@@ -1,0 +1,97 @@
+"""Measured runs of Winograd's and the FFT's kernels: which algorithm ran each row is told by the source.
+
+NeuSight's rows are what the library's heuristic chose, told by the main kernel's name and by its grid, which has one
+product per element of the transformed tile. Benanza's rows name the algorithm that was asked for.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from headroom.gpu.sheets import load_gpu
+from headroom.gpu.spec import GpuSpec
+from headroom.predict.delta import ConvBatch
+from headroom.predict.gemm_time import Floats
+from tables import BENANZA_GPUS, NEUSIGHT_GPUS, TABLES, floats
+
+#: Grid depth of a NeuSight row's product, by the algorithm that has as many products.
+_PRODUCTS = {36: "WINOGRAD_NONFUSED", 544: "FFT_TILING", 144: "FFT", 40: "FFT", 2112: "FFT", 8320: "FFT"}
+
+_SHAPE = ["N", "C", "H", "W", "K", "R", "S", "pad_h", "pad_w"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Rows of one source, GPU and algorithm (a name that cuDNN gives); times in microseconds.
+
+    ``order`` is the row's place in the source's run, from 0 to 1.
+    """
+
+    source: str
+    gpu: GpuSpec
+    algorithm: str
+    convs: ConvBatch
+    measured_us: Floats
+    labels: tuple[str, ...]
+    order: Floats
+
+    def __len__(self) -> int:
+        return len(self.measured_us)
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Half of the shapes, chosen by a hash of the shape: never fitted on."""
+        return np.array([zlib.crc32(label.encode()) % 2 == 1 for label in self.labels])
+
+    def where(self, mask: np.ndarray) -> Runs:
+        index = np.flatnonzero(mask)
+        labels = tuple(self.labels[i] for i in index)
+        return replace(
+            self,
+            convs=self.convs.take(index),
+            measured_us=self.measured_us[index],
+            labels=labels,
+            order=self.order[index],
+        )
+
+
+def neusight_runs() -> list[Runs]:
+    """3x3 convolutions whose main kernel is Winograd's or a product per frequency or tile element."""
+    table = pd.read_csv(TABLES / "neusight_conv.csv.gz")
+    table["order"] = table.groupby("gpu").cumcount() / table.groupby("gpu").gpu.transform("size")
+    fused = table.kernel.str.contains("winograd")
+    table["algorithm"] = np.where(fused, "WINOGRAD", table.grid_z.map(_PRODUCTS).astype(object))
+    product = table.kernel.str.contains("gemm_") & ~table.kernel.str.contains("convolve|scudnn")
+    table = table[(fused | product) & table.algorithm.notna()]
+    rows = table.assign(R=3, S=3, pad_h=1, pad_w=1, N=table.B, C=table.c_in, H=table.hw, W=table.hw, K=table.c_out)
+    return _runs("NeuSight conv", rows.assign(us=rows.latency_ms * 1e3), NEUSIGHT_GPUS)
+
+
+def benanza_runs() -> list[Runs]:
+    """Forward rows with unit steps and one group: all algorithms of a few layers, the best or advised one of many."""
+    every = pd.read_csv(TABLES / "benanza_conv_algos.csv.gz")
+    every = every[(every.dtype == "FLOAT32") & (every.op == "CONV_FWD")]
+    kernels = pd.read_csv(TABLES / "benanza_kernels.csv.gz")
+    some = pd.read_csv(TABLES / "benanza_kernel_times.csv.gz").merge(kernels, on="kernel_id")
+    some = some[some.op == "CUDNN_CONV_FWD"]
+    some = some.assign(algo=some.algo.str.replace("CUDNN_CONVOLUTION_FWD_ALGO_", ""))
+    table = pd.concat([every, some])
+    table = table[(table.group == 1) & (table.stride_h == 1) & (table.stride_w == 1) & (table.dil_h == 1)]
+    table = table[table[["R", "S"]].min(axis=1) >= 3]
+    table = table.groupby(["gpu", "algo", *_SHAPE], as_index=False).real_ns.median()
+    return _runs("Benanza", table.assign(us=table.real_ns / 1e3, algorithm=table.algo, order=0.0), BENANZA_GPUS)
+
+
+def _runs(source: str, table: pd.DataFrame, gpus: dict[str, str]) -> list[Runs]:
+    found = []
+    for (name, algorithm), rows in table.groupby(["gpu", "algorithm"]):
+        sizes = [floats(rows[column]) for column in _SHAPE]
+        n, c, h, w, k, r, s, pad_h, pad_w = sizes
+        labels = tuple("n{:.0f} c{:.0f} {:.0f}x{:.0f} k{:.0f} {:.0f}x{:.0f}".format(*row[:7]) for row in zip(*sizes))  # noqa: B905
+        convs = ConvBatch.build(n=n, c=c, h=h, w=w, k=k, r=r, s=s, pad_h=pad_h, pad_w=pad_w)
+        found.append(Runs(source, load_gpu(gpus[str(name)]), str(algorithm), convs, floats(rows.us), labels, floats(rows.order)))
+    return found

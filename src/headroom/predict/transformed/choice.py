@@ -1,0 +1,76 @@
+"""Which transformed algorithm a convolution takes, and what it then costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headroom.predict.delta import ConvBatch
+from headroom.predict.gemm_time import Estimate
+from headroom.predict.transformed import fft, winograd
+from headroom.predict.transformed.parts import Machinery
+
+#: The algorithms by the names that cuDNN gives them.
+ALGORITHMS: Mapping[str, Callable[[ConvBatch, Machinery], Estimate]] = MappingProxyType(
+    {
+        "WINOGRAD": winograd.fused,
+        "WINOGRAD_NONFUSED": winograd.nonfused,
+        "FFT": fft.whole,
+        "FFT_TILING": fft.tiled,
+    }
+)
+
+#: How they are called where people read them.
+TITLES = {
+    "WINOGRAD": "Winograd F(2x2, 3x3), fused",
+    "WINOGRAD_NONFUSED": "Winograd F(4x4, {r}x{s}), transforms through memory",
+    "FFT": "FFT of whole images",
+    "FFT_TILING": "FFT in tiles of 32x32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """The fastest transformed algorithm of each convolution: arrays of shape (P,).
+
+    ``names`` are keys of :data:`ALGORITHMS`, empty (and the time infinite) where none can run the convolution.
+    """
+
+    estimate: Estimate
+    names: NDArray[np.str_]
+
+
+def can_run(name: str, convs: ConvBatch) -> NDArray[np.bool_]:
+    """Whether the library runs these convolutions so: unit steps, one group, and a filter that the algorithm has."""
+    plain = np.ones(len(convs), dtype=bool)
+    for step in (convs.stride_h, convs.stride_w, convs.dilation_h, convs.dilation_w, convs.groups):
+        plain = plain & (step == 1)
+    square = convs.r == convs.s
+    if name == "WINOGRAD":
+        return plain & square & (convs.r == 3)
+    if name == "WINOGRAD_NONFUSED":
+        return plain & square & ((convs.r == 3) | (convs.r == 5))
+    return plain & (np.minimum(convs.r, convs.s) >= 3) & (np.maximum(convs.r, convs.s) < fft.TILE_SIDE)
+
+
+def algorithm_estimates(convs: ConvBatch, machinery: Machinery) -> dict[str, Estimate]:
+    """Every algorithm for every convolution, whether it can run it or not."""
+    return {name: estimate(convs, machinery) for name, estimate in ALGORITHMS.items()}
+
+
+def fastest_transformed(convs: ConvBatch, machinery: Machinery) -> Transformed:
+    """The fastest algorithm that can run each convolution."""
+    every = algorithm_estimates(convs, machinery)
+    times = np.stack([np.where(can_run(name, convs), found.time_us, np.inf) for name, found in every.items()])
+    choice = np.argmin(times, axis=0)
+    columns = {
+        field: np.take_along_axis(np.stack([getattr(e, field) for e in every.values()]), choice[None], 0)[0]
+        for field in Estimate.__slots__
+    }
+    time = np.take_along_axis(times, choice[None], 0)[0]
+    names = np.where(np.isfinite(time), np.array(list(every))[choice], "")
+    return Transformed(Estimate(**{**columns, "time_us": time}), names)
