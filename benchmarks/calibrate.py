@@ -1,6 +1,6 @@
 """Fit the theory's shared constants and write ``src/headroom/predict/calibration.json``.
 
-    python benchmarks/calibrate.py [--only plain|plain-matmul|tensor|stream|hopper] [--out FILE.json]
+    python benchmarks/calibrate.py [--only plain|plain-matmul|tensor|stream|transforms|hopper] [--out FILE.json]
 
 Constants are fitted on one half of the shapes of each table (chosen by a hash of the shape) and the error bars
 are taken from the other half. What a source adds to every row (launch gaps, a clock, a drift over its run) is
@@ -25,6 +25,7 @@ from headroom.predict.calibration import Calibration, ErrorRow, load_calibration
 from product_fit import plain_product_bars, tensor_product_bars, with_plain_products, with_tensor_products
 from record import ROOT
 from stream_fit import STREAM_KINDS, kernel_bars, with_streams
+from transformed_fit import transform_bars, with_transforms
 
 TARGET = ROOT / "src" / "headroom" / "predict" / "calibration.json"
 
@@ -52,6 +53,7 @@ PARTS = {
     "plain-matmul": Part(with_plain_products, plain_product_bars),
     "tensor": Part(with_tensor_products, tensor_product_bars),
     "stream": Part(with_streams, kernel_bars),
+    "transforms": Part(with_transforms, transform_bars),
     "hopper": Part(with_hopper, hopper_bars),
 }
 
@@ -62,6 +64,8 @@ def part_of(bar: ErrorBar) -> str:
         return "hopper"
     if bar["kind"] in STREAM_KINDS:
         return "stream"
+    if bar["kind"] == "transformed":
+        return "transforms"
     if bar["unit"] == "tensor":
         return "tensor"
     return "plain-matmul" if bar["kind"] == "matmul" else "plain"
@@ -76,7 +80,7 @@ def rounded(value: object) -> object:
 
 def constants_of(calibration: Calibration) -> dict[str, object]:
     """The constants as the data file holds them."""
-    names = ("plain", "plain_gathering", "plain_matmul", "tensor", "stream", "attention")
+    names = ("plain", "plain_gathering", "plain_matmul", "tensor", "stream", "attention", "transforms")
     record: dict[str, object] = {name: asdict(getattr(calibration, name)) for name in names}
     for name in ("own_gemm", "own_stream"):
         record[name] = {key: asdict(value) for key, value in getattr(calibration, name).items()}

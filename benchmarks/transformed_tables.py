@@ -21,6 +21,9 @@ from tables import BENANZA_GPUS, NEUSIGHT_GPUS, TABLES, floats
 #: Grid depth of a NeuSight row's product, by the algorithm that has as many products.
 _PRODUCTS = {36: "WINOGRAD_NONFUSED", 544: "FFT_TILING", 144: "FFT", 40: "FFT", 2112: "FFT", 8320: "FFT"}
 
+#: Algorithms that gather the input as im2col lists it.
+_IM2COL = ("GEMM", "IMPLICIT_GEMM", "IMPLICIT_PRECOMP_GEMM", "DIRECT")
+
 _SHAPE = ["N", "C", "H", "W", "K", "R", "S", "pad_h", "pad_w"]
 
 
@@ -59,6 +62,19 @@ class Runs:
         )
 
 
+@dataclass(frozen=True)
+class FastestRuns(Runs):
+    """The least time of each shape; ``winners`` names its algorithm, ``every_us`` has the times of all known ones."""
+
+    winners: np.ndarray
+    every_us: pd.DataFrame
+
+    def is_about_fastest(self, index: int, algorithm: str) -> bool:
+        """Whether ``algorithm`` is the fastest, or measured and at most a tenth slower."""
+        times = self.every_us.iloc[index]
+        return bool(algorithm in times and times[algorithm] <= 1.1 * times.min())
+
+
 def neusight_runs() -> list[Runs]:
     """3x3 convolutions whose main kernel is Winograd's or a product per frequency or tile element."""
     table = pd.read_csv(TABLES / "neusight_conv.csv.gz")
@@ -73,6 +89,27 @@ def neusight_runs() -> list[Runs]:
 
 def benanza_runs() -> list[Runs]:
     """Forward rows with unit steps and one group: all algorithms of a few layers, the best or advised one of many."""
+    return _runs("Benanza", _benanza_table(), BENANZA_GPUS)
+
+
+def fastest_runs() -> list[FastestRuns]:
+    """Per GPU, the least time that Benanza has of each layer, whatever the algorithm."""
+    table = _benanza_table()
+    found = []
+    for name, rows in table.groupby("gpu"):
+        times = rows.assign(algorithm=rows.algorithm.where(~rows.algorithm.isin(_IM2COL), "IM2COL"))
+        wide = times.pivot_table(index=_SHAPE, columns="algorithm", values="us", aggfunc="min")
+        least = wide.reset_index().assign(
+            gpu=name, algorithm="any", order=0.0, us=wide.min(axis=1).to_numpy()
+        )  # fmt: skip
+        (runs,) = _runs("Benanza", least, BENANZA_GPUS)
+        winners = wide.idxmin(axis=1).to_numpy().astype(str)
+        fields = {field: getattr(runs, field) for field in runs.__dataclass_fields__}
+        found.append(FastestRuns(**fields, winners=winners, every_us=wide))
+    return found
+
+
+def _benanza_table() -> pd.DataFrame:
     every = pd.read_csv(TABLES / "benanza_conv_algos.csv.gz")
     every = every[(every.dtype == "FLOAT32") & (every.op == "CONV_FWD")]
     kernels = pd.read_csv(TABLES / "benanza_kernels.csv.gz")
@@ -83,7 +120,7 @@ def benanza_runs() -> list[Runs]:
     table = table[(table.group == 1) & (table.stride_h == 1) & (table.stride_w == 1) & (table.dil_h == 1)]
     table = table[table[["R", "S"]].min(axis=1) >= 3]
     table = table.groupby(["gpu", "algo", *_SHAPE], as_index=False).real_ns.median()
-    return _runs("Benanza", table.assign(us=table.real_ns / 1e3, algorithm=table.algo, order=0.0), BENANZA_GPUS)
+    return table.assign(us=table.real_ns / 1e3, algorithm=table.algo, order=0.0)
 
 
 def _runs(source: str, table: pd.DataFrame, gpus: dict[str, str]) -> list[Runs]:
@@ -93,5 +130,7 @@ def _runs(source: str, table: pd.DataFrame, gpus: dict[str, str]) -> list[Runs]:
         n, c, h, w, k, r, s, pad_h, pad_w = sizes
         labels = tuple("n{:.0f} c{:.0f} {:.0f}x{:.0f} k{:.0f} {:.0f}x{:.0f}".format(*row[:7]) for row in zip(*sizes))  # noqa: B905
         convs = ConvBatch.build(n=n, c=c, h=h, w=w, k=k, r=r, s=s, pad_h=pad_h, pad_w=pad_w)
-        found.append(Runs(source, load_gpu(gpus[str(name)]), str(algorithm), convs, floats(rows.us), labels, floats(rows.order)))
+        found.append(
+            Runs(source, load_gpu(gpus[str(name)]), str(algorithm), convs, floats(rows.us), labels, floats(rows.order))
+        )
     return found

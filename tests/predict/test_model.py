@@ -143,9 +143,8 @@ def test_a_depthwise_convolution_is_named_as_not_im2col() -> None:
     assert answer.notes == ("not im2col: a depthwise convolution runs as a direct streaming kernel",)
 
 
-def test_winograd_and_fft_candidates_are_named_in_strict_fp32_only() -> None:
+def test_a_transformed_kernel_is_named_in_strict_fp32_only() -> None:
     assert "Winograd" in one(grouped(64, 1), V100, DataType.FP32).notes[0]
-    assert "FFT" in one(grouped(64, 1, kernel=7), V100, DataType.FP32).notes[0]
     assert one(grouped(64, 1), H200, DataType.BF16).notes == ()
 
 

@@ -12,7 +12,7 @@ from headroom.graph.chains import GEMMS, fusible_chains, segments
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.predict.model import predict_layers
-from headroom.predict.prediction import Source
+from headroom.predict.prediction import Prediction, Source
 from headroom.predict.roofline import arithmetic_us, floors_us
 
 #: Most steps of a chain that its pattern spells out.
@@ -85,8 +85,9 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
     """Speed of light per layer of the graph, in microseconds, every chain counted as the one kernel it could be, and
     copies that a neighbour can do without as nothing.
 
-    A chain's floor stands at its first layer and the others are 0, so that a path through it pays once. A layer
-    measured below its floor has the measured time as floor; one without a time is left out, as in every bound.
+    A chain's floor stands at its first layer and the others are 0, so that a path through it pays once. A layer that
+    takes less than its floor (measured, or transformed: the floor is that of the direct arithmetic) has its time as
+    floor; one without a time is left out, as in every bound.
     """
     graph = timed.graph
     floors = floors_us(graph.layers, timed.gpu, timed.dtype, timed.l2_state)
@@ -94,7 +95,7 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
         prediction = timed.prediction(index)
         if prediction is not None and prediction.time_us is None:
             floors[index] = 0.0
-        elif prediction is not None and prediction.source is Source.MEASURED:
+        elif prediction is not None and (prediction.source is Source.MEASURED or _is_lowered(prediction)):
             floors[index] = min(floors[index], timed.times_us[index])
     for index in timed.copies:
         floors[index] = 0.0
@@ -104,6 +105,11 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
         for index in chain[1:]:
             floors[index] = 0.0
     return tuple(floors)
+
+
+def _is_lowered(prediction: Prediction) -> bool:
+    """Whether a predicted layer undercuts the floor of the direct arithmetic: its own was lowered to its time."""
+    return prediction.floor_us == prediction.time_us
 
 
 def _chain_floor_us(timed: TimedGraph, chain: Sequence[int]) -> float:
@@ -166,7 +172,8 @@ def _predicted_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list
         if layer.kind in GEMMS:
             time_us += _epilogue_us(timed, chain)
         corrected_us = _as_in_another_type(timed, chain) or time_us * timed.measured_over_predicted(chain[0])
-        times.append(max(corrected_us, _chain_floor_us(timed, chain)))
+        own_floors_us = sum(found.floor_us for index in chain if (found := timed.prediction(index)) is not None)
+        times.append(max(corrected_us, min(_chain_floor_us(timed, chain), own_floors_us)))
     return times
 
 

@@ -23,6 +23,7 @@ from headroom.predict.constants import (
     GemmConstants,
     KernelCost,
     StreamConstants,
+    TransformConstants,
     family_of,
     unit_of,
 )
@@ -33,6 +34,7 @@ UNLIKE_FACTOR = 2.0
 #: The measured kind that is most like a kind without a table, or without one on some unit.
 STAND_INS = {
     "convolution": "matmul",
+    "transformed": "convolution",
     "attention": "matmul",
     "recurrent": "matmul",
     "depthwise": "convolution",
@@ -80,8 +82,8 @@ class ErrorRow:
 class Calibration:
     """The whole data file.
 
-    ``plain`` (convolutions), ``plain_gathering``, ``plain_matmul``, ``tensor`` and ``stream`` hold for every
-    architecture that is not in ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor matmul``) or
+    ``plain`` (convolutions), ``plain_gathering``, ``plain_matmul``, ``tensor``, ``stream`` and ``transforms`` hold for
+    every architecture that is not in ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor matmul``) or
     ``own_stream`` (by family).
     """
 
@@ -92,6 +94,7 @@ class Calibration:
     tensor: GemmConstants
     stream: StreamConstants
     attention: AttentionConstants
+    transforms: TransformConstants
     own_gemm: Mapping[str, GemmConstants]
     own_stream: Mapping[str, StreamConstants]
     errors: tuple[ErrorRow, ...]
@@ -208,6 +211,7 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
         tensor=GemmConstants(**record["tensor"]),  # type: ignore[arg-type]
         stream=_streams(record["stream"]),
         attention=AttentionConstants(**record["attention"]),  # type: ignore[arg-type]
+        transforms=TransformConstants(**record["transforms"]),  # type: ignore[arg-type]
         own_gemm={name: GemmConstants(**values) for name, values in own.items()},  # type: ignore[arg-type]
         own_stream={name: _streams(values) for name, values in own_stream.items()},
         errors=tuple(ErrorRow(**row) for row in rows),  # type: ignore[arg-type]

@@ -12,8 +12,10 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
+from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles
 from headroom.predict.tiles import choose, divides_depth, gathering_candidates
+from headroom.predict.transformed import Machinery, fastest_transformed
 
 _Columns = TypeVar("_Columns", Estimate, Tiles)
 
@@ -22,21 +24,26 @@ _Columns = TypeVar("_Columns", Estimate, Tiles)
 class Tiled:
     """Products of one sort: ``taps`` of each forward convolution's filter (1 for whatever has none), and whether it
     ``can_transform``: Winograd's and the FFT's kernels take unit steps and filters of three taps a side or more.
+    ``convs`` are forward convolutions by their sizes; without them only im2col kernels are looked at, except where
+    an architecture has constants of its own for transformed ones.
     """
 
     problems: Problems
     taps: Floats
     can_transform: NDArray[np.bool_]
     sort: str
+    convs: ConvBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Arrays of shape (P,); ``transforms`` marks the products that a transformed kernel runs fastest."""
+    """Arrays of shape (P,); ``transformed`` names the algorithm of what a transformed kernel runs fastest, and is empty
+    for the others. Of such kernels the tile is told where the model has one, else it is 0.
+    """
 
     estimate: Estimate
     tiles: Tiles
-    transforms: NDArray[np.bool_]
+    transformed: NDArray[np.str_]
 
 
 def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibration, l2_state: str) -> Choice:
@@ -48,20 +55,39 @@ def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibratio
     constants = calibration.gemm(gpu, dtype, sort)
     whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / dtype.bytes)
     best, tiles = choose(whole, gpu, dtype, unit, constants, l2_state, may_split=may_split)
-    choice = Choice(best, tiles, np.zeros(len(tiled.problems), dtype=bool))
+    choice = Choice(best, tiles, np.full(len(tiled.problems), "", dtype="<U20"))
     if sort != "forward":
         return choice
-    transformed, gathering = calibration.transformed(gpu, dtype), calibration.gathering(gpu, dtype)
     able = np.flatnonzero(tiled.can_transform)
-    if transformed is not None and len(able):
-        part = tiled.problems.rows(able)
-        other = choose(part, gpu, dtype, unit, transformed, l2_state, may_split=may_split)
-        choice = _faster(choice, able, *other, transforms=True)
+    other = _transformed(tiled, able, gpu, dtype, calibration, l2_state) if len(able) else None
+    if other is not None:
+        choice = _faster(choice, able, other)
+    gathering = calibration.gathering(gpu, dtype)
     if gathering is not None:
         among = gathering_candidates()
-        other = choose(tiled.problems, gpu, dtype, unit, gathering, l2_state, may_split=False, among=among)
-        choice = _faster(choice, np.arange(len(tiled.problems)), *other, transforms=False)
+        found = choose(tiled.problems, gpu, dtype, unit, gathering, l2_state, may_split=False, among=among)
+        every = np.arange(len(tiled.problems))
+        choice = _faster(choice, every, Choice(*found, np.full(len(every), "")))
     return choice
+
+
+def _transformed(
+    tiled: Tiled, able: NDArray[np.intp], gpu: GpuSpec, dtype: DataType, calibration: Calibration, l2_state: str
+) -> Choice | None:
+    """The rows ``able`` as transformed kernels: by an architecture's own constants, else by the algorithms' models."""
+    unit = unit_of(gpu, dtype)
+    own = calibration.transformed(gpu, dtype)
+    if own is not None:
+        may_split = divides_depth(gpu, unit, tiled.sort)
+        found = choose(tiled.problems.rows(able), gpu, dtype, unit, own, l2_state, may_split=may_split)
+        return Choice(*found, np.full(len(able), "TRANSFORMED"))
+    if tiled.convs is None or dtype is not DataType.FP32 or unit != "plain":
+        return None
+    products, streams = calibration.gemm(gpu, dtype, "matmul"), calibration.streams(gpu)
+    machinery = Machinery(gpu, products, streams, calibration.transforms, l2_state)
+    fastest_one = fastest_transformed(tiled.convs.take(able), machinery)
+    no_tile = np.zeros(len(able))
+    return Choice(fastest_one.estimate, Tiles(no_tile, no_tile, no_tile, no_tile + 1.0), fastest_one.names)
 
 
 def with_whole_channels(problems: Problems, taps: Floats, channels: float) -> Problems:
@@ -71,19 +97,19 @@ def with_whole_channels(problems: Problems, taps: Floats, channels: float) -> Pr
     return replace(problems, k=taps * np.ceil(problems.k / taps / channels) * channels)
 
 
-def _faster(choice: Choice, able: NDArray[np.intp], other: Estimate, tiles: Tiles, *, transforms: bool) -> Choice:
+def _faster(choice: Choice, able: NDArray[np.intp], other: Choice) -> Choice:
     """``choice`` with the ``other`` kernel for those products ``able`` to run it that it is faster for."""
-    wins = other.time_us < choice.estimate.time_us[able]
+    wins = np.flatnonzero(other.estimate.time_us < choice.estimate.time_us[able])
     index = able[wins]
-    marks = choice.transforms.copy()
-    marks[index] = transforms
-    return Choice(_put(choice.estimate, index, other, wins), _put(choice.tiles, index, tiles, wins), marks)
+    names = choice.transformed.copy()
+    names[index] = other.transformed[wins]
+    best = _with_rows(choice.estimate, index, other.estimate, wins)
+    return Choice(best, _with_rows(choice.tiles, index, other.tiles, wins), names)
 
 
-def _put(into: _Columns, index: NDArray[np.intp], values: _Columns, which: NDArray[np.bool_]) -> _Columns:
-    """``into`` with the rows ``index`` taken from ``values[which]``."""
-    columns = {}
-    for name in into.__slots__:
-        columns[name] = getattr(into, name).copy()
-        columns[name][index] = getattr(values, name)[which]
+def _with_rows(into: _Columns, index: NDArray[np.intp], values: _Columns, which: NDArray[np.intp]) -> _Columns:
+    """``into`` with the rows ``index`` taken from the rows ``which`` of ``values``."""
+    columns = {name: getattr(into, name).copy() for name in into.__slots__}
+    for name, column in columns.items():
+        column[index] = getattr(values, name)[which]
     return replace(into, **columns)

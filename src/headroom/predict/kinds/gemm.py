@@ -19,10 +19,11 @@ from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, bar_kind, convoluti
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.kinds.terms import longest, regime
-from headroom.predict.library import Choice, Tiled, fastest
+from headroom.predict.library import Choice, Tiled, fastest, rows_of, with_rows
 from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
+from headroom.predict.transformed import title
 
 #: Up to this many channels per group, grouped convolutions run as direct kernels: a tile would be mostly empty.
 DIRECT_GROUP_CHANNELS = 4
@@ -87,7 +88,10 @@ def tiled_of(layers: Sequence[Layer], dtype: DataType, sort: str) -> Tiled:
     """Layers of one sort as the library sees them."""
     works = [layer.work for layer in layers]
     taps = np.array([_taps(work) for work in works], dtype=np.float64)
-    return Tiled(problems_of(layers, dtype), taps, np.array([_can_transform(w) for w in works], dtype=bool), sort)
+    can_transform = np.array([_can_transform(work) for work in works], dtype=bool)
+    forward = [work for work in works if isinstance(work, Convolution) and work.direction == "forward"]
+    convs = ConvBatch.of(forward, dtype.bytes) if len(forward) == len(works) else None
+    return Tiled(problems_of(layers, dtype), taps, can_transform, sort, convs)
 
 
 def _taps(work: Work) -> int:
@@ -105,12 +109,10 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     tiled = tiled_of(layers, context.dtype, sort)
     problems = tiled.problems
     choice = fastest(tiled, context.gpu, context.dtype, context.calibration, context.l2_state)
-    best, tiles = choice.estimate, choice.tiles
-    works = [layer.work for layer in layers]
-    if context.unit == "plain" and all(isinstance(w, Convolution) and w.direction == "forward" for w in works):
-        convs = ConvBatch.of([w for w in works if isinstance(w, Convolution)], context.dtype.bytes)
-        best = with_cache_bytes(best, convs, tiles, problems.c_bytes, context.gpu, context.dtype)
-    if context.transposes and isinstance(works[0], Convolution):
+    best = choice.estimate
+    if context.unit == "plain" and tiled.convs is not None:
+        best = _with_cache_bytes(choice, tiled, tiled.convs, context)
+    if context.transposes and isinstance(layers[0].work, Convolution):
         extra = transposition_us(
             problems.a_bytes, problems.c_bytes, context.gpu, context.stream_constants, context.l2_state
         )
@@ -118,6 +120,15 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
     choice = replace(choice, estimate=best)
     return [_prediction(i, layer, floors[i], choice, sort, context) for i, layer in enumerate(layers)]
+
+
+def _with_cache_bytes(choice: Choice, tiled: Tiled, convs: ConvBatch, context: Context) -> Estimate:
+    """The direct kernels with DeLTA's traffic at L1 and L2; a transformed one's model says itself what it moves."""
+    direct = np.flatnonzero(choice.transformed == "")
+    stored, tiles = tiled.problems.c_bytes[direct], rows_of(choice.tiles, direct)
+    best = rows_of(choice.estimate, direct)
+    moved = with_cache_bytes(best, convs.take(direct), tiles, stored, context.gpu, context.dtype)
+    return with_rows(choice.estimate, direct, moved)
 
 
 def problems_of(layers: Sequence[Layer], dtype: DataType) -> Problems:
@@ -183,11 +194,14 @@ def _result_row(work: Convolution) -> float:
 
 def _prediction(index: int, layer: Layer, floor: float, choice: Choice, sort: str, context: Context) -> Prediction:
     best, tiles = choice.estimate, choice.tiles
+    name = str(choice.transformed[index])
+    # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
+    floor = min(floor, float(best.time_us[index])) if name else floor
     time = max(float(best.time_us[index]), floor)
     return Prediction(
         time_us=time,
         error_pct=context.calibration.error_pct(
-            bar_kind(sort),
+            "transformed" if name else bar_kind(sort),
             context.unit,
             context.gpu,
             regime(bool(best.is_short[index])),
@@ -201,11 +215,11 @@ def _prediction(index: int, layer: Layer, floor: float, choice: Choice, sort: st
         l2_bytes=float(best.l2_bytes[index]),
         dram_bytes=float(best.dram_bytes[index]),
         algorithm=_algorithm(layer, choice, index, context.unit),
-        tile=(int(tiles.m[index]), int(tiles.n[index]), int(tiles.k[index])),
+        tile=(int(tiles.m[index]), int(tiles.n[index]), int(tiles.k[index])) if tiles.m[index] else None,
         ctas=int(best.ctas[index]),
         waves=float(best.waves[index]),
         tail_utilization=float(best.tail_utilization[index]),
-        notes=notes_of(layer, context),
+        notes=notes_of(layer, name, context),
     )
 
 
@@ -223,8 +237,8 @@ def bottleneck_of(index: int, best: Estimate) -> Bottleneck:
 
 def _algorithm(layer: Layer, choice: Choice, index: int, unit: str) -> str:
     tiles = choice.tiles
-    if choice.transforms[index]:
-        return "Winograd or FFT on plain units"
+    if choice.transformed[index]:
+        return f"{title(str(choice.transformed[index]))}, on plain units"
     name = "implicit GEMM" if isinstance(layer.work, Convolution) else "GEMM"
     split = int(tiles.splits[index])
     suffix = f", K split {split} ways" if split > 1 else ""
@@ -232,21 +246,14 @@ def _algorithm(layer: Layer, choice: Choice, index: int, unit: str) -> str:
     return f"{name} on {where}, {int(tiles.m[index])}x{int(tiles.n[index])} tiles{suffix}"
 
 
-def notes_of(layer: Layer, context: Context) -> tuple[str, ...]:
-    """Sentences that name a layer whose usual kernel is not im2col, or that runs more than one kernel."""
-    work, dtype = layer.work, context.dtype
+def notes_of(layer: Layer, transformed: str, context: Context) -> tuple[str, ...]:
+    """Sentences that name a layer whose kernel is not im2col (``transformed``), or that runs more than one kernel."""
+    work = layer.work
     if not isinstance(work, Convolution) or work.direction != "forward":
         return ()
     notes: list[str] = []
     if context.transposes:
         notes.append("the time contains the kernels that transpose NCHW tensors to NHWC and back")
-    unit_steps = all(step == 1 for step in (*work.stride, *work.dilation))
-    if dtype is DataType.FP32 and work.groups == 1 and unit_steps:
-        if work.kernel == (3, 3):
-            notes.append(
-                "may be not im2col: a 3x3 stride-1 fp32 convolution is often run by Winograd kernels, "
-                "up to 2.25 times faster"
-            )
-        elif len(work.kernel) == 2 and math.prod(work.kernel) >= 25:
-            notes.append("may be not im2col: a large-filter fp32 convolution may be run by FFT kernels")
+    if transformed:
+        notes.append(f"not im2col: the library runs it faster by another algorithm ({title(transformed)})")
     return tuple(notes)

@@ -5,6 +5,13 @@ and that product's size. What they share is in :mod:`.parts`; :mod:`.choice` fin
 fp32 on plain multipliers, unit steps and one group.
 """
 
-from headroom.predict.transformed.choice import ALGORITHMS, Transformed, algorithm_estimates, fastest_transformed
+from headroom.predict.transformed.choice import (
+    ALGORITHMS,
+    Transformed,
+    can_run,
+    fastest_transformed,
+    title,
+)
+from headroom.predict.transformed.parts import Machinery
 
-__all__ = ["ALGORITHMS", "Transformed", "algorithm_estimates", "fastest_transformed"]
+__all__ = ["ALGORITHMS", "Machinery", "Transformed", "can_run", "fastest_transformed", "title"]

@@ -25,12 +25,17 @@ ALGORITHMS: Mapping[str, Callable[[ConvBatch, Machinery], Estimate]] = MappingPr
 )
 
 #: How they are called where people read them.
-TITLES = {
-    "WINOGRAD": "Winograd F(2x2, 3x3), fused",
-    "WINOGRAD_NONFUSED": "Winograd F(4x4, {r}x{s}), transforms through memory",
+_TITLES = {
+    "WINOGRAD": "Winograd, fused, F(2x2, 3x3)",
+    "WINOGRAD_NONFUSED": "Winograd through memory, F(4x4, 3x3) or F(4x4, 5x5)",
     "FFT": "FFT of whole images",
     "FFT_TILING": "FFT in tiles of 32x32",
 }
+
+
+def title(name: str) -> str:
+    """An algorithm as people call it; a transformed kernel that no model names is one of them all."""
+    return _TITLES.get(name, "Winograd or FFT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +50,24 @@ class Transformed:
 
 
 def can_run(name: str, convs: ConvBatch) -> NDArray[np.bool_]:
-    """Whether the library runs these convolutions so: unit steps, one group, and a filter that the algorithm has."""
-    plain = np.ones(len(convs), dtype=bool)
+    """Whether the library runs these convolutions so: unit steps, one group, and a square filter of a
+    size that the algorithm has."""
+    able: NDArray[np.bool_] = convs.r == convs.s
     for step in (convs.stride_h, convs.stride_w, convs.dilation_h, convs.dilation_w, convs.groups):
-        plain = plain & (step == 1)
-    square = convs.r == convs.s
-    if name == "WINOGRAD":
-        return plain & square & (convs.r == 3)
-    if name == "WINOGRAD_NONFUSED":
-        return plain & square & ((convs.r == 3) | (convs.r == 5))
-    return plain & (np.minimum(convs.r, convs.s) >= 3) & (np.maximum(convs.r, convs.s) < fft.TILE_SIDE)
-
-
-def algorithm_estimates(convs: ConvBatch, machinery: Machinery) -> dict[str, Estimate]:
-    """Every algorithm for every convolution, whether it can run it or not."""
-    return {name: estimate(convs, machinery) for name, estimate in ALGORITHMS.items()}
+        able &= step == 1
+    match name:
+        case "WINOGRAD":
+            able &= convs.r == 3
+        case "WINOGRAD_NONFUSED":
+            able &= (convs.r == 3) | (convs.r == 5)
+        case _:
+            able &= (convs.r >= 3) & (convs.r < fft.TILE_SIDE)
+    return able
 
 
 def fastest_transformed(convs: ConvBatch, machinery: Machinery) -> Transformed:
     """The fastest algorithm that can run each convolution."""
-    every = algorithm_estimates(convs, machinery)
+    every = {name: estimate(convs, machinery) for name, estimate in ALGORITHMS.items()}
     times = np.stack([np.where(can_run(name, convs), found.time_us, np.inf) for name, found in every.items()])
     choice = np.argmin(times, axis=0)
     columns = {

@@ -1,8 +1,9 @@
 """Convolution by the Fourier transform: a product per frequency instead of a sum per tap.
 
-*Whole*: each image is transformed as one square of a power of two. *Tiled*: squares of 32x32 that overlap by the filter,
-one after another, so a large image takes three launches per square. The spectrum of real values is half redundant:
-32 x 17 complex numbers of 32 x 32 reals. (Mathieu, Henaff and LeCun 2014; launches and grids as recorded runs show them.)
+*Whole*: each image is transformed as one square of a power of two. *Tiled*: squares of 32x32 that overlap by the
+filter, one after another, so a large image takes three launches per square. The spectrum of real values is half
+redundant: 32 x 17 complex numbers of 32 x 32 reals. (Mathieu, Henaff and LeCun 2014; launches and grids as recorded
+runs show them.)
 """
 
 from __future__ import annotations

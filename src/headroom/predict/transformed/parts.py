@@ -60,9 +60,8 @@ def product(m: Floats, n: Floats, k: Floats, batch: Floats, width: float, machin
     """``batch`` products in one launch; with complex values a multiply-add is four, on operands of twice the bytes."""
     ones = np.ones_like(m * n * k * batch)
     depth = k * ones * (4.0 if width == COMPLEX_BYTES else 1.0)
-    problems = Problems(
-        m * ones, n * ones, depth, batch * ones, m * k * batch * width, k * n * batch * width, m * n * batch * width, ones
-    )  # fmt: skip
+    a_bytes, b_bytes, c_bytes = m * k * batch * width, k * n * batch * width, m * n * batch * width
+    problems = Problems(m * ones, n * ones, depth, batch * ones, a_bytes, b_bytes, c_bytes, ones)
     return choose(problems, machinery.gpu, DataType.FP32, "plain", machinery.products, "warm", may_split=True)[0]
 
 

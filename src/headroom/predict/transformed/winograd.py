@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
 from headroom.predict.constants import TransformConstants, family_of
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, missing_share
@@ -29,8 +30,9 @@ _FUSED_PRODUCTS = 16
 #: Input channels of one main-loop step, warps of a CTA, and CTAs on an SM (256 threads with 128 registers each).
 _FUSED_DEPTH, _FUSED_WARPS, _FUSED_RESIDENT = 8.0, 8.0, 2.0
 
-#: Outputs a side of a nonfused tile.
-NONFUSED_SIDE = 4.0
+#: Outputs a side of a nonfused tile, and the images that its kernels take at once: a batch of one costs as much as one
+#: of sixteen. (So are the grids of all 6,310 such rows of NeuSight's table.)
+NONFUSED_SIDE, NONFUSED_IMAGES = 4.0, 16.0
 
 
 def fused(convs: ConvBatch, machinery: Machinery) -> Estimate:
@@ -72,7 +74,8 @@ def nonfused(convs: ConvBatch, machinery: Machinery) -> Estimate:
     """F(4x4, 3x3) or F(4x4, 5x5): transform the input and the filters, multiply, transform back."""
     size = convs.bytes_per_element
     points = (NONFUSED_SIDE + convs.r - 1.0) * (NONFUSED_SIDE + convs.s - 1.0)
-    tiles = convs.n * np.ceil(convs.out_h / NONFUSED_SIDE) * np.ceil(convs.out_w / NONFUSED_SIDE)
+    images_filled = np.ceil(convs.n / NONFUSED_IMAGES) * NONFUSED_IMAGES
+    tiles = images_filled * np.ceil(convs.out_h / NONFUSED_SIDE) * np.ceil(convs.out_w / NONFUSED_SIDE)
     images = convs.n * convs.c * convs.h * convs.w * size
     written = convs.n * convs.k * convs.out_h * convs.out_w * size
     filters = convs.k * convs.c * size
@@ -89,11 +92,12 @@ def _fused_ctas(convs: ConvBatch, gpu: GpuSpec) -> Floats:
     rows, columns = np.ceil(convs.out_h / 2.0), np.ceil(convs.out_w / 2.0)
     blocks = FUSED_BLOCKS if float(gpu.compute_capability) < _ONE_BLOCK_SINCE else FUSED_BLOCKS[:1]
     grids = [np.ceil(convs.n / n) * np.ceil(rows / h) * np.ceil(columns / w) for n, h, w in blocks]
-    return np.min(grids, axis=0) * np.ceil(convs.k / FUSED_FILTERS)
+    smallest: Floats = np.min(grids, axis=0)
+    return smallest * np.ceil(convs.k / FUSED_FILTERS)
 
 
 def _rate(gpu: GpuSpec, constants: TransformConstants) -> float:
     """Flops per microsecond of one SM in the fused kernel's main loop."""
     family = family_of(gpu)
     share = constants.fused_efficiency[family if family in constants.fused_efficiency else "typical"]
-    return gpu.plain_tflops["fp32"] * 1e6 / gpu.sms * share  # type: ignore[index]
+    return gpu.peak_tflops(DataType.FP32, tensor=False) * 1e6 / gpu.sms * share

@@ -1,0 +1,100 @@
+"""Constants and error bars of Winograd's and the FFT's kernels, from the rows whose algorithm is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from headroom.graph.tensor import DataType
+from headroom.predict.calibration import Calibration
+from headroom.predict.constants import TransformConstants, family_of
+from headroom.predict.gemm_time import Estimate, Floats
+from headroom.predict.transformed import ALGORITHMS, Machinery
+from transformed_tables import Runs, benanza_runs, neusight_runs
+
+#: Rows of one source, GPU and algorithm that a fit looks at; more weigh no more than ``WEIGHED`` do.
+SAMPLE, WEIGHED = 300, 60
+
+#: Throttles by a factor that differs from algorithm to algorithm: good for ranking only.
+THROTTLED = ("Benanza", "t4")
+
+_SHARED = 4
+
+
+def with_transforms(calibration: Calibration) -> Calibration:
+    """``calibration`` with ``transforms`` fitted: shared constants, one efficiency of the fused kernel per family.
+
+    Every source GPU has a constant and a drift of its own, which are thrown away, as with im2col convolutions.
+    """
+    halves = [runs.where(~runs.held_out) for runs in all_runs() if (runs.source, runs.gpu.id) != THROTTLED]
+    halves = [runs.where(np.arange(len(runs)) % max(1, len(runs) // SAMPLE) == 0) for runs in halves if len(runs)]
+    families = sorted({family_of(runs.gpu) for runs in halves})
+    sources = sorted({(runs.source, runs.gpu.id) for runs in halves})
+
+    def constants(x: np.ndarray) -> TransformConstants:
+        efficiency = dict(zip(families, np.exp(x[_SHARED:]).tolist(), strict=False))
+        typical = float(np.median(list(efficiency.values())))
+        return TransformConstants({**efficiency, "typical": typical}, *np.exp(x[:_SHARED]).tolist())
+
+    def residuals(x: np.ndarray) -> np.ndarray:
+        trial = replace(calibration, transforms=constants(x))
+        extra = dict(zip(sources, 100.0 * x[_SHARED + len(families) :].reshape(-1, 2), strict=True))
+        parts = []
+        for runs in halves:
+            start, slope = extra[runs.source, runs.gpu.id]
+            predicted = estimated(runs, trial).time_us + start + slope * runs.order
+            weight = min(1.0, np.sqrt(WEIGHED / len(runs)))
+            parts.append(weight * np.log(np.maximum(predicted, 1.0) / runs.measured_us))
+        return np.concatenate(parts)
+
+    start = np.log([15.0, 1.4, 5.0, 300.0] + [0.8] * len(families))
+    first = np.concatenate([start, [0.3, 3.0] * len(sources)])
+    found = least_squares(residuals, first, loss="soft_l1", f_scale=0.1, diff_step=1e-3)
+    return replace(calibration, transforms=constants(found.x))
+
+
+def estimated(runs: Runs, calibration: Calibration) -> Estimate:
+    """What the package's model of the row's own algorithm says."""
+    products = calibration.gemm(runs.gpu, DataType.FP32, "matmul")
+    machinery = Machinery(runs.gpu, products, calibration.streams(runs.gpu), calibration.transforms, "warm")
+    return ALGORITHMS[runs.algorithm](runs.convs, machinery)
+
+
+def overhead_us(runs: Runs, predicted_us: Floats, order: Floats) -> Floats:
+    """What a source adds to rows at ``order``: a constant and a drift, with which (and a scale) the predictions are
+    off by the least mean absolute relative error."""
+    drifts = runs.order.any()
+    columns = [predicted_us, np.ones(len(runs)), *([runs.order] if drifts else [])]
+    design = np.column_stack(columns) / runs.measured_us[:, None]
+    weights = np.ones(len(runs))
+    for _ in range(30):  # iteratively reweighted least squares
+        root = np.sqrt(weights)
+        solution = np.linalg.lstsq(design * root[:, None], root, rcond=None)[0]
+        weights = 1 / np.maximum(np.abs(design @ solution - 1), 1e-3)
+    return solution[1] + (solution[2] * order if drifts else 0.0 * order)
+
+
+def all_runs() -> list[Runs]:
+    return [runs for runs in (*neusight_runs(), *benanza_runs()) if runs.algorithm in ALGORITHMS]
+
+
+def transform_bars(calibration: Calibration) -> list[dict[str, object]]:
+    """Per family, the half-width that holds four of five held-out rows, as :func:`error_bars.bars` counts them."""
+    groups: dict[str, list[np.ndarray]] = {}
+    for runs in all_runs():
+        predicted, held = estimated(runs, calibration).time_us, runs.held_out
+        if not held.any() or held.all():
+            continue
+        added_us = overhead_us(runs.where(~held), predicted[~held], runs.order)
+        off_pct = 100 * np.abs(runs.measured_us - predicted - added_us) / predicted
+        usable = held & (predicted > np.maximum(0.0, added_us))
+        groups.setdefault(family_of(runs.gpu), []).append(off_pct[usable])
+    return [
+        {
+            "kind": "transformed", "unit": "plain", "family": family, "regime": "any",
+            "error_pct": round(float(np.quantile(np.concatenate(offs), 0.8)), 1), "rows": int(sum(map(len, offs))),
+        }
+        for family, offs in sorted(groups.items())
+    ]  # fmt: skip
