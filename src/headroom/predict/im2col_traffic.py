@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
@@ -22,14 +23,17 @@ def paper_tiles(tile_m: Floats, tile_n: Floats) -> TileBatch:
 
 
 def with_cache_bytes(
-    best: Estimate, convs: ConvBatch, tiles: Tiles, stored_bytes: Floats, gpu: GpuSpec, dtype: DataType
-) -> Estimate:
+    best: Estimate, convs: ConvBatch, tiles: Tiles, stored_bytes: Floats, gpu: GpuSpec, dtype: DataType,
+    where: NDArray[np.bool_] | bool = True,
+) -> Estimate:  # fmt: skip
     """``best`` with DeLTA's bytes at L1 and at L2, of shape (P,): equations 4 and 9 plus every output once.
 
-    What crosses DRAM passes L2, and what crosses L2 passes L1, also where the equations' averages say less.
+    What crosses DRAM passes L2, and what crosses L2 passes L1, also where the equations' averages say less. Rows where
+    ``where`` does not hold keep their own bytes: they are no im2col kernels, and have no tile.
     """
-    cut_tiles = paper_tiles(tiles.m, tiles.n)
+    cut_tiles = paper_tiles(np.maximum(tiles.m, 1.0), np.maximum(tiles.n, 1.0))
     request = Machine.of(gpu, dtype).l1_request_bytes
     moved = traffic(convs, cut_tiles, grid(convs, cut_tiles), request, PAPER)
-    l2 = np.maximum(moved.l2_bytes + stored_bytes, best.dram_bytes)
-    return replace(best, l1_bytes=np.maximum(moved.l1_bytes + stored_bytes, l2), l2_bytes=l2)
+    l2 = np.where(where, np.maximum(moved.l2_bytes + stored_bytes, best.dram_bytes), best.l2_bytes)
+    l1 = np.where(where, np.maximum(moved.l1_bytes + stored_bytes, l2), best.l1_bytes)
+    return replace(best, l1_bytes=l1, l2_bytes=l2)

@@ -166,7 +166,8 @@ def explain_row(table: PredictedTable, index: int, gpu: GpuSpec) -> list[str]:
 def _title(parsed: LayerRows) -> str:
     size = {name: int(values[0]) for name, values in parsed.sizes.items()}
     if parsed.words["op"][0] == "matmul":
-        return f"matmul ({size['m']}x{size['k']})({size['k']}x{size['n']}), batch {size['batch']}"
+        product = f"matmul ({size['m']}x{size['k']})({size['k']}x{size['n']}), batch {size['batch']}"
+        return product if parsed.words["direction"][0] == "forward" else f"{parsed.words['direction'][0]}: {product}"
     return (
         f"conv2d {parsed.words['direction'][0]}, n {size['n']}, c {size['c']}, {size['h']}x{size['w']}, k {size['k']}, "
         f"{size['r']}x{size['s']}, stride {size['stride_h']}x{size['stride_w']}"

@@ -26,7 +26,7 @@ from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
-from headroom.predict.table_input import LayerRows
+from headroom.predict.table_input import DIRECTIONS, LayerRows
 from headroom.predict.tiles import main_loop_depth
 
 Rows = NDArray[np.intp]
@@ -77,7 +77,7 @@ def answer_rows(rows: LayerRows, gpu: GpuSpec, l2_state: str, calibration: Calib
     answers = Answers.empty(len(rows))
     for question in _questions(rows, gpu, calibration):
         solve: Callable[[LayerRows, Question, GpuSpec, str, Calibration, Answers], None]
-        solve = _answer_streams if question.sort in ("depthwise", "matvec") else _answer_gemms
+        solve = _answer_streams if question.sort.startswith(("depthwise", "matvec")) else _answer_gemms
         solve(rows, question, gpu, l2_state, calibration, answers)
     return answers
 
@@ -132,9 +132,10 @@ def _sorts(size: dict[str, Floats], words: dict[str, NDArray[np.str_]]) -> dict[
     per_group = np.maximum(size["c"], size["k"]) / np.maximum(size["groups"], 1)
     direct = convolution & (size["groups"] > 1) & (per_group <= DIRECT_GROUP_CHANNELS)
     thin = ~convolution & (np.minimum(size["m"], size["n"]) == 1) & (size["tile_m"] == 0)
-    sorts = {"depthwise": direct, "matvec": thin, "matmul": ~convolution & ~thin}
-    for direction in ("forward", "dgrad", "wgrad"):
-        sorts[direction] = convolution & ~direct & (words["direction"] == direction)
+    sorts = {"matvec": thin, "matmul": ~convolution & ~thin}
+    for direction in DIRECTIONS:
+        runs = convolution & (words["direction"] == direction)
+        sorts |= {direction: runs & ~direct, f"depthwise {direction}": runs & direct}
     return sorts
 
 
@@ -152,15 +153,16 @@ def _answer_gemms(
             continue
         tiled = _tiled_of(rows, index, sort, dtype)
         problems = tiled.problems
+        names = np.zeros(len(index), dtype="<U1")
         if mask is has_tile:
             tiles = _given_tiles(rows, index, main_loop_depth(gpu, dtype, unit))
             whole = with_whole_channels(problems, tiled.taps, constants.channel_bytes / dtype.bytes)
             best = estimate(whole, tiles, gpu, dtype, unit, constants, l2_state)
         else:
             choice = fastest(tiled, gpu, dtype, calibration, l2_state)
-            best, tiles = choice.estimate, choice.tiles
-        if unit == "plain" and sort not in ("matmul", "dgrad", "wgrad"):
-            best = with_cache_bytes(best, convolutions(rows, index, dtype), tiles, problems.c_bytes, gpu, dtype)
+            best, tiles, names = choice.estimate, choice.tiles, choice.transformed
+        if unit == "plain" and tiled.convs is not None:
+            best = with_cache_bytes(best, tiled.convs, tiles, problems.c_bytes, gpu, dtype, where=names == "")
         if unit == "tensor" and sort != "matmul":
             extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
             nchw = rows.words["layout"][index] == "nchw"
@@ -170,11 +172,17 @@ def _answer_gemms(
             flops = 2.0 * _forward_macs(rows, index)
         moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
         floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
+        # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
+        time = np.where(names == "", np.maximum(best.time_us, floor), best.time_us)
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
         answers.put(
             index,
-            time_us=np.maximum(best.time_us, floor),
-            error_pct=_bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
+            time_us=time,
+            error_pct=np.where(
+                names == "",
+                _bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
+                _bars("transformed", unit, gpu, calibration, best.is_short, dtype, l2_state),
+            ),
             bottleneck=_limits(terms, GEMM_LIMITS),
             tile_m=tiles.m,
             tile_n=tiles.n,
@@ -193,23 +201,26 @@ def _answer_streams(
 ) -> None:
     """Depthwise convolutions and matrix-vector products: no multiplier tiles."""
     index, dtype = question.index, question.dtype
-    thin = question.sort == "matvec"
-    problems = problems_of(rows, index, "matmul" if thin else "forward", float(dtype.bytes))
+    kind, _, direction = question.sort.partition(" ")
+    problems = problems_of(rows, index, direction or "matmul", float(dtype.bytes))
     width = float(dtype.bytes)
-    flops = 2.0 * (problems.batch * problems.m * problems.n * problems.k)
+    flops = 2.0 * (_forward_macs(rows, index) if direction else problems.batch * problems.m * problems.n * problems.k)
     moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
     ones = np.ones(len(index))
     constants = calibration.streams(gpu)
-    values = problems.c_bytes / width
-    streams = Streams(moved, ones, ones, values, flops, 0.0 * ones, problems.k)
+    # A weight gradient has few results: its threads run over the other gradient, and their sums are added up then.
+    values = (problems.a_bytes if direction == "wgrad" else problems.c_bytes) / width
+    taps = np.ceil(flops / 2.0 / values)
+    passes = ones + (direction == "wgrad")
+    streams = Streams(moved, ones, passes, values, flops, 0.0 * ones, taps)
     rate = gpu.peak_tflops(dtype, tensor=False)
-    found = estimate_streams(streams, [question.sort] * len(index), gpu, rate, constants, l2_state)
+    found = estimate_streams(streams, [kind] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
-        error_pct=_bars(question.sort, "plain", gpu, calibration, found.is_short, dtype, l2_state),
+        error_pct=_bars(kind, "plain", gpu, calibration, found.is_short, dtype, l2_state),
         bottleneck=_limits(terms, STREAM_LIMITS),
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,
@@ -245,10 +256,11 @@ def _tiled_of(rows: LayerRows, index: Rows, sort: str, dtype: DataType) -> Tiled
     if sort in ("matmul", "dgrad", "wgrad"):
         return Tiled(problems, ones, ones < 0.0, sort)
     size = {name: values[index] for name, values in rows.sizes.items()}
-    can_transform = (np.minimum(size["r"], size["s"]) >= LEAST_TRANSFORMED) & (size["groups"] == 1)
+    can_transform = (rows.words["algorithm"][index] == "fastest") & (size["groups"] == 1)
+    can_transform = can_transform & (np.minimum(size["r"], size["s"]) >= LEAST_TRANSFORMED)
     for step in ("stride_h", "stride_w", "dilation_h", "dilation_w"):
         can_transform = can_transform & (size[step] == 1)
-    return Tiled(problems, size["r"] * size["s"], can_transform, sort)
+    return Tiled(problems, size["r"] * size["s"], can_transform, sort, convolutions(rows, index, dtype))
 
 
 def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Problems:

@@ -32,6 +32,9 @@ OPERATIONS = ("conv2d", "matmul")
 DIRECTIONS = ("forward", "dgrad", "wgrad")
 TABLE_LAYOUTS = ("nchw", "nhwc")
 
+#: What a convolution is answered for: the im2col kernel, or the fastest kernel of a tuned library.
+TABLE_ALGORITHMS = ("im2col", "fastest")
+
 #: Columns with the number that an absent or empty cell stands for; None where the operation needs a value.
 _SIZES: dict[str, int | None] = {
     "n": None, "c": None, "h": None, "w": None, "k": None, "r": None, "s": None, "m": None,
@@ -44,8 +47,9 @@ _WORDS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "direction": (DIRECTIONS, "forward"),
     "dtype": (tuple(DataType), "fp32"),
     "layout": (TABLE_LAYOUTS, "any"),
+    "algorithm": (TABLE_ALGORITHMS, "im2col"),
 }
-INPUT_COLUMNS = ("op", "direction", *_SIZES, *_PAIRS, "dtype", "layout")
+INPUT_COLUMNS = ("op", "direction", *_SIZES, *_PAIRS, "dtype", "layout", "algorithm")
 
 #: What each operation cannot do without.
 _NEEDED = {"conv2d": ("n", "c", "h", "w", "k", "r", "s"), "matmul": ("m", "n", "k")}
@@ -54,6 +58,9 @@ _NEEDED = {"conv2d": ("n", "c", "h", "w", "k", "r", "s"), "matmul": ("m", "n", "
 @dataclass
 class LayerRows:
     """Checked columns of a table, one entry per row; ``errors[i]`` is empty for a good row.
+
+    ``m``, ``n`` and ``k`` of a matrix product are those of the product that its ``direction`` runs: of ``C = A B``,
+    ``dgrad`` is ``dA = dC B^T`` and ``wgrad`` is ``dB = A^T dC``.
 
     ``sizes`` holds every numeric column by name (``stride_h`` and ``stride_w`` for a pair), 0 where a row is bad
     or a tile is not given; ``words`` the textual ones.
@@ -134,7 +141,19 @@ def parse_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> LayerRow
         values = _numbers(cells.get(name, absent), _pair_reader(name), parsed.errors)
         parsed.sizes[f"{name}_h"], parsed.sizes[f"{name}_w"] = values
     _check_needed(parsed)
+    _turn_products(parsed)
     return parsed
+
+
+def _turn_products(parsed: LayerRows) -> None:
+    """The gradients of a product are products too, with the sizes in other places."""
+    size, direction = parsed.sizes, parsed.words["direction"]
+    product = parsed.words["op"] == "matmul"
+    m, n, k = (size[name].copy() for name in ("m", "n", "k"))
+    data, weight = product & (direction == "dgrad"), product & (direction == "wgrad")
+    size["n"] = np.where(data, k, n)
+    size["m"] = np.where(weight, k, m)
+    size["k"] = np.where(data, n, np.where(weight, m, k))
 
 
 def _words(

@@ -19,7 +19,7 @@ from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, bar_kind, convoluti
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.kinds.terms import longest, regime
-from headroom.predict.library import Choice, Tiled, fastest, rows_of, with_rows
+from headroom.predict.library import Choice, Tiled, fastest
 from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
@@ -111,7 +111,9 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     choice = fastest(tiled, context.gpu, context.dtype, context.calibration, context.l2_state)
     best = choice.estimate
     if context.unit == "plain" and tiled.convs is not None:
-        best = _with_cache_bytes(choice, tiled, tiled.convs, context)
+        direct = choice.transformed == ""
+        stored = problems.c_bytes
+        best = with_cache_bytes(best, tiled.convs, choice.tiles, stored, context.gpu, context.dtype, where=direct)
     if context.transposes and isinstance(layers[0].work, Convolution):
         extra = transposition_us(
             problems.a_bytes, problems.c_bytes, context.gpu, context.stream_constants, context.l2_state
@@ -120,15 +122,6 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
     choice = replace(choice, estimate=best)
     return [_prediction(i, layer, floors[i], choice, sort, context) for i, layer in enumerate(layers)]
-
-
-def _with_cache_bytes(choice: Choice, tiled: Tiled, convs: ConvBatch, context: Context) -> Estimate:
-    """The direct kernels with DeLTA's traffic at L1 and L2; a transformed one's model says itself what it moves."""
-    direct = np.flatnonzero(choice.transformed == "")
-    stored, tiles = tiled.problems.c_bytes[direct], rows_of(choice.tiles, direct)
-    best = rows_of(choice.estimate, direct)
-    moved = with_cache_bytes(best, convs.take(direct), tiles, stored, context.gpu, context.dtype)
-    return with_rows(choice.estimate, direct, moved)
 
 
 def problems_of(layers: Sequence[Layer], dtype: DataType) -> Problems:

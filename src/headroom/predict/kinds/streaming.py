@@ -65,7 +65,7 @@ def streams_of(layers: Sequence[Layer], dtype: DataType) -> Streams:
         bytes_moved=np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64),
         factor=np.array([traffic_factor(layer, dtype) for layer in layers]),
         passes=np.array([passes(layer) for layer in layers], dtype=np.float64),
-        values=np.array([sum(t.elements for t in layer.outputs) for layer in layers], dtype=np.float64),
+        values=np.array([values_of(layer) for layer in layers], dtype=np.float64),
         flops=np.array([layer.flops for layer in layers], dtype=np.float64),
         groups=np.array([groups_of(layer) for layer in layers], dtype=np.float64),
         taps=np.array([taps_of(layer) for layer in layers], dtype=np.float64),
@@ -131,12 +131,25 @@ def groups_of(layer: Layer) -> int:
     return 0
 
 
+def values_of(layer: Layer) -> int:
+    """Independent work items: the results, except where they are few sums over many values.
+
+    A convolution's weight gradient runs over the other gradient, and adds up its threads' sums then.
+    """
+    work = layer.work
+    if isinstance(work, Convolution) and work.direction == "wgrad":
+        return work.batch * work.out_channels * math.prod(work.out_size)
+    return sum(tensor.elements for tensor in layer.outputs)
+
+
 def taps_of(layer: Layer) -> int:
     """Values that one output gathers: a window, a filter, or a row of a matrix."""
     work = layer.work
     match work:
         case Pooling():
             return math.prod(work.window)
+        case Convolution(direction="dgrad" | "wgrad"):
+            return math.ceil(work.macs / max(1, values_of(layer)))
         case Convolution() | Matmul():
             return work.gemm.k
     return 1
@@ -149,6 +162,8 @@ def passes(layer: Layer) -> int:
         return 2
     if isinstance(work, Normalization):
         return 2 if work.group_elements else 1
+    if isinstance(work, Convolution):
+        return 2 if work.direction == "wgrad" else 1
     if isinstance(work, Reduction):
         return 2 if work.elements >= _VALUES_OF_TWO_SWEEPS * max(1, work.out_elements) else 1
     return 1
