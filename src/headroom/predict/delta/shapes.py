@@ -114,6 +114,10 @@ class ConvBatch:
         """The layers at ``indices``, in that order."""
         return ConvBatch(*(getattr(self, field.name)[indices] for field in fields(self)))
 
+    def column(self) -> ConvBatch:
+        """The same layers with shape (layers, 1), to be combined with a GPU's numbers per layer."""
+        return ConvBatch(*(getattr(self, field.name)[:, None] for field in fields(self)))
+
 
 def _row(work: Convolution | Matmul) -> tuple[float, ...]:
     """The fields of :class:`ConvBatch` up to ``out_w``, in order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.layer import Layer
 from headroom.predict.explore.figures import Figures, Floats, Index
 from headroom.predict.explore.space import NEUTRAL, Setting
-from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.gemm_time import Estimate, Tiles, estimate
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import tiled_of
@@ -24,7 +24,7 @@ from headroom.predict.tiles import main_loop_depth
 
 @dataclass(frozen=True)
 class Products:
-    """Layers that the library tiles, all of one sort and alike in whether a transformed kernel could run them."""
+    """Layers that the library runs as products, all of one sort and alike in whether a transformed kernel could."""
 
     tiled: Tiled
     counts: Floats
@@ -50,23 +50,30 @@ class Products:
         rows = np.repeat(which, len(self))
         repeated = _repeated(self.tiled, len(which))
         flat, column = stack_of(sheets, rows, (-1,)), stack_of(sheets, rows, (-1, 1))
-        choice = fastest(repeated, column, c.dtype, c.calibration, c.l2_state)
+        # A tile that is set is an im2col kernel's.
+        asked = repeated if tile == NEUTRAL else replace(repeated, convs=None)
+        choice = fastest(asked, column, c.dtype, c.calibration, c.l2_state)
         best = choice.estimate if tile == NEUTRAL else self._cut(repeated, flat, choice.tiles, tile)
+        transformed = (choice.transformed != "") & (tile == NEUTRAL)
         flops, moved = np.tile(self.flops, len(which)), np.tile(self.moved_bytes, len(which))
         floor = floors_of(flops, moved, flat.peak_tflops(c.dtype), flat, c.l2_state)
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
+        sort = bar_kind(self.tiled.sort)
+        bars = np.where(best.is_short, self._bar(sort, "short"), self._bar(sort, "long"))
+        # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
+        time_us = np.where(transformed, best.time_us, np.maximum(best.time_us, floor))
         figures.add(
-            np.maximum(best.time_us, floor).reshape(shape),
-            np.where(best.is_short, self._bar("short"), self._bar("long")).reshape(shape),
+            time_us.reshape(shape),
+            np.where(transformed, self._bar("transformed", "long"), bars).reshape(shape),
             best.dram_bytes.reshape(shape),
             np.argmax(terms, axis=0).reshape(shape),
             GEMM_LIMITS,
             self.counts,
         )
 
-    def _bar(self, regime: str) -> float:
+    def _bar(self, kind: str, regime: str) -> float:
         c = self.context
-        return c.calibration.error_pct(bar_kind(self.tiled.sort), c.unit, c.gpu, regime, c.dtype, c.l2_state)
+        return c.calibration.error_pct(kind, c.unit, c.gpu, regime, c.dtype, c.l2_state)
 
     def _cut(self, tiled: Tiled, gpu: GpuSpec, chosen: Tiles, tile: Setting) -> Estimate:
         """The products with the tile as set in place of the library's."""
@@ -83,10 +90,11 @@ class Products:
 
 
 def _some(tiled: Tiled, index: Index) -> Tiled:
-    return Tiled(tiled.problems.rows(index), tiled.taps[index], tiled.can_transform[index], tiled.sort)
+    convs = None if tiled.convs is None else tiled.convs.take(index)
+    return Tiled(tiled.problems.rows(index), tiled.taps[index], tiled.can_transform[index], tiled.sort, convs)
 
 
 def _repeated(tiled: Tiled, times: int) -> Tiled:
     """The products once per design, design after design."""
-    columns = (np.tile(getattr(tiled.problems, name), times) for name in Problems.__slots__)
-    return Tiled(Problems(*columns), np.tile(tiled.taps, times), np.tile(tiled.can_transform, times), tiled.sort)
+    index = np.tile(np.arange(len(tiled.problems)), times)
+    return _some(tiled, index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -66,14 +66,22 @@ def can_run(name: str, convs: ConvBatch) -> NDArray[np.bool_]:
 
 
 def fastest_transformed(convs: ConvBatch, machinery: Machinery) -> Transformed:
-    """The fastest algorithm that can run each convolution."""
-    every = {name: estimate(convs, machinery) for name, estimate in ALGORITHMS.items()}
+    """The fastest algorithm that can run each convolution; the GPU's numbers may be columns of shape (P, 1)."""
+    columns = convs.column()
+    every = {name: _rows(estimate(columns, machinery), len(convs)) for name, estimate in ALGORITHMS.items()}
     times = np.stack([np.where(can_run(name, convs), found.time_us, np.inf) for name, found in every.items()])
     choice = np.argmin(times, axis=0)
-    columns = {
-        field: np.take_along_axis(np.stack([getattr(e, field) for e in every.values()]), choice[None], 0)[0]
-        for field in Estimate.__slots__
-    }
+    best = Estimate(
+        *(
+            np.take_along_axis(np.stack([getattr(found, field) for found in every.values()]), choice[None], 0)[0]
+            for field in Estimate.__slots__
+        )
+    )
     time = np.take_along_axis(times, choice[None], 0)[0]
     names = np.where(np.isfinite(time), np.array(list(every))[choice], "")
-    return Transformed(Estimate(**{**columns, "time_us": time}), names)
+    return Transformed(replace(best, time_us=time), names)
+
+
+def _rows(found: Estimate, count: int) -> Estimate:
+    """An estimate of shape (P, 1), or less, as one of shape (P,)."""
+    return Estimate(*(np.broadcast_to(getattr(found, name), (count, 1)).ravel() for name in Estimate.__slots__))

@@ -19,7 +19,10 @@ REAL_BYTES, COMPLEX_BYTES = 4.0, 8.0
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """A GPU with everything that its transformed kernels are timed by."""
+    """A GPU with everything that its transformed kernels are timed by.
+
+    The models are arithmetic on arrays of shape (P,); with shape (P, 1) the GPU may be another in every row.
+    """
 
     gpu: GpuSpec
     products: GemmConstants
@@ -47,7 +50,7 @@ def _stream(
     ones = np.ones_like(moved)
     work = Streams(moved, factor * ones, ones, written / REAL_BYTES, flops, 0.0 * ones, ones)
     rate = gpu.peak_tflops(DataType.FP32, tensor=False)
-    found = estimate_streams(work, ["transform"] * len(ones), gpu, rate, machinery.streams, l2_state)
+    found = estimate_streams(work, ["transform"], gpu, rate, machinery.streams, l2_state)
     return Estimate(
         time_us=found.time_us + start_us, compute_us=found.compute_us, l2_us=found.l2_us, dram_us=found.dram_us,
         latency_us=(found.ramp_us + start_us) * ones, launch_us=found.launch_us, l1_bytes=found.l2_bytes,
@@ -57,12 +60,16 @@ def _stream(
 
 
 def product(m: Floats, n: Floats, k: Floats, batch: Floats, width: float, machinery: Machinery) -> Estimate:
-    """``batch`` products in one launch; with complex values a multiply-add is four, on operands of twice the bytes."""
-    ones = np.ones_like(m * n * k * batch)
-    depth = k * ones * (4.0 if width == COMPLEX_BYTES else 1.0)
-    a_bytes, b_bytes, c_bytes = m * k * batch * width, k * n * batch * width, m * n * batch * width
-    problems = Problems(m * ones, n * ones, depth, batch * ones, a_bytes, b_bytes, c_bytes, ones)
-    return choose(problems, machinery.gpu, DataType.FP32, "plain", machinery.products, "warm", may_split=True)[0]
+    """``batch`` products in one launch; with complex values a multiply-add is four, on operands of twice the bytes.
+
+    The answer has the arguments' common shape, (P,) or (P, 1): the choice of a tile takes rows.
+    """
+    depth = k * (4.0 if width == COMPLEX_BYTES else 1.0)
+    operands = (m * k * batch * width, k * n * batch * width, m * n * batch * width)
+    ones = np.ones_like(operands[0])
+    rows = Problems(*((column * ones).ravel() for column in (m, n, depth, batch, *operands, ones)))
+    found = choose(rows, machinery.gpu, DataType.FP32, "plain", machinery.products, "warm", may_split=True)[0]
+    return Estimate(*(getattr(found, name).reshape(ones.shape) for name in Estimate.__slots__))
 
 
 def in_turn(*kernels: tuple[Estimate, Floats | float]) -> Estimate:

@@ -55,7 +55,7 @@ def fused(convs: ConvBatch, machinery: Machinery) -> Estimate:
     l2_bytes = ctas * depth * loaded * size + written
     footprint = images + written + _FUSED_PRODUCTS * filters
     cold = machinery.l2_state == "cold"
-    missing = 1.0 if cold else missing_share(footprint, float(gpu.l2.size_bytes), streams.cache_share)
+    missing = 1.0 if cold else missing_share(footprint, gpu.l2.size_bytes, streams.cache_share)
     dram_bytes = footprint * missing
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * machinery.products.l2_share)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * streams.dram_share)
