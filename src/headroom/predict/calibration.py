@@ -83,8 +83,8 @@ class Calibration:
     """The whole data file.
 
     ``plain`` (convolutions), ``plain_gathering``, ``plain_matmul``, ``tensor``, ``stream`` and ``transforms`` hold for
-    every architecture that is not in ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor matmul``) or
-    ``own_stream`` (by family).
+    every architecture that is not in ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor
+    matmul``) or ``own_stream`` (by family).
     """
 
     date: str
