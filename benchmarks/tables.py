@@ -202,23 +202,32 @@ def benanza_convolutions(algorithm: str, dtype: DataType = DataType.FP32) -> lis
 
 
 def neusight_matmuls(kind: str) -> list[Cases]:
-    """``linear`` or ``bmm``: fp32 products. A linear layer's rows are ``B`` times ``M``."""
+    """``linear`` or ``bmm``: fp32 products of (``B`` times ``M``) x ``N`` by ``N`` x ``K`` for a linear layer, of
+    ``B`` times ``M`` x ``N`` by ``N`` x ``K`` for batched ones: the table's ``N`` is what the product sums over.
+
+    The kernels' grids say so: they are the number of the kernels' tiles that this reading gives, times the parts of the
+    sum, in every row (of the other reading in one of fifty). The library's products are column-major, so that a tile
+    in a kernel's name is first along the output's columns.
+    """
     table = pd.read_csv(TABLES / f"neusight_{kind}.csv.gz")
     table["order"] = table.groupby("gpu").cumcount() / table.groupby("gpu").gpu.transform("size")
-    cases = []
-    for name, rows in table.groupby("gpu"):
-        if kind == "linear":
-            problems = matmul_problems(np.ones(len(rows)), rows.B * rows.M, rows.N, rows.K, 4)
-        else:
-            problems = matmul_problems(rows.B, rows.M, rows.N, rows.K, 4)
-        labels = tuple(f"{b}x({m}x{k})({k}x{n})" for b, m, n, k in zip(rows.B, rows.M, rows.N, rows.K, strict=True))
-        cases.append(
-            Cases(
-                f"NeuSight {kind}", load_gpu(NEUSIGHT_GPUS[name]), "matmul", DataType.FP32, problems,
-                floats(rows.latency_ms) * 1e3, labels, floats(rows.order), kernels=tuple(rows.kernel.astype(str)),
-            )
-        )  # fmt: skip
-    return cases
+    table["m"], table["batch"] = (table.B * table.M, 1) if kind == "linear" else (table.M, table.B)
+    tile = table.kernel.str.extract(r"sgemm_(\d+)x(\d+)").astype(float)
+    table["tile_n"], table["tile_m"] = tile[0], tile[1]
+    return [_neusight_cases(kind, name, rows) for name, rows in table.groupby("gpu")]
+
+
+def _neusight_cases(kind: str, name: str, rows: pd.DataFrame) -> Cases:
+    problems = matmul_problems(rows.batch, rows.m, rows.K, rows.N, 4)
+    tile_m, tile_n = floats(rows.tile_m), floats(rows.tile_n)
+    ctas = np.ceil(problems.m / tile_m) * np.ceil(problems.n / tile_n) * problems.batch
+    splits = np.maximum(1.0, np.round(floats(rows.grid_x * rows.grid_y * rows.grid_z) / ctas))
+    labels = zip(rows.B, rows.M, rows.N, rows.K, strict=True)
+    return Cases(
+        f"NeuSight {kind}", load_gpu(NEUSIGHT_GPUS[name]), "matmul", DataType.FP32, problems,
+        floats(rows.latency_ms) * 1e3, tuple(f"{b}x({m}x{k})({k}x{n})" for b, m, k, n in labels), floats(rows.order),
+        Tiles(tile_m, tile_n, np.full_like(tile_m, 8.0), splits), kernels=tuple(rows.kernel.astype(str)),
+    )  # fmt: skip
 
 
 def deepbench_matmuls(gpus: dict[str, str] = DEEPBENCH_GPUS) -> list[Cases]:
@@ -239,22 +248,29 @@ def deepbench_matmuls(gpus: dict[str, str] = DEEPBENCH_GPUS) -> list[Cases]:
     ]  # fmt: skip
 
 
+#: Columns of the aiconfigurator table: the sheet, and which operands its collector has six copies of. Its CUDA graph
+#: launches the product once with each: SGLang's collector copies both operands, vLLM's the weights alone.
+AICONFIGURATOR_COLUMNS = {
+    "a100_sxm__sglang_0.5.10": ("a100-80gb-sxm", "operands-rotated"),
+    "l40s__vllm_0.24.0": ("l40s", "weights-rotated"),
+}
+
+
 def aiconfigurator_matmuls() -> list[Cases]:
-    """Bf16 products under CUDA graphs. The activations stay in L2 as far as they fit, the weights do not:
-    33 MB of weights stream at DRAM speed on an L40S with 96 MB of L2 where 50 MB of activations do not.
+    """Bf16 products under CUDA graphs. Small operands stay in L2 in all their copies, large ones do not.
+
     Rows of one (m = 1) are matrix-vector products and go to the streaming model.
     """
     table = pd.read_csv(TABLES / "aiconfigurator_gemm_bf16.csv.gz")
-    columns = {"a100_sxm__sglang_0.5.10": "a100-80gb-sxm", "l40s__vllm_0.24.0": "l40s"}
     cases = []
-    for column, gpu in columns.items():
+    for column, (gpu, l2_state) in AICONFIGURATOR_COLUMNS.items():
         rows = table[table[column].notna() & (table.m > 1)]
         cases.append(
             Cases(
                 "aiconfigurator bf16", load_gpu(gpu), "matmul", DataType.BF16,
                 matmul_problems(np.ones(len(rows)), rows.m, rows.n, rows.k, 2), floats(rows[column]) * 1e3,
                 tuple(f"({m}x{k})({k}x{n})" for m, n, k in zip(rows.m, rows.n, rows.k, strict=True)),
-                np.zeros(len(rows)), l2_state="weights-cold",
+                np.zeros(len(rows)), l2_state=l2_state,
             )
         )  # fmt: skip
     return cases

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+
+#: GPUs whose last-level cache is two halves, each for the SMs beside it, so that shared data is there twice (A100
+#: whitepaper). Hopper's is too, but its constants are fitted on itself.
+_HALVED_CACHES = ("8.0",)
 
 #: Sorts of kernels that are special cases of another sort: what is not known of them is taken from it.
 GENERAL_SORT = {
@@ -42,9 +46,10 @@ class GemmConstants:
     whose addresses each step works out anew; ``split_launches`` is what dividing K adds, in launches: the
     parts' results are summed at the end; ``channel_bytes`` of a filter tap's channels are one step of K, the last one
     filled up with zeros; ``step_cycles``, ``output_cycles`` and ``torn_writes`` (bytes moved besides, per byte of a
-    torn row of results) are the costs of :mod:`.cta_costs`. A cold cache adds ``cold_us`` (the first loads' further
-    way), ``cold_slice_ns`` per 64 bytes of K (weights that nobody has loaded yet) and ``written_back`` as in
-    :class:`StreamConstants`.
+    torn row of results) are the costs of :mod:`.cta_costs`; ``saturating_share`` of the SMs draw all that the cache
+    delivers, fewer do not; ``batched_tiles`` are those that the library was seen to take for batches of products
+    (``64x128``: m by n), by family. A cold cache adds ``cold_us`` (the first loads' further way), ``cold_slice_ns`` per
+    64 bytes of K (weights that nobody has loaded yet) and ``written_back`` as in :class:`StreamConstants`.
     """
 
     efficiency: Mapping[str, float]
@@ -67,6 +72,8 @@ class GemmConstants:
     step_cycles: float = 0.0
     output_cycles: float = 0.0
     torn_writes: float = 0.0
+    saturating_share: float = 0.0
+    batched_tiles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
         family = family_of(gpu)
@@ -74,6 +81,10 @@ class GemmConstants:
 
     def launch_us_on(self, gpu: GpuSpec) -> float:
         return self.launch_factor * gpu.launch_us
+
+    def cache_share_on(self, gpu: GpuSpec) -> float:
+        """``cache_share``, half of it where both halves of the cache keep what all SMs read."""
+        return self.cache_share / (2.0 if gpu.compute_capability in _HALVED_CACHES else 1.0)
 
 
 @dataclass(frozen=True, slots=True)

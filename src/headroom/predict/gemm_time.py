@@ -34,6 +34,11 @@ _OUTPUTS_PER_PLAIN_THREAD = 64.0
 #: Tensor-core kernels give a warp up to 64x64 outputs, and have four warps at least, one per SM quarter.
 _OUTPUTS_PER_TENSOR_WARP, _LEAST_TENSOR_WARPS = 4096.0, 4.0
 
+#: States of the cache in benchmarks that take the next of several copies of an operand at every launch, so that a large
+#: one is never in the cache: which operands have copies, A and B.
+_COPIED = {"weights-rotated": (False, True), "operands-rotated": (True, True)}
+_COPIES = 6.0
+
 #: Buffers of both input tiles in shared memory: double buffering, or a short asynchronous pipeline.
 _STAGES = {"plain": 2.0, "tensor": 3.0}
 
@@ -135,8 +140,8 @@ def estimate(
 ) -> Estimate:
     """Time and traffic of every product with every tile (shapes as they broadcast).
 
-    Beside ``warm`` and ``cold``, ``l2_state`` may be ``weights-cold``: A and the result are in the cache as far as
-    they fit, B never is (benchmarks that rotate their weights).
+    Beside ``warm`` and ``cold``, ``l2_state`` may be ``weights-rotated`` or ``operands-rotated``: benchmarks that
+    launch with six copies of B, or of A and B, in turn.
     """
     ctas = np.ceil(problems.m / tiles.m) * np.ceil(problems.n / tiles.n) * problems.batch * tiles.splits
     k_cta = np.ceil(np.ceil(problems.k / tiles.splits) / tiles.k) * tiles.k
@@ -145,8 +150,8 @@ def estimate(
     cta = _cta_us(tiles, k_cta, gpu, dtype, unit, constants)
     compute = cta * (per_sm + rounds * constants.half_warps / warps)
     compute = compute + per_sm * (tiles.m * tiles.n * (constants.output_cycles / gpu.clock_mhz))
-    latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
     width = float(dtype.bytes)
+    latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
     if constants.slice_ns > 0.0:
         waiting = rounds * k_cta * (width / _SLICE_BYTES * constants.slice_ns * 1e-3)
         waiting = waiting * (1.0 + constants.gather_wait * (1.0 / problems.a_reuse - 1.0))
@@ -157,6 +162,7 @@ def estimate(
     l2_bytes = ctas * k_cta * _loaded(problems, tiles, constants) * width + stored
     dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
+    l2 = l2 * np.maximum(1.0, constants.saturating_share * gpu.sms / ctas)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     if l2_state == "cold":
         latency = latency + constants.cold_us + k_cta * (width / _SLICE_BYTES * constants.cold_slice_ns * 1e-3)
@@ -247,19 +253,22 @@ def _dram_bytes(
     if problems.torn is not None:
         c = c * (1.0 + constants.torn_writes * problems.torn)
     missing = _missing(problems, gpu, l2_state, constants)
-    if l2_state == "weights-cold":
-        return b + (a + c) * missing
-    return (a + b + c) * missing
+    if l2_state not in _COPIED:
+        return (a + b + c) * missing
+    a_copied, b_copied = _COPIED[l2_state]
+    copies = (_COPIES - 1.0) * (problems.a_bytes * a_copied + problems.b_bytes * b_copied)
+    rotated = _missing(problems, gpu, l2_state, constants, copies)
+    return a * (rotated if a_copied else missing) + b * (rotated if b_copied else missing) + c * missing
 
 
-def _missing(problems: Problems, gpu: GpuSpec, l2_state: str, constants: GemmConstants) -> Floats:
-    """Share of the bytes that the cache does not hold; of A and the result alone where the weights never are in it."""
+def _missing(
+    problems: Problems, gpu: GpuSpec, l2_state: str, constants: GemmConstants, copies: Floats | float = 0.0
+) -> Floats:
+    """Share of the bytes that the cache does not hold, of operands that other ``copies`` were used after."""
     if l2_state == "cold":
         return np.ones_like(problems.c_bytes)
-    footprint = problems.a_bytes + problems.c_bytes
-    if l2_state != "weights-cold":
-        footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes
-    return missing_share(footprint, gpu.l2.size_bytes, constants.cache_share)
+    footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes + copies
+    return missing_share(footprint, gpu.l2.size_bytes, constants.cache_share_on(gpu))
 
 
 def missing_share(footprint: Floats, cache_bytes: float, cache_share: float) -> Floats:

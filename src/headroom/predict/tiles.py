@@ -6,16 +6,18 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.constants import GemmConstants
+from headroom.predict.constants import GemmConstants, family_of
 from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
 
 #: cuDNN's implicit-GEMM kernels for plain fp32, and cuBLAS's sgemm kernels: (m, n, k).
 PLAIN_CONVOLUTION_TILES = ((128, 128, 8), (128, 64, 8), (128, 32, 8))
 PLAIN_MATMUL_TILES = (
-    (128, 128, 8), (128, 64, 8), (64, 128, 8), (64, 64, 8), (128, 32, 8), (32, 128, 8), (32, 32, 8),
+    (128, 128, 8), (128, 64, 8), (64, 128, 8), (64, 64, 8), (128, 32, 8), (32, 128, 8), (64, 32, 8), (32, 64, 8),
+    (32, 32, 8),
 )  # fmt: skip
 
 #: cuDNN's kernels that work out each load's address as they go (IMPLICIT_GEMM): small tiles, for small grids.
@@ -31,7 +33,7 @@ TENSOR_TILES = (
 FIRST_TENSOR_CONVOLUTION_TILES = ((256, 128, 64),)
 
 #: Over how many CTAs a library divides the K dimension when the grid is small.
-SPLITS = (1, 2, 4, 8, 16)
+SPLITS = (1, 2, 4, 8, 16, 32)
 
 #: Products looked at together with all their candidates: keeps the arrays inside a CPU's cache.
 _ROWS_AT_ONCE = 2048
@@ -52,7 +54,7 @@ def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> 
 
     ``may_split`` is :func:`divides_depth`; kernels that cannot divide K also have fewer tiles.
     """
-    deep = 2 if float(gpu.compute_capability) >= 8.9 else 1
+    deep = 2 if float(gpu.compute_capability) >= 9.0 else 1
     if unit == "plain" and not may_split and float(gpu.compute_capability) >= 9.0:
         shapes = [(m, n, k, 1) for m, n, k in PLAIN_MATMUL_TILES]
     elif unit == "plain" and not may_split:
@@ -101,12 +103,27 @@ def choose(
     for start in range(0, len(problems), _ROWS_AT_ONCE):
         part = problems.rows(slice(start, start + _ROWS_AT_ONCE))
         every = estimate(part.column(), tiles, gpu, dtype, unit, constants, l2_state)
-        choice = np.argmin(every.time_us * wide, axis=1)
+        looks = every.time_us * wide
+        if constants.batched_tiles:
+            looks = np.where(_taken(part, tiles, gpu, constants), looks, np.inf)
+        choice = np.argmin(looks, axis=1)
         parts.append(every.take(choice))
         choices.append(choice)
     index = np.concatenate(choices) if choices else np.zeros(0, dtype=np.intp)
     chosen = Tiles(tiles.m[index], tiles.n[index], tiles.k[index], tiles.splits[index])
     return Estimate.concatenate(parts), chosen
+
+
+def _taken(problems: Problems, tiles: Tiles, gpu: GpuSpec, constants: GemmConstants) -> NDArray[np.bool_]:
+    """Whether the library takes each tile for each product, shape (P, C): all where nothing is known.
+
+    Kernels for batches count the batch in the grid's dimension that others count the parts of K in: they divide none.
+    """
+    names = np.char.add(np.char.add(tiles.m.astype(int).astype(str), "x"), tiles.n.astype(int).astype(str))
+    known = constants.batched_tiles.get(family_of(gpu))
+    batched: NDArray[np.bool_] = (tiles.splits == 1) & (np.isin(names, known) if known else True)
+    taken: NDArray[np.bool_] = (problems.batch == 1)[:, None] | batched
+    return taken
 
 
 def main_loop_depth(gpu: GpuSpec, dtype: DataType, unit: str) -> float:
