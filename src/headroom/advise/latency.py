@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from headroom import figures
 from headroom.advise.execution import Execution
+from headroom.advise.held_up import own_share
 from headroom.advise.matching.latency import step_latency_us
 from headroom.advise.measurements import REPEATABILITY_PCT, UNTOLD_SPREAD_PCT
 from headroom.advise.networks import fastest_run, run_error_pct
@@ -63,7 +64,7 @@ def latency_of(execution: Execution | None, networks: Sequence[NetworkTiming]) -
 def timelines_of(execution: Execution) -> Timelines:
     """The user's run without the recorder."""
     profile = execution.profile
-    return Timelines.of(execution.step, profile.recorder, profile.latency_us)
+    return Timelines.of(execution.step, profile.recorder, profile.latency_us, own_share(execution.step, profile.steps))
 
 
 def _of_run(execution: Execution) -> Latency:

@@ -90,12 +90,15 @@ class Timelines:
     is_queued: bool = False
 
     @classmethod
-    def of(cls, step: Step, recorder: str, told_us: float | None = None) -> Timelines:
-        """The step as it runs without the recorder, or as it must run if its latency was measured as ``told_us``."""
+    def of(cls, step: Step, recorder: str, told_us: float | None = None, own_share: float = 1.0) -> Timelines:
+        """The step as it runs without the recorder, or as it must run if its latency was measured as ``told_us``.
+
+        ``own_share`` of the host's time was its own work (:func:`headroom.advise.held_up.own_share`).
+        """
         if step.launches and all(launch.graph for launch in step.launches):
             return cls._replayed(step, recorder, told_us)
         error = HOST_ERROR if recorder in HOST_SHARE else SEEN_HOST_ERROR
-        found = cls(step, HOST_SHARE.get(recorder, 1.0), error)
+        found = cls(step, HOST_SHARE.get(recorder, 1.0) * own_share, error)
         if told_us is None or not cls(step, _LEAST_SHARE).latency_us() < told_us < 0.98 * cls(step).latency_us():
             # As recorded, or a time that no speed of the host explains: it was taken in another way.
             return found

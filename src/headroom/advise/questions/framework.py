@@ -14,6 +14,7 @@ from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
 from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE, counted
+from headroom.advise.held_up import own_share
 from headroom.advise.questions.answer import Answer, Cell, Table
 from headroom.advise.questions.deviations import deviations
 from headroom.advise.questions.library_log import library_log
@@ -131,6 +132,9 @@ def _timelines(run: Recorded) -> Table:
         ("the same launches as a replayed CUDA graph", lines.replayed_us),
         ("the host waits for the GPU, as recorded", sum(wait.duration_us for wait in step.waits)),
     )
+    held_up = 1.0 - own_share(step, run.execution.profile.steps)
+    if held_up:
+        rows += (("something held the host up in this step, as others tell", held_up * step.duration_us),)
     return Table(
         "Host and GPU",
         ("what", "time us"),

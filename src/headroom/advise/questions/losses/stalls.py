@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 
 from headroom import figures
 from headroom.advise.analysis import Finding
+from headroom.advise.held_up import pauses_us
 from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import Change
-from headroom.measure.profiles.profile import Step
 
 #: A pause this many times the step's usual one is no operator's doing.
 _TIMES_USUAL = 10.0
@@ -23,9 +22,9 @@ def stalls(run: Recorded) -> Iterator[Finding]:
     """Pauses that every recorded step has at the same launch: Python code, locks, files, and no hiccup of the host."""
     if run.is_graph:
         return
-    pauses = _pauses_us(run.step)
+    pauses = pauses_us(run.step)
     others = [step for step in run.execution.profile.steps if step is not run.step]
-    alike = [_pauses_us(step) for step in others if len(step.launches) == len(run.step.launches)]
+    alike = [pauses_us(step) for step in others if len(step.launches) == len(run.step.launches)]
     if not pauses or not alike:
         return
     usual_us = statistics.median(pauses)
@@ -49,19 +48,6 @@ def stalls(run: Recorded) -> Iterator[Finding]:
                 code="with torch.profiler.profile(with_stack=True) as profile: model(x)",
                 limits="The profile tells when the host was busy, not with what.",
             )
-
-
-def _pauses_us(step: Step) -> Sequence[float]:
-    """How long the host took to ask for each launch since the one before, less what it waited for the GPU."""
-    asked = [launch.launched_us for launch in step.launches]
-    if any(moment is None for moment in asked):
-        return ()
-    moments = [moment or 0.0 for moment in asked]
-    pauses = [0.0]
-    for before_us, after_us in pairwise(moments):
-        waited_us = sum(wait.duration_us for wait in step.waits if before_us <= wait.start_us < after_us)
-        pauses.append(max(0.0, after_us - before_us - waited_us))
-    return pauses
 
 
 def _name(run: Recorded, layers: tuple[int, ...]) -> str:
