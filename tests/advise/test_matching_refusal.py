@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import headroom as hr
 from advise.matched import graph_of, network_graph, recorded, repeated
 from bound_networks import BOUNDS
 from headroom.advise.matching import match, overlay
+from headroom.advise.matching.training import refuse_training
 from headroom.errors import ProfileError
 from headroom.measure.profiles.profile import Call, Profile, Step
 from profiles import NAMES
@@ -90,7 +92,32 @@ def test_one_operator_that_only_training_calls_is_refused_by_name(name: str, sha
     profile = recorded("resnet18-1-default")
     trained = tuple(replace(each, calls=(*each.calls, Call(name, 0.0, 1.0, 1))) for each in profile.steps)
     reason = _reason(replace(profile, steps=trained), shared_models, "resnet18")
-    assert f"runs {name}; bounds are of inference, so record the forward pass alone" in reason
+    assert f"runs {name}, which resnet18 has no layer for; bounds are of inference, so record the forward" in reason
+    assert reason.endswith("under torch.inference_mode()")
+
+
+@pytest.mark.parametrize("name", ["ConvGrad", "BiasGeluGrad_dX", "AdamWOptimizer", "InPlaceAccumulatorV2"])
+def test_training_by_onnx_runtime_is_refused_by_name(name: str, shared_models: Path) -> None:
+    profile = replace(recorded("resnet18-1-default"), recorder="onnxruntime")
+    trained = tuple(replace(each, calls=(*each.calls, Call(name, 0.0, 1.0, 1))) for each in profile.steps)
+    reason = _reason(replace(profile, steps=trained), shared_models, "resnet18")
+    assert f"runs {name}, which resnet18 has no layer for" in reason
+    assert reason.endswith("in an InferenceSession of the model without its gradients")
+
+
+def test_a_model_that_has_gradients_itself_may_run_them(shared_models: Path) -> None:
+    model = hr.load(shared_models / "stream_resnet18_full_training.onnx")
+    step = Step("model_run", 0.0, 10.0, (Call("ReluGrad", 0.0, 1.0, 1),))
+    refuse_training(Profile("onnxruntime", "run.json", "", (step,)), step, model)
+    forward = network_graph(shared_models, "resnet18")
+    with pytest.raises(ProfileError, match="holds training"):
+        refuse_training(Profile("onnxruntime", "run.json", "", (step,)), step, forward)
+
+
+@pytest.mark.parametrize("name", ["Conv", "Relu", "Gather", "LayerNormalization", "MemcpyFromHost", "Optimizer"])
+def test_operators_of_inference_are_no_training(name: str, shared_models: Path) -> None:
+    step = Step("model_run", 0.0, 10.0, (Call(name, 0.0, 1.0, 1),))
+    refuse_training(Profile("onnxruntime", "run.json", "", (step,)), step, network_graph(shared_models, "resnet18"))
 
 
 def test_a_captured_graph_that_trains_is_told_by_its_kernels(shared_models: Path) -> None:

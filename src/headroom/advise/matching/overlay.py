@@ -32,7 +32,7 @@ def match(profile: Profile, graph: Graph) -> Execution:
         ProfileError: the profile is one of another model, batch or input, or of training; the sentence says why.
     """
     step = profile.typical
-    refuse_training(profile.title, step)
+    refuse_training(profile, step, graph)
     atoms, units = atoms_of(graph), units_of(step)
     if len(atoms) * len(units) > _MOST_PAIRS:
         raise ProfileError(
