@@ -14,7 +14,7 @@ from headroom.text import plain_line
 _CALLS = re.compile(
     r"_backward$|Backward\d*$|^autograd::engine::|^torch::autograd::|^Optimizer\.step\b|\b_fused_(adam|sgd)"
 )
-#: The same among ONNX Runtime's operators: ``ConvGrad``, ``BiasGeluGrad_dX``, ``AdamWOptimizer``, accumulated gradients.
+#: The same among ONNX Runtime's operators: ``ConvGrad``, ``BiasGeluGrad_dX``, ``AdamWOptimizer``, sums of gradients.
 _OPERATORS = re.compile(r"[a-z\d]Grad(?:_\w+|V?\d+)?$|\w{2}Optimizer(?:V\d+)?$|^InPlaceAccumulator")
 #: The same among kernels, which is all that a replayed CUDA graph has: gradients of weights are never a forward pass.
 _KERNELS = re.compile(r"wgrad|backward", re.IGNORECASE)
@@ -45,6 +45,6 @@ def refuse_training(profile: Profile, step: Step, graph: Graph) -> None:
         return
     raise ProfileError(
         f"{plain_line(profile.title)} holds training: {plain_line(step.name)} runs {plain_line(found, _SHOWN)}, which "
-        f"{plain_line(graph.name, _SHOWN)} has no layer for; bounds are of inference, so record the forward pass alone, "
-        f"{_INSTEAD.get(profile.recorder, _OTHERWISE)}"
+        f"{plain_line(graph.name, _SHOWN)} has no layer for; bounds are of inference, so record the forward pass "
+        f"alone, {_INSTEAD.get(profile.recorder, _OTHERWISE)}"
     )
