@@ -26,13 +26,14 @@ from record import ROOT, write_result
 sys.path.insert(0, str(ROOT / "tests"))
 
 from headroom.store import turns
+from headroom.store.connect import LOCK_WAIT_S
 from headroom.store.store import Store
 from store.crowd import Member, Say
 from store.factory import make_sweep
 from store.test_crowd import LAYERS, READERS, WRITERS, _reader
 
 RUNS = 20
-BUSY = (0, 2, 4)
+BUSY = (0, 4)
 LIMIT_S = 5.0
 
 
@@ -47,6 +48,7 @@ def measure(busy: int, fair: bool, runs: int) -> dict[str, Any]:
     with keep_busy(busy), patch.object(turns, "fcntl", turns.fcntl if fair else None):
         crowds = [crowd() for _ in range(runs)]
     longest = [max(wait for wait, _ in writes) for writes in crowds]
+    given_up = sum(wait >= LOCK_WAIT_S for writes in crowds for wait, _ in writes)
     row = {
         "busy_processes": busy,
         "fair_turns": fair,
@@ -55,6 +57,7 @@ def measure(busy: int, fair: bool, runs: int) -> dict[str, Any]:
         "median_longest_wait_s": statistics.median(longest),
         "longest_wait_s": max(longest),
         "runs_over_limit": sum(wait >= LIMIT_S for wait in longest),
+        "given_up": given_up,
         "longest_commit_s": max(commit for writes in crowds for _, commit in writes),
     }
     print(row, flush=True)
@@ -69,13 +72,15 @@ def crowd() -> list[tuple[float, float]]:
         readers = [Member(_reader(place)) for _ in range(READERS)]
         said = [one for member in writers for one in member.join(300)]
         wrong = [one for member in readers for one in member.join(300) if not isinstance(one, float)]
-    writes = [one for one in said if isinstance(one, tuple)]
-    if wrong or len(writes) != len(said):
-        raise SystemExit(f"a member of the crowd failed: {[*wrong, *(set(said) - set(writes))][0]}")
-    return writes
+    wrong += [one for one in said if not isinstance(one, tuple) and "is locked" not in str(one)]
+    if wrong:
+        raise SystemExit(f"a member of the crowd failed: {wrong[0]}")
+    return [one if isinstance(one, tuple) else (LOCK_WAIT_S, 0.0) for one in said]
 
 
 def writer(place: str, first: int) -> Callable[[Say], None]:
+    """One that says so and ends when it has waited in vain for as long as a writer waits."""
+
     def work(say: Say) -> None:
         with Store.open(place) as store, timed_commits(store) as commits:
             for number in range(first, first + LAYERS):
@@ -128,19 +133,21 @@ def page(rows: list[dict[str, Any]], runs: int) -> str:
         f"of {LIMIT_S:.0f} s. *Without turns* is how writers wait where the system has no lock to queue at.",
         "",
         "| busy processes | turns | median wait s | longest of a crowd s, median | longest of all s "
-        f"| crowds over {LIMIT_S:.0f} s | longest commit s |",
-        "|---:|---|---:|---:|---:|---:|---:|",
+        f"| crowds over {LIMIT_S:.0f} s | writers that gave up after {LOCK_WAIT_S:.0f} s | longest commit s |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {row['busy_processes']} | {'fair' if row['fair_turns'] else 'without'} | {row['median_wait_s']:.2f} "
         f"| {row['median_longest_wait_s']:.1f} | {row['longest_wait_s']:.1f} | {row['runs_over_limit']} "
-        f"| {row['longest_commit_s']:.2f} |"
+        f"| {row['given_up']} | {row['longest_commit_s']:.2f} |"
         for row in rows
     ]
     lines += [
         "",
         "With fair turns each writer waits for about one transaction of every other: the usual wait grows and the",
-        "longest shrinks. A commit waits for the disk; it is part of each wait of whoever queues behind it.",
+        "longest shrinks. What is left is the processor's time, not the disk's: the longest waits are those of the",
+        "first round, in which 32 processes that have just started prepare their statements with the lock in hand,",
+        "each at its small share of two cores.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -93,9 +93,14 @@ class Database:
         delete the rows that refer to it.
         """
         self._refuse_unless_writable()
-        with explained(self.name), self._engine.connect() as connection:
-            connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-            with self._suspended_keys(connection, foreign_keys), self.in_turn(connection.begin):
+        with (
+            explained(self.name),
+            self._engine.connect() as connection,
+            self._suspended_keys(connection, foreign_keys),
+        ):
+            if self.is_sqlite:
+                self._take_lock(connection)
+            with connection.begin():
                 yield connection
 
     def in_turn(self, action: Callable[[], _T]) -> _T:
@@ -110,10 +115,21 @@ class Database:
             while True:
                 try:
                     return action()
-                except OperationalError as error:
+                except (OperationalError, sqlite3.OperationalError) as error:
                     if not is_busy(error) or time.monotonic() > deadline:
                         raise
                     time.sleep(random.uniform(*_PAUSE_S[is_ours]))  # noqa: S311 - no secret
+
+    def _take_lock(self, connection: Connection) -> None:
+        """Begin SQLite's transaction with the lock; asked of the driver, because that is done again and again."""
+        connection.execution_options(**{_BEGIN: ""})
+        asking = connection.connection.cursor()
+        # The waiting is ours (in_turn); SQLite's own is for the locks that reading and committing take.
+        asking.execute("PRAGMA busy_timeout = 0")
+        try:
+            self.in_turn(lambda: asking.execute("BEGIN IMMEDIATE"))
+        finally:
+            asking.execute(f"PRAGMA busy_timeout = {round(1000 * LOCK_WAIT_S)}")
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
@@ -175,18 +191,8 @@ def _sqlite(file: Path, mode: str) -> Engine:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Python's driver would begin late and without the lock, so it was told to leave transactions to us."""
-    statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
-    if statement != "BEGIN IMMEDIATE":
-        if statement:
-            connection.exec_driver_sql(statement)
-        return
-    # The waiting is ours (in_turn); SQLite's own is for the locks that reading and committing take.
-    driver = connection.connection
-    driver.cursor().execute("PRAGMA busy_timeout = 0")
-    try:
+    if statement := connection.get_execution_options().get(_BEGIN, "BEGIN"):
         connection.exec_driver_sql(statement)
-    finally:
-        driver.cursor().execute(f"PRAGMA busy_timeout = {round(1000 * LOCK_WAIT_S)}")
 
 
 def _mode(place: Place, read_only: bool) -> str:

@@ -70,6 +70,7 @@ def sentence(where: str, error: BaseException) -> str:
     return f"the database {where} {known} ({said})"
 
 
-def is_busy(error: SQLAlchemyError) -> bool:
+def is_busy(error: SQLAlchemyError | sqlite3.Error) -> bool:
     """Whether another connection holds what this one asked for, so that asking again may succeed."""
-    return (getattr(getattr(error, "orig", None), "sqlite_errorname", None) or "").startswith("SQLITE_BUSY")
+    cause = getattr(error, "orig", None) or error
+    return (getattr(cause, "sqlite_errorname", None) or "").startswith("SQLITE_BUSY")
