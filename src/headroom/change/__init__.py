@@ -1,0 +1,1 @@
+"""What alters a model: other widths, fewer synapse vectors, packed operands."""

@@ -1,0 +1,27 @@
+"""Width groups of PyTorch modules: which widths move together, proved; and moving them. Importing it loads PyTorch."""
+
+from headroom.change.widths.groups.discover import width_groups
+from headroom.change.widths.groups.group import Member, Setting, WidthGroup, WidthGroups
+from headroom.change.widths.groups.importance import batch_norm_importance, l1_importance
+from headroom.change.widths.groups.layout import Growth
+from headroom.change.widths.groups.resize import check_same_function, set_width, set_widths
+from headroom.change.widths.groups.specification import load_widths, save_widths, specification
+from headroom.change.widths.groups.stored import Axis
+
+__all__ = [
+    "Axis",
+    "Growth",
+    "Member",
+    "Setting",
+    "WidthGroup",
+    "WidthGroups",
+    "batch_norm_importance",
+    "check_same_function",
+    "l1_importance",
+    "load_widths",
+    "save_widths",
+    "set_width",
+    "set_widths",
+    "specification",
+    "width_groups",
+]

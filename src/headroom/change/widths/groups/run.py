@@ -1,0 +1,72 @@
+"""Run a module on its example inputs, and compare what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def call(module: nn.Module, inputs: Any) -> Any:
+    """The module's outputs for a tensor, a tuple of arguments or a dict of them."""
+    if isinstance(inputs, Mapping):
+        return module(**inputs)
+    return module(*inputs) if isinstance(inputs, tuple | list) else module(inputs)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within it the module is in evaluation mode and computes no gradients; afterwards each part is as it was."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, was in training.items():
+            part.training = was
+
+
+def outputs(module: nn.Module, inputs: Any) -> list[Tensor]:
+    """Every floating-point tensor that the module returns in evaluation mode."""
+    with evaluating(module):
+        flat, _ = torch.utils._pytree.tree_flatten(call(module, inputs))
+    return [each for each in flat if isinstance(each, Tensor) and each.is_floating_point()]
+
+
+def difference(first: list[Tensor], second: list[Tensor]) -> float:
+    """The largest difference of two runs' outputs over the first's largest value; infinite where shapes differ."""
+    if [each.shape for each in first] != [each.shape for each in second]:
+        return float("inf")
+    largest = 0.0
+    for before, after in zip(first, second, strict=True):
+        if before.numel():
+            scale = float(before.abs().max()) or 1.0
+            apart = float((before - after).abs().max())
+            largest = max(largest, apart / scale if apart == apart else float("inf"))
+    return largest
+
+
+def _vocabulary(module: nn.Module) -> int:
+    """Token numbers that every table of the module has."""
+    return min((each.num_embeddings for each in module.modules() if isinstance(each, nn.Embedding)), default=1)
+
+
+def telling(inputs: Any, module: nn.Module, generator: torch.Generator) -> Any:
+    """The example inputs in float64; constant ones, which tell nothing, are drawn at random."""
+    vocabulary = _vocabulary(module)
+
+    def one(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype == torch.bool:
+            return value
+        constant = value.numel() > 1 and bool((value == value.reshape(-1)[0]).all())
+        if value.is_floating_point():
+            return torch.randn(value.shape, generator=generator).double() if constant else value.double().cpu()
+        if constant and bool((value == 0).all()):
+            return torch.randint(0, vocabulary, value.shape, generator=generator).to(value.dtype)
+        return value.cpu()
+
+    return torch.utils._pytree.tree_map(one, inputs)
