@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import TransformConstants, family_of
 from headroom.predict.gemm_time import Estimate, Floats
@@ -57,8 +56,7 @@ def with_transforms(calibration: Calibration) -> Calibration:
 
 def estimated(runs: Runs, calibration: Calibration) -> Estimate:
     """What the package's model of the row's own algorithm says."""
-    products = calibration.gemm(runs.gpu, DataType.FP32, "matmul")
-    machinery = Machinery(runs.gpu, products, calibration.streams(runs.gpu), calibration.transforms, "warm")
+    machinery = Machinery(runs.gpu, calibration.plain, calibration.streams(runs.gpu), calibration.transforms, "warm")
     return ALGORITHMS[runs.algorithm](runs.convs, machinery)
 
 

@@ -97,8 +97,8 @@ def layer_rows(calibration: Calibration) -> list[dict[str, Any]]:
     answers = []
     for runs in fastest_runs():
         direct = im2col_us(runs)
-        products = calibration.gemm(runs.gpu, DataType.FP32, "matmul")
-        machinery = Machinery(runs.gpu, products, calibration.streams(runs.gpu), calibration.transforms, "warm")
+        streams = calibration.streams(runs.gpu)
+        machinery = Machinery(runs.gpu, calibration.plain, streams, calibration.transforms, "warm")
         other = fastest_transformed(runs.convs, machinery)
         transforms = other.estimate.time_us < direct
         fastest = np.where(transforms, other.estimate.time_us, direct)

@@ -83,8 +83,8 @@ def _transformed(
         return Choice(*found, np.full(len(able), "TRANSFORMED"))
     if tiled.convs is None or dtype is not DataType.FP32 or unit != "plain":
         return None
-    products, streams = calibration.gemm(gpu, dtype, "matmul"), calibration.streams(gpu)
-    machinery = Machinery(gpu, products, streams, calibration.transforms, l2_state)
+    # The products inside are the convolution library's own kernels.
+    machinery = Machinery(gpu, calibration.plain, calibration.streams(gpu), calibration.transforms, l2_state)
     fastest_one = fastest_transformed(tiled.convs.take(able), machinery)
     no_tile = np.zeros(len(able))
     return Choice(fastest_one.estimate, Tiles(no_tile, no_tile, no_tile, no_tile + 1.0), fastest_one.names)

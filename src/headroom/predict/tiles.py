@@ -76,6 +76,11 @@ def gathering_candidates() -> Tiles:
     return _tiles([(*tile, 1) for tile in GATHERING_TILES])
 
 
+def batch_candidates() -> Tiles:
+    """The tiles of plain kernels that run a batch of products in one launch; they divide no K. Shape (C,)."""
+    return _tiles([(*tile, 1) for tile in PLAIN_MATMUL_TILES])
+
+
 def _tiles(shapes: Sequence[tuple[int, ...]]) -> Tiles:
     return Tiles(*np.array(shapes, dtype=np.float64).T)
 

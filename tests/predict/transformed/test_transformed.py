@@ -35,7 +35,7 @@ PUBLISHED = [
 
 def machinery(gpu=V100) -> Machinery:
     known = load_calibration()
-    return Machinery(gpu, known.gemm(gpu, DataType.FP32, "matmul"), known.streams(gpu), known.transforms, "warm")
+    return Machinery(gpu, known.plain, known.streams(gpu), known.transforms, "warm")
 
 
 def convs(n: int, channels: int, size: int, taps: int = 3, **more: int) -> ConvBatch:

@@ -11,7 +11,7 @@ from headroom.graph.tensor import DataType
 from headroom.predict.constants import GemmConstants, StreamConstants, TransformConstants
 from headroom.predict.gemm_time import Estimate, Floats, Problems
 from headroom.predict.memory_bound import Streams, estimate_streams
-from headroom.predict.tiles import choose
+from headroom.predict.tiles import batch_candidates, choose
 
 #: Bytes of a value in fp32, and of a complex one.
 REAL_BYTES, COMPLEX_BYTES = 4.0, 8.0
@@ -68,7 +68,10 @@ def product(m: Floats, n: Floats, k: Floats, batch: Floats, width: float, machin
     operands = (m * k * batch * width, k * n * batch * width, m * n * batch * width)
     ones = np.ones_like(operands[0])
     rows = Problems(*((column * ones).ravel() for column in (m, n, depth, batch, *operands, ones)))
-    found = choose(rows, machinery.gpu, DataType.FP32, "plain", machinery.products, "warm", may_split=True)[0]
+    among = batch_candidates()
+    found = choose(
+        rows, machinery.gpu, DataType.FP32, "plain", machinery.products, "warm", may_split=False, among=among
+    )[0]
     return Estimate(*(getattr(found, name).reshape(ones.shape) for name in Estimate.__slots__))
 
 
