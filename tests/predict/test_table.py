@@ -19,7 +19,8 @@ from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Matmul
 from headroom.predict.model import predict_layers
-from headroom.predict.table import OUTPUT_COLUMNS, csv_chunks, explain_row, predict_csv, predict_table
+from headroom.predict.table import csv_chunks, explain_row, predict_csv, predict_table
+from headroom.predict.table_text import OUTPUT_COLUMNS
 
 H200, V100 = load_gpu("h200"), load_gpu("v100-pcie-32gb")
 

@@ -26,15 +26,21 @@ def predict(
     from headroom.gpu.names import is_path
     from headroom.gpu.sheets import load_gpu
     from headroom.predict.table import csv_chunks, explain_row, predict_table
+    from headroom.predict.table_stream import open_stream
 
     refuse_overwriting((table, *filter(is_path, [gpu])), {"out": out})
     sheet = load_gpu(gpu)
-    answer = predict_table(table, sheet, l2_state=l2)
     if explain:
+        answer = predict_table(table, sheet, l2_state=l2)
         for row in range(len(answer.rows)):
             write_to(STDOUT, (f"{line}\n" for line in explain_row(answer, row, sheet)))
-    if not explain or out != STDOUT:
-        write_to(out, csv_chunks(answer))
-    if answer.summary.bad_rows:
-        bad = f"{answer.summary.bad_rows} of {answer.summary.rows} rows could not be predicted"
+        if out != STDOUT:
+            write_to(out, csv_chunks(answer))
+        summary = answer.summary
+    else:
+        stream = open_stream(table, sheet, l2_state=l2)
+        write_to(out, stream.chunks())
+        summary = stream.summary
+    if summary.bad_rows:
+        bad = f"{summary.bad_rows} of {summary.rows} rows could not be predicted"
         complain(f"{bad}; the column 'error' says why")

@@ -113,8 +113,23 @@ class GpuStack(GpuSpec):
         plain = np.maximum(self.plain_tflops.get(dtype, 0.0), self.plain_tflops[DataType.FP32])
         return np.maximum(plain, self.tensor_tflops.get(dtype, 0.0)) if tensor else plain
 
+    def rows(self, which: slice) -> GpuSpec:
+        """The designs of some rows."""
+        return GpuStack(**{field.name: _rows(getattr(self, field.name), which) for field in fields(self)})
+
     def multiplies_on_tensor_cores(self, dtype: DataType) -> bool:
         return bool(np.all(tensor_cores_win(self, dtype)))
+
+
+def _rows(value: Any, which: slice) -> Any:
+    """Some rows of a stack's field, whatever that holds."""
+    if isinstance(value, np.ndarray):
+        return value[which]
+    if isinstance(value, MemoryLevel):
+        return MemoryLevel(value.size_bytes[which], value.bandwidth_gbs[which], value.latency_ns[which])  # type: ignore[index]
+    if isinstance(value, dict):
+        return {key: _rows(part, which) for key, part in value.items()}
+    return value
 
 
 def tensor_cores_win(gpu: GpuSpec, dtype: DataType) -> NDArray[np.bool_]:

@@ -79,6 +79,10 @@ class GpuSpec:
         plain = max(self.plain_tflops.get(dtype, 0.0), self.plain_tflops[DataType.FP32])
         return max(plain, self.tensor_tflops.get(dtype, 0.0)) if tensor else plain
 
+    def rows(self, which: slice) -> GpuSpec:
+        """The GPU of some rows of a table: this one, which stands for all rows."""
+        return self
+
     def multiplies_on_tensor_cores(self, dtype: DataType) -> bool:
         """Whether matrix products of ``dtype`` run on tensor cores: those are there, and faster than plain units."""
         return self.tensor_tflops.get(dtype, 0.0) > self.plain_tflops.get(dtype, 0.0)

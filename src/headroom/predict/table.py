@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from headroom.errors import ModelError
 from headroom.files import write_whole
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
@@ -20,24 +17,8 @@ from headroom.predict.delta import explain as explain_delta
 from headroom.predict.im2col_traffic import paper_tiles
 from headroom.predict.table_answer import Answers, answer_rows, convolutions
 from headroom.predict.table_input import LayerRows, check_header, parse_rows, read_cells
-
-#: What is added to every row, in this order. Tile columns that the table has already are filled in place.
-OUTPUT_COLUMNS = (
-    "time_us", "error_pct", "bottleneck", "l1_bytes", "l2_bytes", "dram_bytes", "ctas", "waves",
-    "tail_utilization", "tile_m", "tile_n", "tile_k", "error",
-)  # fmt: skip
-_TILE_COLUMNS = ("tile_m", "tile_n", "tile_k")
-
-#: Rows turned into text at once when a table is written.
-_ROWS_PER_CHUNK = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class TableSummary:
-    """What became of a table: its rows, and how many of them could not be predicted."""
-
-    rows: int
-    bad_rows: int
+from headroom.predict.table_stream import ROWS_AT_ONCE, TableSummary, open_stream
+from headroom.predict.table_text import TILE_COLUMNS, check_new, header_line, row_lines
 
 
 @dataclass(frozen=True)
@@ -61,9 +42,9 @@ def predict_csv(source: Path, gpu: GpuSpec, out: Path, *, l2_state: str = "warm"
         ModelError: the table cannot be read, or its header is wrong. A bad row is no exception.
         UsageError: ``out`` cannot be written.
     """
-    table = predict_table(source, gpu, l2_state=l2_state)
-    write_whole(out, csv_chunks(table))
-    return table.summary
+    stream = open_stream(source, gpu, l2_state=l2_state)
+    write_whole(out, stream.chunks())
+    return stream.summary
 
 
 def predict_table(
@@ -80,9 +61,7 @@ def predict_table(
             answer would overwrite.
     """
     header, rows = read_cells(table) if isinstance(table, Path) else _cells_of(table)
-    for name in header:
-        if name in OUTPUT_COLUMNS and name not in _TILE_COLUMNS:
-            raise ModelError(f"the table has a column {name!r}, which the answer would overwrite: rename it")
+    check_new(header)
     parsed = parse_rows(header, rows)
     answers = answer_rows(parsed, gpu, l2_state, calibration or load_calibration())
     return PredictedTable(tuple(header), rows, answers, parsed.errors)
@@ -96,52 +75,10 @@ def _cells_of(table: Sequence[Mapping[str, object]]) -> tuple[list[str], list[li
 
 def csv_chunks(table: PredictedTable) -> Iterator[str]:
     """The answer as CSV text: every given column in its place, then the new ones."""
-    given = list(table.header)
-    added = [name for name in OUTPUT_COLUMNS if name not in given]
-    yield _lines([[*given, *added]])
-    for start in range(0, len(table.rows), _ROWS_PER_CHUNK):
-        yield _lines(_filled(table, range(start, min(start + _ROWS_PER_CHUNK, len(table.rows))), added))
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
-
-
-def _filled(table: PredictedTable, which: range, added: Sequence[str]) -> list[list[str]]:
-    """Rows ``which`` as they are written."""
-    columns = {name: _texts(table, name, which) for name in OUTPUT_COLUMNS}
-    tiles = [(table.header.index(name), columns[name]) for name in _TILE_COLUMNS if name in table.header]
-    width = len(table.header)
-    lines = []
-    for position, index in enumerate(which):
-        cells = list(table.rows[index])
-        # A row with too many cells keeps them all in its last column, so that the new ones stay in line.
-        cells = [*cells[: width - 1], ",".join(cells[width - 1 :])] if len(cells) > width else cells
-        cells += [""] * (width - len(cells))
-        for place, texts in tiles:
-            cells[place] = cells[place] if cells[place].strip() else texts[position]
-        lines.append([*cells, *(columns[name][position] for name in added)])
-    return lines
-
-
-def _texts(table: PredictedTable, name: str, which: range) -> list[str]:
-    """One answer column as text: six significant digits, whole numbers in full, empty for a bad row."""
-    part = slice(which.start, which.stop)
-    errors = table.errors[part]
-    if name == "error":
-        return list(errors)
-    values = getattr(table.answers, name)[part]
-    if name == "bottleneck":
-        texts = [str(value) for value in values]
-    elif name in _TILE_COLUMNS:
-        texts = [str(int(value)) if value else "" for value in values.tolist()]
-    elif name in ("ctas", "l1_bytes", "l2_bytes", "dram_bytes"):
-        texts = [str(int(value)) for value in np.round(values).tolist()]
-    else:
-        texts = [f"{value:.6g}" for value in values.tolist()]
-    return ["" if error else text for text, error in zip(texts, errors, strict=True)]
+    yield header_line(table.header)
+    for start in range(0, len(table.rows), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        yield row_lines(table.header, table.rows[part], table.answers.rows(part), table.errors[part])
 
 
 def explain_row(table: PredictedTable, index: int, gpu: GpuSpec) -> list[str]:
@@ -199,7 +136,7 @@ def _delta_batch(parsed: LayerRows, dtype: DataType) -> ConvBatch:
 
 def _delta_tiles(parsed: LayerRows) -> TileBatch | TileTable:
     """The given tile, or the paper's look-up."""
-    m, n, k = (parsed.sizes[name] for name in _TILE_COLUMNS)
+    m, n, k = (parsed.sizes[name] for name in TILE_COLUMNS)
     if not m[0]:
         return PAPER_TILES
     return TileBatch(m, n, k) if k[0] else paper_tiles(m, n)

@@ -58,6 +58,10 @@ class Answers:
         numbers = {field.name: np.zeros(rows) for field in fields(cls) if field.name != "bottleneck"}
         return cls(**numbers, bottleneck=np.zeros(rows, dtype="<U20"))
 
+    def rows(self, part: slice) -> Answers:
+        """Some of the rows."""
+        return Answers(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
+
     def put(self, index: Rows, **columns: Floats | NDArray[np.str_]) -> None:
         for name, values in columns.items():
             getattr(self, name)[index] = values

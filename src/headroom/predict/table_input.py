@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +80,16 @@ def read_cells(source: Path) -> tuple[list[str], list[list[str]]]:
     Raises:
         ModelError: the file cannot be read, is no UTF-8 text, has no header, or names a column twice.
     """
+    header, rows = open_cells(read_text(source), str(source))
+    return header, list(rows)
+
+
+def read_text(source: Path) -> str:
+    """The text of a table.
+
+    Raises:
+        ModelError: the file cannot be read, is too large, or is no UTF-8 text.
+    """
     try:
         with source.open("rb") as file:
             content = file.read(LARGEST_TABLE_BYTES + 1)
@@ -90,17 +100,31 @@ def read_cells(source: Path) -> tuple[list[str], list[list[str]]]:
         raise ModelError(f"{source} is not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
     if len(content) > LARGEST_TABLE_BYTES:
         raise ModelError(f"{source} is larger than {LARGEST_TABLE_BYTES >> 20} MiB: split the table")
-    try:
-        lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=False) if row]
-    except csv.Error as error:
-        raise ModelError(f"{source} is not a CSV table: {error}; check its quotes and line ends") from error
-    if not lines:
+    return text
+
+
+def open_cells(text: str, source: str) -> tuple[list[str], Iterator[list[str]]]:
+    """The header, checked, and the rows as they are asked for; empty lines are none.
+
+    Raises:
+        ModelError: there is no header, it names a column twice, or (while rows are asked for) the text is no CSV.
+    """
+    rows = _rows(io.StringIO(text, newline=""), source)
+    first = next(rows, None)
+    if first is None:
         raise ModelError(f"{source} is empty: give a header line with at least the column op, then one layer per row")
-    header = [name.strip() for name in lines[0]]
+    header = [name.strip() for name in first]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise ModelError(f"{source} does not separate its columns by commas: save it as comma-separated values")
-    check_header(header, str(source))
-    return header, lines[1:]
+    check_header(header, source)
+    return header, rows
+
+
+def _rows(lines: Iterable[str], source: str) -> Iterator[list[str]]:
+    try:
+        yield from filter(None, csv.reader(lines, strict=False))
+    except csv.Error as error:
+        raise ModelError(f"{source} is not a CSV table: {error}; check its quotes and line ends") from error
 
 
 def check_header(header: Sequence[str], source: str) -> None:
@@ -121,28 +145,67 @@ def check_header(header: Sequence[str], source: str) -> None:
 def parse_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> LayerRows:
     """Check every cell and give the columns as arrays."""
     parsed = LayerRows([""] * len(rows))
-    width = len(header)
-    for index, row in enumerate(rows):
-        if len(row) > width:
-            parsed.errors[index] = f"the row has {len(row)} cells where the header has {width}: check its commas"
-    place = {name: index for index, name in enumerate(header)}
-    cells = {
-        name: [row[place[name]].strip() if place[name] < len(row) else "" for row in rows]
-        for name in INPUT_COLUMNS
-        if name in place
-    }
-    absent = [""] * len(rows)
+    columns = _columns(header, rows, parsed.errors)
     for name, (choices, default) in _WORDS.items():
-        parsed.words[name] = _words(name, cells.get(name, absent), choices, default, parsed.errors)
+        parsed.words[name] = _words(name, columns.get(name), choices, default, parsed.errors)
     for name in _SIZES:
         least = 0 if name.startswith("tile") else 1
-        parsed.sizes[name] = _numbers(cells.get(name, absent), _size_reader(name, least), parsed.errors)[0]
+        parsed.sizes[name] = _numbers(columns.get(name), _size_reader(name, least), parsed.errors)[0]
     for name in _PAIRS:
-        values = _numbers(cells.get(name, absent), _pair_reader(name), parsed.errors)
+        values = _numbers(columns.get(name), _pair_reader(name), parsed.errors)
         parsed.sizes[f"{name}_h"], parsed.sizes[f"{name}_w"] = values
     _check_needed(parsed)
     _turn_products(parsed)
     return parsed
+
+
+def parse_arrays(columns: Mapping[str, NDArray[np.generic]], count: int) -> LayerRows:
+    """The same from arrays of ``count`` numbers or texts, or of one that stands for all rows."""
+    parsed = LayerRows([""] * count)
+    for name, (choices, default) in _WORDS.items():
+        cells = _cells(columns.get(name), count)
+        parsed.words[name] = _words(name, cells, choices, default, parsed.errors)
+    for name in _SIZES:
+        least = 0 if name.startswith("tile") else 1
+        parsed.sizes[name] = _array(columns.get(name), count, _size_reader(name, least), least, parsed.errors)[0]
+    for name, least in _PAIRS.items():
+        values = _array(columns.get(name), count, _pair_reader(name), least, parsed.errors)
+        parsed.sizes[f"{name}_h"], parsed.sizes[f"{name}_w"] = values
+    _check_needed(parsed)
+    _turn_products(parsed)
+    return parsed
+
+
+def _array(
+    values: NDArray[np.generic] | None, count: int, read: Callable[[str], _Cell], least: int, errors: list[str]
+) -> tuple[Floats, Floats]:
+    """Numbers that are right as they stand; anything else is read as text, and blamed as text is."""
+    if values is not None and values.dtype.kind in "iuf":
+        numbers = values.astype(np.float64)
+        if bool(((numbers >= least) & (numbers <= _LARGEST) & (numbers == np.floor(numbers))).all()):
+            whole = np.broadcast_to(numbers, (count,)) + 0.0
+            return whole, whole
+    return _numbers(_cells(values, count), read, errors)
+
+
+def _cells(values: NDArray[np.generic] | None, count: int) -> Sequence[str] | None:
+    """Values as a table would spell them."""
+    if values is None:
+        return None
+    texts = [str(value) for value in values.tolist()]
+    return texts * count if len(texts) == 1 else texts
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], errors: list[str]) -> dict[str, Sequence[str]]:
+    """The cells of every column that counts; a short row ends in empty cells, a long one is blamed."""
+    width = len(header)
+    if rows and set(map(len, rows)) != {width}:
+        for index, row in enumerate(rows):
+            if len(row) > width:
+                errors[index] = f"the row has {len(row)} cells where the header has {width}: check its commas"
+        rows = [(*row[:width], *[""] * (width - len(row))) for row in rows]
+    columns = zip(*rows, strict=True) if rows else [()] * width
+    return {name: column for name, column in zip(header, columns, strict=True) if name in INPUT_COLUMNS}
 
 
 def _turn_products(parsed: LayerRows) -> None:
@@ -157,39 +220,49 @@ def _turn_products(parsed: LayerRows) -> None:
 
 
 def _words(
-    name: str, cells: Sequence[str], choices: tuple[str, ...], default: str | None, errors: list[str]
+    name: str, cells: Sequence[str] | None, choices: tuple[str, ...], default: str | None, errors: list[str]
 ) -> NDArray[np.str_]:
     known = {choice: choice for choice in choices}
     known[""] = default or ""
-    out = []
-    for index, cell in enumerate(cells):
-        word = known.get(cell) or known.get(cell.lower(), "")
-        if not word:
-            _blame(errors, index, f"{name} is {_quote(cell)}: give {_or(choices)}")
-        out.append(word)
-    return np.array(out, dtype=np.str_)
+    # A column that is not there is one empty cell for all rows.
+    found = {cell: known.get(cell.strip()) or known.get(cell.strip().lower(), "") for cell in set(cells or ("",))}
+    bad = {cell: f"{name} is {_quote(cell.strip())}: give {_or(choices)}" for cell, word in found.items() if not word}
+    _blame_cells(cells, bad, errors)
+    names = np.array(list(dict.fromkeys(found.values())), dtype=np.str_)
+    if cells is None:
+        return np.full(len(errors), names[0])
+    place = {str(word): index for index, word in enumerate(names)}
+    codes = {cell: place[word] for cell, word in found.items()}
+    if not cells:
+        return np.zeros(0, dtype=np.str_)
+    return names[np.fromiter(map(codes.__getitem__, cells), dtype=np.intp, count=len(cells))]
 
 
 #: What a cell says: the two numbers (equal where the column has one), or a sentence about what is wrong.
 _Cell = tuple[float, float, str]
 
 
-def _numbers(cells: Sequence[str], read: Callable[[str], _Cell], errors: list[str]) -> tuple[Floats, Floats]:
-    cache: dict[str, _Cell] = {}
-    first, second = np.zeros(len(cells)), np.zeros(len(cells))
-    found = []
-    for cell in cells:
-        value = cache.get(cell)
-        if value is None:
-            value = cache[cell] = read(cell)
-        found.append(value)
-    for index, value in enumerate(found):
-        if value[2]:
-            _blame(errors, index, value[2])
-    if found:
-        first[:] = [value[0] for value in found]
-        second[:] = [value[1] for value in found]
-    return first, second
+def _numbers(cells: Sequence[str] | None, read: Callable[[str], _Cell], errors: list[str]) -> tuple[Floats, Floats]:
+    """The numbers of a column; every distinct text is read once."""
+    found = {cell: read(cell.strip()) for cell in set(cells or ("",))}
+    _blame_cells(cells, {cell: sentence for cell, (_, _, sentence) in found.items() if sentence}, errors)
+    if cells is None:
+        first, second, _ = found[""]
+        return np.full(len(errors), first), np.full(len(errors), second)
+    firsts = {cell: value[0] for cell, value in found.items()}
+    seconds = {cell: value[1] for cell, value in found.items()}
+    one = np.fromiter(map(firsts.__getitem__, cells), dtype=np.float64, count=len(cells))
+    return one, np.fromiter(map(seconds.__getitem__, cells), dtype=np.float64, count=len(cells))
+
+
+def _blame_cells(cells: Sequence[str] | None, bad: dict[str, str], errors: list[str]) -> None:
+    """Blame every row whose cell is bad; ``None`` is a column that is not there."""
+    if not bad:
+        return
+    for index in range(len(errors)):
+        cell = "" if cells is None else cells[index]
+        if cell in bad:
+            _blame(errors, index, bad[cell])
 
 
 def _size_reader(name: str, least: int) -> Callable[[str], _Cell]:

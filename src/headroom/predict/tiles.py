@@ -35,8 +35,8 @@ FIRST_TENSOR_CONVOLUTION_TILES = ((256, 128, 64),)
 #: Over how many CTAs a library divides the K dimension when the grid is small.
 SPLITS = (1, 2, 4, 8, 16, 32)
 
-#: Products looked at together with all their candidates: keeps the arrays inside a CPU's cache.
-_ROWS_AT_ONCE = 2048
+#: Products times candidates that are looked at together: their arrays stay inside a CPU's cache.
+_PAIRS_AT_ONCE = 24_576
 
 
 def divides_depth(gpu: GpuSpec, unit: str, sort: str) -> bool:
@@ -105,9 +105,11 @@ def choose(
     wide = np.where((tiles.n >= 128) & (unit == "plain"), constants.wide_handicap, 1.0)
     parts: list[Estimate] = []
     choices = []
-    for start in range(0, len(problems), _ROWS_AT_ONCE):
-        part = problems.rows(slice(start, start + _ROWS_AT_ONCE))
-        every = estimate(part.column(), tiles, gpu, dtype, unit, constants, l2_state)
+    step = max(1, _PAIRS_AT_ONCE // len(tiles.m))
+    for start in range(0, len(problems), step):
+        rows = slice(start, start + step)
+        part = problems.rows(rows)
+        every = estimate(part.column(), tiles, gpu.rows(rows), dtype, unit, constants, l2_state)
         looks = every.time_us * wide
         if constants.batched_tiles:
             looks = np.where(_taken(part, tiles, gpu, constants), looks, np.inf)

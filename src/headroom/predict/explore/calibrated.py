@@ -25,8 +25,8 @@ from headroom.predict.kinds import PREDICTORS
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import is_direct, sorts_of
 
-#: Rows (designs times layers) looked at together: their arrays stay inside a CPU's cache.
-_ROWS_AT_ONCE = 1024
+#: Rows (designs times layers) looked at together: enough to hide what each call costs, few enough to stay small.
+_ROWS_AT_ONCE = 4096
 
 #: Kinds whose kernels have multiplier tiles.
 _TILED = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL})
