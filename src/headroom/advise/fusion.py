@@ -99,9 +99,10 @@ def floors_with_fusion(timed: TimedGraph) -> tuple[float, ...]:
             floors[index] = min(floors[index], timed.times_us[index])
     for index in timed.copies:
         floors[index] = 0.0
-    for chain in fusible_chains(graph):
+    chains = fusible_chains(graph)
+    for chain, floor in zip(chains, _chain_floors_us(timed, chains, [_as_one(timed, c) for c in chains]), strict=True):
         # Never above the chain's layers apart: they touch at least what the one kernel touches.
-        floors[chain[0]] = min(_chain_floor_us(timed, chain), sum(floors[index] for index in chain))
+        floors[chain[0]] = min(floor, sum(floors[index] for index in chain))
         for index in chain[1:]:
             floors[index] = 0.0
     return tuple(floors)
@@ -112,10 +113,11 @@ def _is_lowered(prediction: Prediction) -> bool:
     return prediction.floor_us == prediction.time_us
 
 
-def _chain_floor_us(timed: TimedGraph, chain: Sequence[int]) -> float:
-    """Speed of light of a chain as one kernel: it touches less than its layers apart and calculates as much."""
-    touched = floors_us([_as_one(timed, chain)], timed.gpu, timed.dtype, timed.l2_state)[0]
-    return max(touched, sum(arithmetic_us(timed.graph.layers[index], timed.gpu, timed.dtype) for index in chain))
+def _chain_floors_us(timed: TimedGraph, chains: Sequence[Sequence[int]], fused: Sequence[Layer]) -> list[float]:
+    """Speed of light of each chain as one kernel: it touches less than its layers apart and calculates as much."""
+    touched = floors_us(fused, timed.gpu, timed.dtype, timed.l2_state)
+    own = {i: arithmetic_us(timed.graph.layers[i], timed.gpu, timed.dtype) for chain in chains for i in chain}
+    return [max(floor, sum(own[i] for i in chain)) for floor, chain in zip(touched, chains, strict=True)]
 
 
 def _has_time(timed: TimedGraph, layer: int) -> bool:
@@ -166,14 +168,15 @@ def _predicted_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list
     """
     fused = [_as_one(timed, chain) for chain in chains]
     predictions = predict_layers(fused, timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    floors = _chain_floors_us(timed, chains, fused)
     times = []
-    for chain, layer, prediction in zip(chains, fused, predictions, strict=True):
+    for chain, layer, prediction, floor in zip(chains, fused, predictions, floors, strict=True):
         time_us = prediction.time_us or 0.0
         if layer.kind in GEMMS:
             time_us += _epilogue_us(timed, chain)
         corrected_us = _as_in_another_type(timed, chain) or time_us * timed.measured_over_predicted(chain[0])
         own_floors_us = sum(found.floor_us for index in chain if (found := timed.prediction(index)) is not None)
-        times.append(max(corrected_us, min(_chain_floor_us(timed, chain), own_floors_us)))
+        times.append(max(corrected_us, min(floor, own_floors_us)))
     return times
 
 

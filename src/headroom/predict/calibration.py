@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from statistics import median
 
@@ -157,7 +157,19 @@ class Calibration:
         Relatives run on the same unit (where there are any) and are of the same kind or its stand-in
         (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time.
         """
-        family = family_of(gpu)
+        asked = (kind, unit, family_of(gpu), regime, dtype, l2_state)
+        if asked not in self._bars:
+            self._bars[asked] = self._error_pct(*asked)
+        return self._bars[asked]
+
+    @cached_property
+    def _bars(self) -> dict[tuple[str, str, str, str, DataType | None, str], float]:
+        """Error bars by what was asked: a network asks for the same few again and again."""
+        return {}
+
+    def _error_pct(
+        self, kind: str, unit: str, family: str, regime: str, dtype: DataType | None, l2_state: str
+    ) -> float:
         types = (str(dtype or ""), str(_MEASURED_FOR.get(dtype, "")) if dtype else "", "")
         like = {"dtype": types, "l2": (l2_state, ""), "regime": (regime,)}
         for name in (kind, GENERAL_SORT.get(kind, kind)):

@@ -41,14 +41,17 @@ def predict_layers(
     """
     check_asked(gpu, dtype, l2_state, layout)
     context = Context(gpu, dtype, l2_state, layout, calibration or load_calibration())
+    # Networks repeat themselves: equal layers are predicted once.
+    keys = [(layer.configuration, layer.parts) for layer in layers]
+    first = {key: index for index, key in reversed(list(enumerate(keys)))}
     groups: dict[LayerKind, list[int]] = {}
-    for index, layer in enumerate(layers):
-        groups.setdefault(layer.kind, []).append(index)
+    for index in first.values():
+        groups.setdefault(layers[index].kind, []).append(index)
     answers: dict[int, Prediction] = {}
     for kind, members in groups.items():
         predictions = PREDICTORS[kind]([layers[i] for i in members], context)
         answers.update(zip(members, predictions, strict=True))
-    return [answers[i] for i in range(len(layers))]
+    return [answers[first[key]] for key in keys]
 
 
 def check_asked(gpu: GpuSpec, dtype: DataType, l2_state: str, layout: str | None) -> None:
