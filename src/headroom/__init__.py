@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
+    from headroom.staircases import Study, staircase
 
 #: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
 _EXPORTS = {
@@ -32,6 +33,8 @@ _EXPORTS = {
     "Layer": "headroom.graph.layer",
     "DataType": "headroom.graph.tensor",
     "TensorSpec": "headroom.graph.tensor",
+    "Study": "headroom.staircases",
+    "staircase": "headroom.staircases",
 }
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "Layer",
     "ModelError",
     "StoreError",
+    "Study",
     "TensorSpec",
     "UsageError",
     "__version__",
@@ -51,6 +55,7 @@ __all__ = [
     "explore",
     "load",
     "load_profile",
+    "staircase",
 ]
 
 

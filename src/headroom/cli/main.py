@@ -22,6 +22,7 @@ from headroom.cli.measure import measure
 from headroom.cli.predict import predict
 from headroom.cli.profile import profile
 from headroom.cli.selftest import selftest
+from headroom.cli.staircase import staircase
 from headroom.errors import HeadroomError, UsageError
 from headroom.files import flush_stdout, forget_stdout
 
@@ -44,6 +45,7 @@ app.command()(explore)
 app.command()(compare)
 app.command()(measure)
 app.command()(profile)
+app.command()(staircase)
 app.command()(selftest)
 app.add_typer(db)
 app.add_typer(gpus)

@@ -1,0 +1,107 @@
+"""The library's front door to staircases: :func:`staircase`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from headroom.api import L2_STATES, SOURCES, checked, default_dtype, gpu_spec
+from headroom.change.widths.staircase import study as engine
+from headroom.change.widths.staircase.spec import Range, parse_conv
+from headroom.change.widths.staircase.study import Subject, subjects_of, subjects_of_conv, variants_graph
+from headroom.errors import UsageError
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.graph import Graph
+from headroom.graph.tensor import DataType
+
+
+class Study(engine.Study):
+    """The answer, with the outputs that a program wants from it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract (schema in ``headroom/report/schema``)."""
+        from headroom.report.staircase import to_dict
+
+        return to_dict(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the self-contained page.
+
+        Raises:
+            UsageError: the place cannot be written.
+        """
+        from headroom.files import write_whole
+        from headroom.report.html.staircase import render_staircases
+
+        return write_whole(path, render_staircases(self))
+
+
+def staircase(
+    model: Graph | None = None,
+    gpu: str | os.PathLike[str] | GpuSpec = "h200",
+    *,
+    conv: str | None = None,
+    layer: str | None = None,
+    widths: str | None = None,
+    in_widths: str | None = None,
+    dtype: str | None = None,
+    l2: str = "warm",
+    source: str = "auto",
+    db: str | os.PathLike[str] | None = None,
+    system: str | None = None,
+) -> Study:
+    """Latency against width of a model's layers, or of a convolution in words, with steps and widths worth having.
+
+    Args:
+        model: what :func:`headroom.load` returns.
+        conv: in place of a model: ``c=512,h=64,w=64,k=64:512,r=3,s=3,n=1``
+            (:func:`headroom.change.widths.staircase.spec.parse_conv`).
+        layer: the name of one layer, or of its module; every layer that has widths by default.
+        widths, in_widths: ``FROM:TO`` or ``FROM:TO:STEP``: output widths, and input widths to look at them for.
+        source: ``auto`` takes measured times where the database has them and scales predictions between them;
+            ``measured`` shows measured widths only; ``predicted`` asks no database.
+
+    The other arguments are those of :func:`headroom.analyze`.
+
+    Raises:
+        UsageError: the arguments do not go together, or name what is not there.
+        StoreError: the database cannot be read, or has no such system.
+    """
+    spec = gpu_spec(gpu)
+    checked("source", source, SOURCES)
+    checked("l2", l2, L2_STATES)
+    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    subjects, name = _subjects(model, conv, layer, widths, in_widths, data_type)
+    if source == "predicted":
+        if db is not None or system is not None:
+            raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
+        return _answer(engine.study(name, subjects, spec, data_type, l2=l2, source=source))
+    # Answers from theory do without SQLAlchemy.
+    from headroom.advise.stored import measurements_of
+    from headroom.store.default import open_for_reading
+
+    with open_for_reading(db) as store:
+        known = measurements_of(store, variants_graph(name, subjects), spec, data_type, l2, system)
+        return _answer(engine.study(name, subjects, spec, data_type, l2=l2, measurements=known, source=source))
+
+
+def _answer(found: engine.Study) -> Study:
+    return Study(**{field.name: getattr(found, field.name) for field in fields(engine.Study)})
+
+
+def _subjects(
+    model: Graph | None, conv: str | None, layer: str | None, widths: str | None, in_widths: str | None, dtype: DataType
+) -> tuple[tuple[Subject, ...], str]:
+    """What to look at, and what the answer calls it."""
+    if (model is None) == (conv is None):
+        raise UsageError("a staircase is of a model or of a convolution in words: give one of the two")
+    if conv is not None:
+        if layer or widths or in_widths:
+            raise UsageError("a convolution in words holds its widths: leave out layer, widths and in_widths")
+        return subjects_of_conv(parse_conv(conv), dtype), conv
+    assert model is not None
+    out = None if widths is None else Range.parse(widths, "widths")
+    into = None if in_widths is None else Range.parse(in_widths, "in_widths")
+    return subjects_of(model, dtype, layer, out, into), model.name
