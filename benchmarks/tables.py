@@ -141,12 +141,17 @@ def _sizes(n, c, h, w, k, r, s, stride, pad_h, pad_w) -> dict[str, Floats]:
     return {name: floats(v) for name, v in zip(names, (n, c, h, w, k, r, s, stride, pad_h, pad_w), strict=True)}
 
 
-def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS) -> list[Cases]:
-    """Forward fp32 rows that are likely im2col: no stride-1 3x3 (Winograd) or stride-1 filters of 5 and more
+#: DeepBench's column of times per pass.
+_PASSES = {"forward": "fwd_ms", "dgrad": "bwd_input_ms", "wgrad": "bwd_weight_ms"}
+
+
+def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS, direction: str = "forward") -> list[Cases]:
+    """Fp32 rows of one pass that are likely im2col: no stride-1 3x3 (Winograd) or stride-1 filters of 5 and more
     taps a side (FFT); at least 8 input channels (others run special first-layer kernels).
     """
     table = pd.read_csv(TABLES / "deepbench_conv.csv")
-    table = table[(table.precision == "fp32") & table.gpu.isin(list(gpus)) & (table.fwd_ms > 0)]
+    table["time_ms"] = pd.to_numeric(table[_PASSES[direction]], errors="coerce")
+    table = table[(table.precision == "fp32") & table.gpu.isin(list(gpus)) & (table.time_ms > 0)]
     r, s = table.R_filter_h, table.S_filter_w
     one = (table.stride_h == 1) & (table.stride_w == 1)
     keep = (table.stride_h == table.stride_w) & ~(one & (np.maximum(r, s) >= 3)) & (table.C >= 8)
@@ -157,17 +162,32 @@ def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS) -> list[Cases]
         p = (rows.H + 2 * rows.pad_h - r) // rows.stride_h + 1
         q = (rows.W + 2 * rows.pad_w - s) // rows.stride_w + 1
         problems = convolution_problems(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, p, q, rows.stride_w, 4)
+        if direction != "forward":
+            problems = gradient_problems(problems, rows.N * rows.H * rows.W, rows.C, direction)
         labels = zip(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, rows.stride_h, strict=True)
+        title = "DeepBench conv" if direction == "forward" else f"DeepBench {direction}"
         cases.append(
             Cases(
-                "DeepBench conv", load_gpu(gpus[name]), "convolution", DataType.FP32, problems,
-                floats(rows.fwd_ms) * 1e3,
+                title, load_gpu(gpus[name]), "convolution", DataType.FP32, problems,
+                floats(rows.time_ms) * 1e3,
                 tuple(f"n{a} c{b} {c}x{d} k{e} {f}x{g} stride {h}" for a, b, c, d, e, f, g, h in labels),
-                np.zeros(len(rows)), may_split=False,
+                np.zeros(len(rows)), may_split=direction == "wgrad", direction=direction,
                 conv=_sizes(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, rows.stride_h, rows.pad_h, rows.pad_w),
             )
         )  # fmt: skip
     return cases
+
+
+def gradient_problems(forward: Problems, positions: object, channels: object, direction: str) -> Problems:
+    """The products of a gradient, from the forward ones: ``positions`` of the input over the batch, its ``channels``."""
+    positions, channels, zeros = floats(positions), floats(channels), np.zeros_like(forward.m)
+    taps, ones = forward.k / channels, np.ones_like(forward.m)
+    if direction == "wgrad":
+        return Problems(
+            forward.n, forward.k, forward.m, ones, forward.c_bytes, forward.a_bytes, forward.b_bytes, ones, zeros
+        )
+    depth = np.ceil(forward.m * forward.n * channels * taps / (positions * channels))
+    return Problems(positions, channels, depth, ones, forward.c_bytes, forward.b_bytes, forward.a_bytes, ones, zeros)
 
 
 def benanza_convolutions(algorithm: str, dtype: DataType = DataType.FP32) -> list[Cases]:
