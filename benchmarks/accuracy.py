@@ -25,9 +25,11 @@ from headroom.predict.constants import GemmConstants, family_of, unit_of
 from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
 from headroom.predict.delta import estimate as delta_estimate
 from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
+from headroom.predict.tiles import GATHERING_TILES, undivided
 from record import ROOT, write_result
 from statistics_of import errors, scale_and_constant
 from tables import (
+    DEEPBENCH_GPUS,
     UNSEEN_GPUS,
     Cases,
     aiconfigurator_matmuls,
@@ -72,17 +74,13 @@ def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
     if case.tiles is not None:
         yield OURS_GIVEN, given(case, constants_of(case)).time_us
     elif case.gathering and gathering is not None:
-        yield OURS_GIVEN, chosen(case, gathering, gathering=True)[0].time_us
+        yield OURS_GIVEN, chosen(case, gathering, among=undivided(GATHERING_TILES))[0].time_us
     elif case.gathering is not None:
         yield OURS_GIVEN, chosen(case, constants_of(case))[0].time_us
-    yield OURS, answered(case, calibration)[0].time_us
+    yield OURS, answered(case, calibration).time_us
     yield "wave model", wave_work(case)
     yield "roofline", roofline_us(case)
-    c = case.conv
-    convs = ConvBatch.build(
-        n=c["n"], c=c["c"], h=c["h"], w=c["w"], k=c["k"], r=c["r"], s=c["s"], stride_h=c["stride"],
-        stride_w=c["stride"], pad_h=c["pad_h"], pad_w=c["pad_w"],
-    )  # fmt: skip
+    convs = delta_batch(case)
     own = case.tiles
     tiles = PAPER_TILES if own is None else TileBatch(own.m, own.n, np.where(own.n >= 128, 8.0, 4.0))
     delta = delta_estimate(convs, case.gpu, case.dtype, tiles=tiles)
@@ -91,8 +89,19 @@ def convolution_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
         yield f"prior model, miss rate {rate}", with_miss_rate(delta, rate).time_us
 
 
+def delta_batch(case: Cases) -> ConvBatch:
+    """The case's convolutions as DeLTA sees them; gradients through the products that their kernels tile."""
+    c, work = case.conv, case.work
+    if case.direction != "forward":
+        return ConvBatch.build(n=work.m, c=work.k, h=1, w=1, k=work.n, r=1, s=1)
+    return ConvBatch.build(
+        n=c["n"], c=c["c"], h=c["h"], w=c["w"], k=c["k"], r=c["r"], s=c["s"], stride_h=c["stride"],
+        stride_w=c["stride"], pad_h=c["pad_h"], pad_w=c["pad_w"],
+    )  # fmt: skip
+
+
 def matmul_models(case: Cases) -> Iterator[tuple[str, np.ndarray]]:
-    yield OURS, answered(case, load_calibration())[0].time_us
+    yield OURS, answered(case, load_calibration()).time_us
     yield "roofline", roofline_us(case)
     yield "roofline / 0.8 + 3 us", roofline_us(case) / 0.8 + 3.0
 
@@ -243,7 +252,7 @@ def coverage(cases: list[Cases]) -> list[dict[str, object]]:
     answers = []
     for case in cases:
         unit = unit_of(case.gpu, case.dtype)
-        best = answered(case, calibration)[0]
+        best = answered(case, calibration)
         held = case.held_out
         core = best.time_us
         fit = scale_and_constant(core[~held], case.measured_us[~held])
@@ -269,10 +278,17 @@ def coverage(cases: list[Cases]) -> list[dict[str, object]]:
 def main() -> None:
     warnings.filterwarnings("ignore", message="divide by zero")
     neusight = neusight_convolutions()
+    gradients = [
+        case
+        for direction in ("dgrad", "wgrad")
+        for gpus in (DEEPBENCH_GPUS, UNSEEN_GPUS)
+        for case in deepbench_convolutions(gpus, direction)
+    ]
     convolutions = [
         *neusight,
         *deepbench_convolutions(),
         *deepbench_convolutions(UNSEEN_GPUS),
+        *gradients,
         *benanza_convolutions("IMPLICIT_GEMM"),
         *benanza_convolutions("IMPLICIT_PRECOMP_GEMM"),
         *benanza_convolutions("IMPLICIT_PRECOMP_GEMM", DataType.FP16),
@@ -284,11 +300,12 @@ def main() -> None:
         *deepbench_matmuls(),
         *deepbench_matmuls(UNSEEN_GPUS),
     ]
+    usual = [c for c in convolutions if c.dtype is DataType.FP32 and c.direction == "forward" and not c.gathering]
     result = {
         "calibration_date": load_calibration().date,
         "convolutions": compare(convolutions, convolution_models),
         "matmuls": compare(products, matmul_models),
-        "costs": costs([case for case in convolutions if case.dtype is DataType.FP32 and not case.gathering]),
+        "costs": costs(usual),
         "drift": drift(neusight),
         "leave_one_gpu_out": leave_one_gpu_out(neusight),
         "streams": stream_report(benanza_streams()),

@@ -70,6 +70,10 @@ TARGETS = {
     ("NeuSight conv", "p100-pcie"): 19,
     ("DeepBench conv", "titan-xp"): 15,
     ("DeepBench conv", "p100-pcie"): 15,
+    ("DeepBench dgrad", "titan-xp"): 15,
+    ("DeepBench dgrad", "p100-pcie"): 15,
+    ("DeepBench wgrad", "titan-xp"): 15,
+    ("DeepBench wgrad", "p100-pcie"): 15,
     ("matmul", "bf16"): 15,
     ("attention", "bf16"): 30,
 } | {

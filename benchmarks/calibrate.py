@@ -80,7 +80,7 @@ def rounded(value: object) -> object:
 
 def constants_of(calibration: Calibration) -> dict[str, object]:
     """The constants as the data file holds them."""
-    names = ("plain", "plain_gathering", "plain_matmul", "tensor", "stream", "attention", "transforms")
+    names = ("plain", "plain_matmul", "tensor", "stream", "attention", "transforms")
     record: dict[str, object] = {name: asdict(getattr(calibration, name)) for name in names}
     for name in ("own_gemm", "own_stream"):
         record[name] = {key: asdict(value) for key, value in getattr(calibration, name).items()}

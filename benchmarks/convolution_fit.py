@@ -18,6 +18,9 @@ from estimates import answered, chosen, given, typical
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, family_of
+from headroom.predict.gemm_time import Tiles
+from headroom.predict.kernel_sorts import STRIDED_GRADIENT
+from headroom.predict.tiles import GATHERING_TILES, STRIDED_GRADIENT_TILES, undivided
 from statistics_of import scale_and_constant
 from tables import Cases, benanza_convolutions, deepbench_convolutions, neusight_convolutions
 
@@ -28,8 +31,10 @@ ROUND_LATENCIES, L2_SHARE = 1.0, 0.8
 START = {"step_cycles": 1400.0, "edge_cost": 7.0, "dram_share": 0.75, "torn_writes": 0.5}
 START_OUTPUT_CYCLES, START_EFFICIENCY = 0.2, 0.9
 
-#: Of gathering kernels: the share of the usual rate, step and output cycles.
-START_GATHERING = (0.7, 1000.0, 0.7)
+#: Of special kernels, the share of the usual rate, step and output cycles: where fits start (the best end counts), and
+#: the least and the most of each.
+START_SPECIAL = ((0.7, 1000.0, 1.0), (0.7, 1300.0, 6.0))
+SPECIAL = ((0.2, 500.0, 0.1), (0.9, 3000.0, 20.0))
 
 #: The name of the older kernels' sets in the calibration file, and the first capability that runs the newer ones.
 OLDER, FIRST_OF_NEWER = "pascal plain", 7.0
@@ -46,27 +51,25 @@ def is_older(gpu: GpuSpec) -> bool:
 
 
 def with_convolutions(calibration: Calibration) -> Calibration:
-    """``calibration`` with ``plain``, ``plain_gathering`` and the older kernels' sets fitted on half of the shapes."""
-    usual = fit_usual(halves(neusight_convolutions()), halves(timed_alike()))
-    return with_sets(calibration, usual, fit_gathering(usual))
-
-
-def with_sets(
-    calibration: Calibration, usual: tuple[GemmConstants, GemmConstants], gathering: tuple[GemmConstants, GemmConstants]
-) -> Calibration:
-    """``calibration`` with the older and the newer generation's sets."""
-    own = {f"{OLDER} convolution": usual[0], f"{OLDER} gathering": gathering[0]}
-    return replace(calibration, plain=usual[1], plain_gathering=gathering[1], own_gemm={**calibration.own_gemm, **own})
+    """``calibration`` with the constants of convolutions on plain units, fitted on half of the shapes."""
+    older, newer = fit_usual(halves(neusight_convolutions()), halves(timed_alike()))
+    gathering = fit_gathering((older, newer))
+    sets = {f"{OLDER} convolution": older, f"{OLDER} gathering": gathering[0], "plain gathering": gathering[1]}
+    for sort, special in (("wgrad", fit_gradient(older, "wgrad")), (STRIDED_GRADIENT, fit_gradient(older, "dgrad"))):
+        # Only the older kernels' gradients were timed: the newer ones' are taken to be as much slower than usual.
+        sets |= {f"{OLDER} {sort}": special.of(older), f"plain {sort}": special.of(newer)}
+    return replace(calibration, plain=newer, own_gemm={**calibration.own_gemm, **sets})
 
 
 def convolution_bars(calibration: Calibration) -> list[dict[str, object]]:
     """Their error bars."""
 
     def predict(case: Cases) -> tuple[np.ndarray, np.ndarray]:
-        best = answered(case, calibration)[0]
+        best = answered(case, calibration)
         return best.time_us, best.is_short
 
-    return bars([*neusight_convolutions(), *deepbench_convolutions(), *_precomputed()], predict)
+    gradients = [case for direction in ("dgrad", "wgrad") for case in deepbench_convolutions(direction=direction)]
+    return bars([*neusight_convolutions(), *deepbench_convolutions(), *_precomputed(), *gradients], predict)
 
 
 def halves(cases: Sequence[Cases]) -> list[Cases]:
@@ -149,35 +152,71 @@ def fit_handicap(cases: Sequence[Cases], constants_of: Callable[[Cases], GemmCon
     return max(np.round(np.arange(1.0, 1.2, 0.01), 2).tolist(), key=agreement)
 
 
+@dataclass(frozen=True)
+class Special:
+    """Kernels beside the usual ones: the share of their rate, their own step and their own cost of storing."""
+
+    share: float
+    step_cycles: float
+    output_cycles: float
+
+    def of(self, usual: GemmConstants) -> GemmConstants:
+        efficiency = {name: self.share * value for name, value in usual.efficiency.items()}
+        own = {"step_cycles": self.step_cycles, "output_cycles": self.output_cycles, "wide_handicap": 1.0}
+        return replace(usual, efficiency=efficiency, **own)
+
+
 def fit_gathering(usual: tuple[GemmConstants, GemmConstants]) -> tuple[GemmConstants, GemmConstants]:
-    """The kernels that work out addresses as they go, on the GPUs of :func:`timed_alike`: what they reach of the usual
-    kernels' rate, their own step and their own cost of storing. The source's scale is that of its usual kernels.
-    """
+    """Constants of kernels that work out addresses as they go, of both generations, on GPUs of :func:`timed_alike`."""
     found: dict[bool, GemmConstants] = {}
     gathered = {case.gpu.id: case for case in benanza_convolutions("IMPLICIT_GEMM")}
     for case in timed_alike():
-        if case.gpu.id not in gathered or not case.source.startswith("Benanza"):
-            continue
-        age = 0 if is_older(case.gpu) else 1
-        half = case.where(~case.held_out)
-        scale = scale_and_constant(chosen(half, usual[age])[0].time_us, half.measured_us).scale
-        other = gathered[case.gpu.id]
-        found[age] = _fit_gathering(usual[age], scale, other.where(~other.held_out))
-    return found[0], found[1]
+        if case.gpu.id in gathered and case.source.startswith("Benanza"):
+            constants = usual[0] if is_older(case.gpu) else usual[1]
+            runs = [(halves([gathered[case.gpu.id]])[0], _scale(constants, case))]
+            found[is_older(case.gpu)] = fit_special(constants, runs, undivided(GATHERING_TILES)).of(constants)
+    return found[True], found[False]
 
 
-def _fit_gathering(usual: GemmConstants, scale: float, case: Cases) -> GemmConstants:
-    def trial(x: np.ndarray) -> GemmConstants:
-        share, step, output = np.exp(x[:3]).tolist()
-        efficiency = {name: share * value for name, value in usual.efficiency.items()}
-        return replace(usual, efficiency=efficiency, step_cycles=step, output_cycles=output, wide_handicap=1.0)
+def fit_gradient(usual: GemmConstants, direction: str) -> Special:
+    """Kernels of weight gradients, or of input gradients of convolutions with longer steps, on the older GPUs."""
+    scales = {case.gpu.id: _scale(usual, case) for case in deepbench_convolutions()}
+    cases = halves(deepbench_convolutions(direction=direction))
+    if direction == "dgrad":
+        cases = [case.where(case.conv["stride"] > 1) for case in cases]
+    among = undivided(STRIDED_GRADIENT_TILES) if direction == "dgrad" else None
+    return fit_special(usual, [(case, scales[case.gpu.id]) for case in cases], among)
+
+
+def _scale(usual: GemmConstants, case: Cases) -> float:
+    """The source's own clock, told by its usual kernels."""
+    half = case.where(~case.held_out)
+    return scale_and_constant(chosen(half, usual)[0].time_us, half.measured_us).scale
+
+
+def fit_special(usual: GemmConstants, runs: Sequence[tuple[Cases, float]], among: Tiles | None) -> Special:
+    """On rows with the scale of their source; each source has a constant besides."""
 
     def residuals(x: np.ndarray) -> np.ndarray:
-        return _log_off(scale * chosen(case, trial(x), gathering=True)[0].time_us + 10.0 * x[3], case)
+        constants = Special(*np.exp(x[:3]).tolist()).of(usual)
+        parts = []
+        for (case, scale), constant in zip(runs, x[3:], strict=True):
+            parts.append(_log_off(scale * chosen(case, constants, among=among)[0].time_us + 10.0 * constant, case))
+        return np.concatenate(parts)
 
-    first = np.array([*np.log(START_GATHERING), 1.0])
-    # Steps of a thousandth: the chosen tile changes with the constants, and with it the derivatives jump.
-    return trial(least_squares(residuals, first, loss="soft_l1", f_scale=SOFT, diff_step=1e-3).x)
+    low, high = (
+        np.array([*np.log(ends), *[10.0 * sign] * len(runs)]) for sign, ends in zip((-1, 1), SPECIAL, strict=True)
+    )
+    # Steps of a thousandth: the chosen tile changes with the constants, and with it the derivatives jump. These
+    # kernels differ more among themselves than the usual ones do, so larger errors count in full.
+    fits = [
+        least_squares(
+            residuals, [*np.log(start), *[1.0] * len(runs)], bounds=(low, high), loss="soft_l1",
+            f_scale=2.0 * SOFT, diff_step=1e-3,
+        )
+        for start in START_SPECIAL
+    ]  # fmt: skip
+    return Special(*np.exp(min(fits, key=lambda fit: fit.cost).x[:3]).tolist())
 
 
 def _log_off(time_us: np.ndarray, case: Cases) -> np.ndarray:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, StreamConstants, unit_of
 from headroom.predict.gemm_time import Estimate, Tiles, estimate
+from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.library import Tiled, fastest
 from headroom.predict.memory_bound import estimate_streams
-from headroom.predict.tiles import choose, gathering_candidates
+from headroom.predict.tiles import choose
 from tables import Cases
 
 #: Rows of a large table that one evaluation of a fit's objective uses.
 SAMPLE = 2500
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Times in microseconds, whether launch and waiting are half of each or more, and CTAs: arrays of shape (P,)."""
+
+    time_us: np.ndarray
+    is_short: np.ndarray
+    ctas: np.ndarray
 
 
 def given(case: Cases, constants: GemmConstants) -> Estimate:
@@ -24,21 +34,34 @@ def given(case: Cases, constants: GemmConstants) -> Estimate:
     return estimate(case.work, case.tiles, case.gpu, case.dtype, unit, constants, case.l2_state)
 
 
-def chosen(case: Cases, constants: GemmConstants, *, gathering: bool = False) -> tuple[Estimate, Tiles]:
-    """The case's products with the tiles that the model chooses, those of ``gathering`` kernels if asked."""
+def chosen(case: Cases, constants: GemmConstants, *, among: Tiles | None = None) -> tuple[Estimate, Tiles]:
+    """The case's products with the tiles that the model chooses, ``among`` some if given."""
     unit = unit_of(case.gpu, case.dtype)
-    among = gathering_candidates() if gathering else None
     return choose(
         case.work, case.gpu, case.dtype, unit, constants, case.l2_state, may_split=case.may_split, among=among
     )
 
 
-def answered(case: Cases, calibration: Calibration) -> tuple[Estimate, Tiles]:
-    """What the package says to the case's products: of all kernels that it knows, the fastest."""
-    ones = np.ones(len(case))
-    sort = "matmul" if case.kind == "matmul" else case.direction
-    found = fastest(Tiled(case.work, ones, ones < 0.0, sort), case.gpu, case.dtype, calibration, case.l2_state)
-    return found.estimate, found.tiles
+def answered(case: Cases, calibration: Calibration) -> Answer:
+    """What the package says to the case's products: of all im2col kernels that it knows, the fastest."""
+    sorts = kernel_sorts(case, calibration)
+    times, short, ctas = np.zeros(len(case)), np.zeros(len(case), dtype=bool), np.zeros(len(case))
+    for sort in np.unique(sorts):
+        index = np.flatnonzero(sorts == sort)
+        ones = np.ones(len(index))
+        tiled = Tiled(case.work.rows(index), ones, ones < 0.0, str(sort))
+        found = fastest(tiled, case.gpu, case.dtype, calibration, case.l2_state).estimate
+        times[index], short[index], ctas[index] = found.time_us, found.is_short, found.ctas
+    return Answer(times, short, ctas)
+
+
+def kernel_sorts(case: Cases, calibration: Calibration) -> np.ndarray:
+    """What the package calls each row's kernels."""
+    name = "matmul" if case.kind == "matmul" else case.direction
+    sorts = np.full(len(case), name, dtype="<U20")
+    if name == "dgrad" and calibration.has_own(case.gpu, case.dtype, STRIDED_GRADIENT):
+        sorts[case.conv["stride"] > 1] = STRIDED_GRADIENT
+    return sorts
 
 
 def streamed(case: Cases, constants: StreamConstants) -> np.ndarray:

@@ -179,7 +179,7 @@ def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS, direction: str
 
 
 def gradient_problems(forward: Problems, positions: object, channels: object, direction: str) -> Problems:
-    """The products of a gradient, from the forward ones: ``positions`` of the input over the batch, its ``channels``."""
+    """The products of a gradient, from the forward ones: ``positions`` of all images, and their ``channels``."""
     positions, channels, zeros = floats(positions), floats(channels), np.zeros_like(forward.m)
     taps, ones = forward.k / channels, np.ones_like(forward.m)
     if direction == "wgrad":

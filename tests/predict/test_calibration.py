@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from headroom.gpu.sheets import load_gpu
+from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import BLIND_ERROR_PCT, UNLIKE_FACTOR, load_calibration
 from headroom.predict.table import predict_table
 
-V100, H200, A100, B200 = (load_gpu(name) for name in ("v100-pcie-32gb", "h200", "a100-80gb-sxm", "b200"))
+M40, V100, H200, A100, B200 = (load_gpu(name) for name in ("m40", "v100-pcie-32gb", "h200", "a100-80gb-sxm", "b200"))
 
 
 def test_the_file_names_its_script_its_date_and_its_sources() -> None:
@@ -33,9 +34,29 @@ def test_the_constants_are_shared_except_for_a_family_s_efficiency() -> None:
 
 def test_plain_units_have_constants_for_convolutions_and_others_for_products() -> None:
     calibration = load_calibration()
-    for sort in ("forward", "dgrad", "wgrad"):
+    for sort in ("forward", "dgrad"):
         assert calibration.gemm(V100, DataType.FP32, sort) is calibration.plain
     assert calibration.gemm(V100, DataType.FP32, "matmul") is calibration.plain_matmul
+
+
+def test_kernels_of_the_gpus_before_volta_store_their_results_more_slowly() -> None:
+    calibration = load_calibration()
+    older, newer = (calibration.gemm(gpu, DataType.FP32, "forward") for gpu in (M40, V100))
+    assert older.output_cycles > newer.output_cycles > 0.0
+    assert replace(older, output_cycles=newer.output_cycles) == newer
+
+
+@pytest.mark.parametrize("gpu", [M40, V100], ids=["M40", "V100"])
+def test_kernels_that_gather_one_by_one_are_slower_than_the_usual_ones(gpu: GpuSpec) -> None:
+    calibration = load_calibration()
+    usual = calibration.gemm(gpu, DataType.FP32, "forward")
+    gathering = calibration.gathering(gpu, DataType.FP32)
+    strided, weight = (calibration.gemm(gpu, DataType.FP32, sort) for sort in ("strided dgrad", "wgrad"))
+    assert gathering is not None
+    for special in (gathering, strided, weight):
+        assert special.efficiency_on(gpu) < usual.efficiency_on(gpu)
+        assert special.output_cycles > usual.output_cycles
+    assert calibration.gathering(H200, DataType.FP32) is None
 
 
 def test_a_layer_with_a_table_has_its_table_s_bar() -> None:

@@ -82,14 +82,14 @@ class ErrorRow:
 class Calibration:
     """The whole data file.
 
-    ``plain`` (convolutions), ``plain_gathering``, ``plain_matmul``, ``tensor``, ``stream`` and ``transforms`` hold for
-    every architecture that is not in ``own_gemm`` (by family, unit or data type, and library: ``hopper tensor
-    matmul``) or ``own_stream`` (by family).
+    ``plain`` (convolutions), ``plain_matmul``, ``tensor``, ``stream`` and ``transforms`` hold for every architecture
+    that is not in ``own_gemm`` (by family, unit or data type, and library or sort of kernel: ``hopper tensor matmul``)
+    or ``own_stream`` (by family). Sorts without a family there (``plain wgrad``) are those of architectures that have
+    no convolutions of their own.
     """
 
     date: str
     plain: GemmConstants
-    plain_gathering: GemmConstants
     plain_matmul: GemmConstants
     tensor: GemmConstants
     stream: StreamConstants
@@ -124,9 +124,7 @@ class Calibration:
     def gathering(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
         """Constants of forward kernels that work out each load's address as they go; None where none are known."""
         own = self._own(gpu, dtype, "gathering")
-        if own is not None:
-            return own[1] if own[0] == "gathering" else None
-        return self.plain_gathering if unit_of(gpu, dtype) == "plain" else None
+        return own[1] if own is not None and own[0] == "gathering" else None
 
     def _own(self, gpu: GpuSpec, dtype: DataType, sort: str) -> tuple[str, GemmConstants] | None:
         """The architecture's own set that is nearest to ``sort``, and the sort that it is for.
@@ -140,7 +138,8 @@ class Calibration:
                 own = self.own_gemm.get(f"{_LIKE.get(family, family)} {kernels} {name}")
                 if own is not None:
                     return name, own
-        return None
+        every = self.own_gemm.get(f"{unit_of(gpu, dtype)} {sort}")
+        return None if every is None else (sort, every)
 
     def streams(self, gpu: GpuSpec) -> StreamConstants:
         """The streaming model's constants."""
@@ -218,7 +217,6 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
     return Calibration(
         date=str(data["date"]),
         plain=GemmConstants(**record["plain"]),  # type: ignore[arg-type]
-        plain_gathering=GemmConstants(**record["plain_gathering"]),  # type: ignore[arg-type]
         plain_matmul=GemmConstants(**record["plain_matmul"]),  # type: ignore[arg-type]
         tensor=GemmConstants(**record["tensor"]),  # type: ignore[arg-type]
         stream=_streams(record["stream"]),

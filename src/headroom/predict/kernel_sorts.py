@@ -48,6 +48,16 @@ def convolution_sorts(
     return sorts
 
 
+#: Input gradients of convolutions with longer steps: a result meets few of the taps, and which ones depends on where it
+#: lies. Kernels for it gather one by one.
+STRIDED_GRADIENT = "strided dgrad"
+
+
+def direction_of(sort: str) -> str:
+    """The pass that kernels of ``sort`` run; what has no sort of its own is called by its direction."""
+    return "dgrad" if sort == STRIDED_GRADIENT else sort
+
+
 def bar_kind(sort: str) -> str:
     """What the calibration's error bars call the kernels of ``sort``."""
-    return "convolution" if sort in ("forward", "dgrad", "wgrad") else sort
+    return "convolution" if direction_of(sort) in ("forward", "dgrad", "wgrad") else sort

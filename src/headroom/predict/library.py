@@ -14,7 +14,8 @@ from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles
-from headroom.predict.tiles import choose, divides_depth, gathering_candidates
+from headroom.predict.kernel_sorts import STRIDED_GRADIENT
+from headroom.predict.tiles import GATHERING_TILES, STRIDED_GRADIENT_TILES, choose, divides_depth, undivided
 from headroom.predict.transformed import Machinery, fastest_transformed
 
 _Columns = TypeVar("_Columns", Estimate, Tiles)
@@ -54,7 +55,8 @@ def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibratio
     may_split = divides_depth(gpu, unit, sort)
     constants = calibration.gemm(gpu, dtype, sort)
     whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / dtype.bytes)
-    best, tiles = choose(whole, gpu, dtype, unit, constants, l2_state, may_split=may_split)
+    among = undivided(STRIDED_GRADIENT_TILES) if sort == STRIDED_GRADIENT else None
+    best, tiles = choose(whole, gpu, dtype, unit, constants, l2_state, may_split=may_split, among=among)
     choice = Choice(best, tiles, np.full(len(tiled.problems), "", dtype="<U20"))
     if sort != "forward":
         return choice
@@ -64,7 +66,7 @@ def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibratio
         choice = _faster(choice, able, other)
     gathering = calibration.gathering(gpu, dtype)
     if gathering is not None:
-        among = gathering_candidates()
+        among = undivided(GATHERING_TILES)
         found = choose(tiled.problems, gpu, dtype, unit, gathering, l2_state, may_split=False, among=among)
         every = np.arange(len(tiled.problems))
         choice = _faster(choice, every, Choice(*found, np.full(len(every), "")))

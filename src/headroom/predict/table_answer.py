@@ -20,7 +20,14 @@ from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 from headroom.predict.im2col_traffic import with_cache_bytes
-from headroom.predict.kernel_sorts import CONVOLUTION_SORTS, LEAST_TRANSFORMED, bar_kind, convolution_sorts
+from headroom.predict.kernel_sorts import (
+    CONVOLUTION_SORTS,
+    LEAST_TRANSFORMED,
+    STRIDED_GRADIENT,
+    bar_kind,
+    convolution_sorts,
+    direction_of,
+)
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
 from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
@@ -110,8 +117,11 @@ def _questions(rows: LayerRows, gpu: GpuSpec, calibration: Calibration) -> Itera
 def _by_kernel(
     rows: LayerRows, index: Rows, sort: str, gpu: GpuSpec, dtype: DataType, calibration: Calibration
 ) -> Iterator[tuple[str, Rows]]:
-    """Forward convolutions divided by the sorts of kernels that have constants of their own."""
-    if sort != "forward":
+    """Convolutions divided by the sorts of kernels that have constants of their own."""
+    if sort == "dgrad" and calibration.has_own(gpu, dtype, STRIDED_GRADIENT):
+        step = np.maximum(rows.sizes["stride_h"][index], rows.sizes["stride_w"][index])
+        names = np.where(step > 1, STRIDED_GRADIENT, sort)
+    elif sort != "forward":
         names = np.full(len(index), sort)
     else:
         names = _forward_sorts(rows, index, dtype, unit_of(gpu, dtype))
@@ -172,7 +182,7 @@ def _answer_gemms(
             nchw = rows.words["layout"][index] == "nchw"
             best = replace(best, time_us=best.time_us + np.where(nchw, extra, 0.0))
         flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
-        if sort == "dgrad":
+        if direction_of(sort) == "dgrad":
             flops = 2.0 * _forward_macs(rows, index)
         moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
         floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
@@ -255,9 +265,10 @@ def _bars(
 
 def _tiled_of(rows: LayerRows, index: Rows, sort: str, dtype: DataType) -> Tiled:
     """Rows of one sort as the library sees them."""
-    problems = problems_of(rows, index, sort, float(dtype.bytes))
+    direction = direction_of(sort)
+    problems = problems_of(rows, index, direction, float(dtype.bytes))
     ones = np.ones(len(index))
-    if sort in ("matmul", "dgrad", "wgrad"):
+    if direction in ("matmul", "dgrad", "wgrad"):
         return Tiled(problems, ones, ones < 0.0, sort)
     size = {name: values[index] for name, values in rows.sizes.items()}
     can_transform = (rows.words["algorithm"][index] == "fastest") & (size["groups"] == 1)

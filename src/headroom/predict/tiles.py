@@ -23,6 +23,9 @@ PLAIN_MATMUL_TILES = (
 #: cuDNN's kernels that work out each load's address as they go (IMPLICIT_GEMM): small tiles, for small grids.
 GATHERING_TILES = ((64, 64, 8), (32, 32, 8))
 
+#: Those for input gradients of convolutions with longer steps.
+STRIDED_GRADIENT_TILES = ((128, 64, 8), (64, 64, 8))
+
 #: Tensor-core tiles (CUTLASS's and the libraries'); K is in bytes, so that it holds for every data type.
 TENSOR_TILES = (
     (256, 128, 64), (128, 256, 64), (128, 128, 64), (128, 64, 64), (64, 128, 64), (64, 64, 64),
@@ -71,9 +74,9 @@ def candidates(gpu: GpuSpec, dtype: DataType, unit: str, *, may_split: bool) -> 
     return _tiles(shapes)
 
 
-def gathering_candidates() -> Tiles:
-    """The tiles of kernels that work out each load's address as they go: arrays of shape (C,)."""
-    return _tiles([(*tile, 1) for tile in GATHERING_TILES])
+def undivided(shapes: Sequence[tuple[int, int, int]]) -> Tiles:
+    """Tiles of kernels that do not divide K: arrays of shape (C,)."""
+    return _tiles([(*shape, 1) for shape in shapes])
 
 
 def batch_candidates() -> Tiles:

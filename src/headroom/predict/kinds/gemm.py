@@ -15,7 +15,7 @@ from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Problems
 from headroom.predict.im2col_traffic import with_cache_bytes
-from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, bar_kind, convolution_sorts
+from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, STRIDED_GRADIENT, bar_kind, convolution_sorts
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.kinds.terms import longest, regime
@@ -67,7 +67,13 @@ def sorts_of(layers: Sequence[Layer], context: Context) -> list[str]:
     for i, sort in zip(forward, forward_sorts([layers[i] for i in forward], context.dtype, context.unit), strict=True):
         if context.calibration.has_own(context.gpu, context.dtype, sort):
             sorts[i] = sort
+    if context.calibration.has_own(context.gpu, context.dtype, STRIDED_GRADIENT):
+        sorts = [STRIDED_GRADIENT if _is_strided_gradient(x.work) else s for x, s in zip(layers, sorts, strict=True)]
     return sorts
+
+
+def _is_strided_gradient(work: Work) -> bool:
+    return isinstance(work, Convolution) and work.direction == "dgrad" and max(work.stride, default=1) > 1
 
 
 def forward_sorts(layers: Sequence[Layer], dtype: DataType, unit: str) -> list[str]:
