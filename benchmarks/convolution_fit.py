@@ -204,9 +204,8 @@ def fit_special(usual: GemmConstants, runs: Sequence[tuple[Cases, float]], among
             parts.append(_log_off(scale * chosen(case, constants, among=among)[0].time_us + 10.0 * constant, case))
         return np.concatenate(parts)
 
-    low, high = (
-        np.array([*np.log(ends), *[10.0 * sign] * len(runs)]) for sign, ends in zip((-1, 1), SPECIAL, strict=True)
-    )
+    least, most = SPECIAL
+    low, high = [*np.log(least), *[0.0] * len(runs)], [*np.log(most), *[10.0] * len(runs)]
     # Steps of a thousandth: the chosen tile changes with the constants, and with it the derivatives jump. These
     # kernels differ more among themselves than the usual ones do, so larger errors count in full.
     fits = [
