@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import headroom as hr
 from advise.matched import (
     every_run,
     graph_of,
@@ -19,6 +20,7 @@ from advise.matched import (
     without_operands,
 )
 from headroom.advise.matching import match
+from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType
 from headroom.measure.profiles.profile import Profile
 from matching import owners
@@ -160,3 +162,16 @@ def test_onnx_runtime_s_fused_nodes_run_all_their_layers(network: str, shared_mo
         assert not rest or graph.layers[first].kind.computes_gemm
         # A fused layer reads what another of the same run wrote.
         assert all(set(graph.predecessors[at]) & set(run.layers) for at in rest)
+
+
+def test_norms_that_onnx_runtime_runs_as_convolutions_are_norms(shared_models: Path) -> None:
+    """On a host with blocked convolutions 124 of DenseNet's norms and factors ran as convolutions of one channel."""
+    graph = hr.load(shared_models / "light_densenet121.onnx")
+    execution = match(recorded("onnxruntime-light_densenet121"), graph)
+    missing = [each for at, each in enumerate(graph.layers) if at not in execution.run_of and each.kind.does_work]
+    assert missing == []
+    assert execution.explained_share == pytest.approx(1.0)
+    norms = [run for run in execution.runs if graph.layers[run.layers[0]].kind is LayerKind.NORMALIZATION]
+    assert {execution.calls(run)[0].name for run in norms} == {"BatchNormalization"}
+    copies = {execution.calls(other)[0].name for other in execution.others}
+    assert copies == {"ReorderInput", "ReorderOutput"}

@@ -153,6 +153,9 @@ def test_a_run_on_the_host_alone_shows_its_shares_beside_no_bound(headroom, smal
     assert "<th>Your run" not in page.read_text()
     answer = json.loads(out.read_text())
     assert answer["measured_us"] is None
+    first, _, _, fourth, *_ = answer["questions"]
+    assert "No run of this model on a GPU is known" in first["needs"]
+    assert "what the framework adds shows in a profile of a GPU" in fourth["sentence"]
     assert {layer["run_us"] for layer in answer["layers"]} == {None}
     together = answer["questions"][6]["charts"][0]
     assert "your run" not in json.dumps(together)

@@ -58,6 +58,15 @@ def test_every_run_of_a_recorded_session_is_a_step_with_all_nodes(network: str, 
         assert step.launches == ()
 
 
+def test_a_blocked_convolution_tells_what_it_stands_for(tmp_path: Path) -> None:
+    shapes = [{"float": [1, 64, 56, 56]}, {"float": [64, 1, 1, 1]}, {"float": [64]}]
+    names = ("r8_bn_nchwc", "r10_mul_nchwc_token_3", "bn_nchwc", "r20_nchwc")
+    nodes = (node(f"{name}_kernel_time", "Conv", at, 1, input_type_shape=shapes) for at, name in enumerate(names))
+    calls = read_profile(written(tmp_path, run(0, 10), *nodes)).steps[0].calls
+    assert [call.name for call in calls] == ["BatchNormalization", "Mul", "Conv", "Conv"]
+    assert [len(call.operands) for call in calls] == [1, 1, 3, 3]
+
+
 def test_a_node_tells_its_operator_its_name_and_its_inputs() -> None:
     first = recorded("onnxruntime-resnet18").steps[0].calls[0]
     assert first.name == "Conv"

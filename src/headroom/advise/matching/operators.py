@@ -55,7 +55,7 @@ _NAMES: dict[Family, tuple[str, ...]] = {
         "transpose", "slice", "split", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "im2col", "col2im",
         "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "resize", "scatter", "scatter_nd",
         "masked_select", "fill", "zero", "reflection_pad2d", "replication_pad2d", "depthtospace", "reshape",
-        "memcpytohost", "memcpyfromhost",
+        "memcpytohost", "memcpyfromhost", "reorderinput", "reorderoutput",
     ),
     Family.EMBEDDING: ("embedding", "embedding_bag"),
 }  # fmt: skip

@@ -11,7 +11,10 @@ from headroom.measure.profiles.profile import Call
 _Dims = tuple[int, ...]
 
 #: A convolution of ONNX Runtime reads data, weight and bias; one operand more is what it adds.
-_FUSED_OPERANDS = 3
+_BIASED_OPERANDS = 3
+
+#: What ONNX Runtime folds into a convolution's weight and bias when it loads a model, and what it adds as it runs.
+_FOLDED = frozenset({"batch", "mul", "add"})
 
 
 def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Signature:
@@ -20,8 +23,8 @@ def call_signature(call: Call, family: Family, functions: frozenset[str]) -> Sig
     name = call.name.rsplit("::", 1)[-1].rstrip("_")
     source = tensors[0] if tensors else ()
     if family is Family.CONVOLUTION:
-        if "::" not in call.name and len(tensors) > _FUSED_OPERANDS:
-            functions |= {"add"}
+        if "::" not in call.name and len(tensors) >= _BIASED_OPERANDS:
+            functions |= _FOLDED
         return Signature(family, functions, source, tensors[1] if len(tensors) > 1 else ())
     if family is Family.PRODUCT:
         left, right = _factors(name, tensors)

@@ -50,8 +50,8 @@ def algorithms(case: Case) -> Answer:
 
 _MEASURE = "`headroom measure MODEL` times every implementation of each layer on this GPU."
 _PROFILE = (
-    "Without a profile PyTorch's default (NCHW, no cudnn.benchmark) is taken for what runs; `headroom analyze MODEL "
-    "--profile trace.json` looks at what did."
+    "Without a profile of a GPU, PyTorch's default (NCHW, no cudnn.benchmark) is taken for what runs; `headroom "
+    "analyze MODEL --profile trace.json` looks at what did."
 )
 
 

@@ -35,7 +35,8 @@ def framework(case: Case) -> Answer:
     found = [finding for detector in GRAPH_DETECTORS for finding in detector(case)]
     if run is None:
         needs = _NEEDS if case.execution is None else _NO_LAUNCHES
-        return Answer(NUMBER, QUESTION, _unrecorded(found), _ranked(found, case.timed.sequential_us), needs=needs)
+        worth = _ranked(found, case.timed.sequential_us)
+        return Answer(NUMBER, QUESTION, _unrecorded(case, found), worth, needs=needs)
     found += [finding for detector in RUN_DETECTORS for finding in detector(run)]
     worth = _ranked(found, run.latency_us)
     findings = _ranked(beyond_the_graph(run, worth), run.latency_us)
@@ -88,13 +89,11 @@ def _ranked(found: Sequence[Finding], whole_us: float) -> tuple[Finding, ...]:
     return tuple(sorted(worth, key=lambda finding: (-finding.saves_us, finding.kind, finding.layers)))
 
 
-def _unrecorded(found: Sequence[Finding]) -> str:
+def _unrecorded(case: Case, found: Sequence[Finding]) -> str:
+    shows = f"what the framework adds shows in a profile{'' if case.execution is None else ' of a GPU'}."
     if not found:
-        return "The model itself asks for no work that it could do without; what the framework adds shows in a profile."
-    return (
-        f"The model itself asks for needless work ({_lower(found[0].title)}); what the framework adds shows in a "
-        f"profile."
-    )
+        return f"The model itself asks for no work that it could do without; {shows}"
+    return f"The model itself asks for needless work ({_lower(found[0].title)}); {shows}"
 
 
 def _sentence(run: Recorded, findings: Sequence[Finding], *, is_all: bool = True) -> str:

@@ -160,8 +160,9 @@ def _run_table(case: Case) -> Table:
 def _needs(case: Case) -> str:
     if case.latency_us is not None:
         return ""
+    known = "No run of this model is known" if case.execution is None else "No run of this model on a GPU is known"
     return (
-        "No run of this model is known. `headroom analyze MODEL --profile TRACE` compares your own with the bounds, "
+        f"{known}. `headroom analyze MODEL --profile TRACE` compares your own with the bounds, "
         f"`headroom measure MODEL --network --batch {case.timed.graph.batch} --dtype {case.timed.dtype}` runs it in "
         "frameworks."
     )

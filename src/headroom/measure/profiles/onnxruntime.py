@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,11 @@ _NODE_END = "_kernel_time"
 
 #: ONNX Runtime's names of element types, where they are not those of ``TensorSpec``.
 _ELEMENTS = {"float": "float32", "double": "float64"}
+
+#: On a host with blocked convolutions, ONNX Runtime runs norms and factors by them too, one channel per group; what
+#: such a convolution stands for is left in its node's name.
+_BLOCKED = re.compile(r"_(bn|mul)_nchwc(?:_token_\d{1,9})?$")
+_STANDS_FOR = {"bn": "BatchNormalization", "mul": "Mul"}
 
 _MOST_OPERANDS = 256
 
@@ -82,14 +88,17 @@ def _steps(events: Sequence[Event], nodes: Sequence[int], windows: Windows) -> l
 
 
 def _call(event: Event, thread: int, parent: int | None) -> Call:
+    node = event.name.removesuffix(_NODE_END)
+    blocked = _BLOCKED.search(node)
+    operands = _operands(event.arguments.get("input_type_shape"))
     return Call(
-        _operator(event),
+        _operator(event) if blocked is None else _STANDS_FOR[blocked[1]],
         event.start_us,
         event.duration_us,
         thread,
         parent,
-        _operands(event.arguments.get("input_type_shape")),
-        event.name.removesuffix(_NODE_END),
+        operands if blocked is None else operands[:1],
+        node,
     )
 
 
