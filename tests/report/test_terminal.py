@@ -98,3 +98,14 @@ def test_what_does_not_fit_is_said_beside_the_table_and_is_never_the_best() -> N
     text = _printed([small, large], max_latency_us=5000.0)
     assert "Batch 64 in bf16 does not fit on h200: it needs 140 GiB of 131 GiB." in text
     assert "h200, bf16: batch 1 is the best under 5.00 ms" in text
+
+
+def test_a_long_name_gives_way_to_the_end_of_its_module_which_tells_it_from_its_neighbours() -> None:
+    analysis = make_analysis()
+    answer = analysis.answers[0]
+    module = "encoder.layers.encoder_layer_11.self_attention.out_proj"
+    layer = replace(answer.layer, name=f"/{module.replace('.', '/')}/MatMul", module=module)
+    text = _printed([replace(analysis, answers=(replace(answer, layer=layer),))])
+    row = text.partition("The longest layers")[2].splitlines()[2]
+    assert row.startswith("…")
+    assert row.split()[0].endswith("self_attention.out_proj")

@@ -81,6 +81,9 @@ def _layer_row(answer: LayerAnswer, beside: str, name_width: int) -> tuple[Rende
 
 
 def _short_name(answer: LayerAnswer, width: int) -> str:
-    """The layer's name; where it is too long its module, which is the user's own and often shorter."""
-    name, module = clean(answer.layer.name[: 2 * width]), clean(answer.layer.module[: 2 * width])
-    return module if len(name) > width >= len(module) > 0 else view(answer.layer.name, width)
+    """The layer's name; where it is too long its module, which is the user's own: as much of its end as there is room
+    for, because neighbours begin alike."""
+    name, module = clean(answer.layer.name[: 2 * width]), clean(answer.layer.module[-2 * width :])
+    if len(name) <= width or not module:
+        return view(answer.layer.name, width)
+    return module if len(module) <= width else f"…{module[1 - width :]}"

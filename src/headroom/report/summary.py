@@ -156,7 +156,7 @@ def profile_text(analysis: Analysis) -> str:
     if execution is None:
         return ""
     recorded_us, step = execution.latency_us, execution.step
-    takes_us = recorded_us if analysis.measured_us is None else analysis.measured_us
+    takes_us = analysis.measured_us or execution.profile.latency_us or recorded_us
     takes = figures.time(takes_us, analysis.measured_error_pct)
     how = "about" if is_measured(analysis) else "an estimated"
     if takes_us < _UNRECORDED * recorded_us:
