@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
-    from headroom.staircases import Study, staircase
+    from headroom.staircases import Study, measure_staircase, staircase
 
 #: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
 _EXPORTS = {
@@ -34,6 +34,7 @@ _EXPORTS = {
     "DataType": "headroom.graph.tensor",
     "TensorSpec": "headroom.graph.tensor",
     "Study": "headroom.staircases",
+    "measure_staircase": "headroom.staircases",
     "staircase": "headroom.staircases",
 }
 
@@ -55,6 +56,7 @@ __all__ = [
     "explore",
     "load",
     "load_profile",
+    "measure_staircase",
     "staircase",
 ]
 

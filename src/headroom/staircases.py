@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,53 @@ def staircase(
     with open_for_reading(db) as store:
         known = measurements_of(store, variants_graph(name, subjects), spec, data_type, l2, system)
         return _answer(engine.study(name, subjects, spec, data_type, l2=l2, measurements=known, source=source))
+
+
+def measure_staircase(
+    model: Graph | None = None,
+    gpu: str | os.PathLike[str] | GpuSpec = "h200",
+    *,
+    conv: str | None = None,
+    layer: str | None = None,
+    widths: str | None = None,
+    in_widths: str | None = None,
+    dtype: str | None = None,
+    l2: str = "warm",
+    db: str | os.PathLike[str] | None = None,
+    index: int = 0,
+    shared: bool = False,
+    on_width: Callable[[int], None] = lambda width: None,
+) -> Study:
+    """Measure staircases on this machine's GPU where a step can be, at most a quarter of the widths, then read them.
+
+    Every width is kept in the database as it is done, so that an interrupted run goes on from there. The other
+    arguments are those of :func:`staircase`.
+
+    Args:
+        gpu: the sheet whose theory says where a step can be: this GPU's.
+        index: which of the machine's GPUs.
+        shared: measure although others use the GPU, and say so in the rows.
+        on_width: told each width before it is measured.
+
+    Raises:
+        GpuError: there is no such GPU, it is busy, or measuring on it fails altogether.
+        UsageError, StoreError: as :func:`staircase`.
+    """
+    from headroom.advise.stored import StoredMeasurements
+    from headroom.change.widths.staircase.measuring import find_staircases, stopwatch
+    from headroom.store.notebook import open_for_measuring
+
+    spec = gpu_spec(gpu)
+    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    subjects, name = _subjects(model, conv, layer, widths, in_widths, data_type)
+    with (
+        open_for_measuring(db) as records,
+        stopwatch(records, spec, data_type, l2=checked("l2", l2, L2_STATES), index=index, shared=shared) as watch,
+    ):
+        for subject in subjects:
+            find_staircases(subject, watch, on_width=on_width)
+        known = StoredMeasurements(records, watch.worker.facts().system)
+        return _answer(engine.study(name, subjects, spec, data_type, l2=l2, measurements=known))
 
 
 def _answer(found: engine.Study) -> Study:

@@ -137,3 +137,15 @@ def test_the_library_answers_the_same(example: Path) -> None:
         hr.staircase(gpu="h200")
     with pytest.raises(hr.UsageError, match="source is 'guess'"):
         hr.staircase(conv=CONV, gpu="h200", source="guess")
+
+
+def test_measuring_is_one_option_away(headroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADROOM_BENCH", 'fake:{"plans": 1}')
+    options = ("--conv", "c=64,h=8,w=8,k=64:512:16", "--gpu", "h200", "--db", tmp_path / "m.sqlite")
+    outcome = headroom("staircase", *options, "--measure")
+    assert outcome.code == 0, outcome.err
+    assert "Measured times are those of Fake GPU" in outcome.out
+    assert "interpolated" in outcome.out
+    refused = headroom("staircase", *options, "--measure", "--source", "predicted")
+    assert refused.code == 2
+    assert "answers from what it measures" in refused.err

@@ -29,6 +29,10 @@ def staircase(
     db: Annotated[str | None, typer.Option(help="The performance database: a path or a URL.")] = None,
     system: Annotated[str | None, typer.Option(help="Whose measurements count: an id of db list.")] = None,
     l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="First measure here, where a step can be: a quarter of the widths.")
+    ] = False,
+    shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained page.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write every point as JSON; - is stdout.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -54,17 +58,26 @@ def staircase(
         raise UsageError("--conv stands in place of a model: leave out the model, --batch and --dim (n= is the batch)")
     if conv is None and model is None:
         raise UsageError("a staircase of what? Give a model, with --layer for one layer, or --conv")
+    if measure and (source is not Source.AUTO or system is not None):
+        raise UsageError("--measure answers from what it measures: leave out --source and --system")
     outputs = {name: path for name, path in {"json": json, "html": html}.items() if path is not None}
     files = (*([model] if model else ()), *filter(is_path, [gpu] if gpu else ()))
     refuse_overwriting((*files, *([db.removeprefix("sqlite:///")] if db else ())), outputs)
     with progress(2, quiet=quiet) as step:
         step(f"reading {model or conv}")
         graph = None if model is None else hr.load(model, batch=batches[0], dims=dims)
+        sheet = gpu or detect_gpu()
         step("looking at widths")
-        answer = hr.staircase(
-            graph, gpu or detect_gpu(), conv=conv, layer=layer, widths=widths, in_widths=in_widths, dtype=dtype,
-            l2=l2, source=source, db=db, system=system,
-        )  # fmt: skip
+        if measure:
+            answer = hr.measure_staircase(
+                graph, sheet, conv=conv, layer=layer, widths=widths, in_widths=in_widths, dtype=dtype, l2=l2, db=db,
+                shared=shared, on_width=lambda width: step(f"measuring width {width}"),
+            )  # fmt: skip
+        else:
+            answer = hr.staircase(
+                graph, sheet, conv=conv, layer=layer, widths=widths, in_widths=in_widths, dtype=dtype, l2=l2,
+                source=source, db=db, system=system,
+            )  # fmt: skip
     if not quiet and STDOUT not in outputs.values():
         render(answer, Screen())
     write_outputs(answer, outputs)

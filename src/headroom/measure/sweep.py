@@ -130,7 +130,7 @@ def measure_tasks(
             yield item.task
 
     for visit in crew.measure(tasks(), known.rows) if todo else ():
-        rows = _marked(visit.rows, others())
+        rows = marked(visit.rows, others())
         agenda.meet(visit.task)
         records.record(Sweep(known.system, visit.task.chain, visit.task.dtype, visit.task.plans, rows, visit.seconds))
         pace.took(visit.task, visit.seconds)
@@ -187,7 +187,7 @@ class _Known:
         return frozenset(digest for digest, rows in timings if not self.again.is_due(rows))
 
 
-def _marked(rows: Sequence[Timing], users: str) -> tuple[Timing, ...]:
+def marked(rows: Sequence[Timing], users: str) -> tuple[Timing, ...]:
     """Rows that say with whom the GPU was shared."""
     if not users:
         return tuple(rows)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from change.staircase.curves import RECORDED_US, noisy, predicted, staircase, stairs
-from headroom.change.widths.staircase.candidates import candidates, dominating, efficiency
+from headroom.change.widths.staircase.candidates import candidates, dominating, efficiencies
 from headroom.change.widths.staircase.curve import Staircase
 from headroom.change.widths.staircase.reading import read
 from headroom.change.widths.staircase.steps import find_intervals
 from headroom.change.widths.staircase.wave_model import fit_wave_model
 from headroom.graph.tensor import DataType
+from headroom.predict.prediction import Source
 
 WIDTHS = range(64, 513, 8)
 
@@ -29,12 +30,18 @@ def test_candidates_are_the_right_edges_of_the_steps() -> None:
 def test_utilisation_decides_between_widths_of_equal_throughput() -> None:
     """Equation 4: the product counts."""
     points = staircase({64: 10.0, 128: 20.0}).points
-    assert efficiency(points[0]) == efficiency(points[1])
+    assert efficiencies(points)[0] == efficiencies(points)[1]
     curve = Staircase(
         "layer", "out", 512, tuple(replace(p, utilisation=u) for p, u in zip(points, (0.9, 0.5), strict=True))
     )
     flat = find_intervals(staircase({64: 10.0, 128: 10.0}))
     assert _widths(candidates(curve, flat)) == [64]
+
+
+def test_utilisations_of_kernels_and_of_the_theory_are_not_compared() -> None:
+    measured, guessed = staircase({64: 10.0, 128: 10.0}).points
+    mixed = (replace(measured, utilisation=0.9), replace(guessed, utilisation=0.1, source=Source.INTERPOLATED))
+    assert efficiencies(mixed) == [point.tflops for point in mixed]
 
 
 def test_the_m_best_candidates_are_those_with_the_largest_product() -> None:

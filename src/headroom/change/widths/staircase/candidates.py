@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 from headroom.change.widths.staircase.curve import Point, Staircase
 from headroom.change.widths.staircase.steps import Interval
+from headroom.predict.prediction import Source
 
 
-def efficiency(point: Point) -> float:
-    """Utilisation x throughput, what equation 4 maximises; throughput alone where the utilisation is not known."""
-    return point.tflops * (1.0 if point.utilisation is None else point.utilisation)
+def efficiencies(points: Sequence[Point]) -> list[float]:
+    """Utilisation x throughput of each point, what equation 4 maximises.
+
+    Throughput alone where a utilisation is missing, or where some are those of measured kernels and others of the
+    theory's: the two do not compare.
+    """
+    origins = {point.source is Source.MEASURED for point in points}
+    if len(origins) > 1 or any(point.utilisation is None for point in points):
+        return [point.tflops for point in points]
+    return [point.tflops * (point.utilisation or 0.0) for point in points]
 
 
 def candidates(staircase: Staircase, intervals: Sequence[Interval], most: int | None = None) -> tuple[Point, ...]:
@@ -23,15 +31,14 @@ def candidates(staircase: Staircase, intervals: Sequence[Interval], most: int | 
     Args:
         most: how many at most; those with the largest products.
     """
-    best = [
-        max(
-            (point for point in staircase.points if interval.first <= point.width <= interval.last),
-            key=lambda point: (efficiency(point), point.width),
-        )
-        for interval in intervals
-    ]
-    kept = sorted(best, key=lambda point: (-efficiency(point), -point.width))[:most]
-    return tuple(sorted(kept, key=lambda point: point.width))
+    best = [_best(staircase, interval) for interval in intervals]
+    ranked = sorted(zip(efficiencies(best), best, strict=True), key=lambda pair: (-pair[0], -pair[1].width))
+    return tuple(sorted((point for _, point in ranked[:most]), key=lambda point: point.width))
+
+
+def _best(staircase: Staircase, interval: Interval) -> Point:
+    points = [point for point in staircase.points if interval.first <= point.width <= interval.last]
+    return max(zip(efficiencies(points), points, strict=True), key=lambda pair: (pair[0], pair[1].width))[1]
 
 
 def dominating(points: Sequence[Point], tolerance_pct: float = 0.0) -> tuple[Point, ...]:

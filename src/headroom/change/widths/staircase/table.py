@@ -97,12 +97,12 @@ def _staircase(
     if measurements is not None:
         # Whoever measured may have looked at other widths than these.
         between = range(min(widths), max(widths) + 1) if max(widths) - min(widths) < MOST_WIDTHS else ()
-        known = measured_points(_at(layer, sorted({*widths, *between}), in_width), measurements, gpu, dtype, l2)
-    layers = _at(layer, sorted({*widths, *known}), in_width)
+        known = measured_points(layers_at(layer, sorted({*widths, *between}), in_width), measurements, gpu, dtype, l2)
+    layers = layers_at(layer, sorted({*widths, *known}), in_width)
     return Staircase(layer.name, "out", in_width, predicted_points(layers, gpu, dtype, l2)), known
 
 
-def _at(layer: Layer, widths: Sequence[int], in_width: int) -> list[tuple[int, Layer]]:
+def layers_at(layer: Layer, widths: Sequence[int], in_width: int) -> list[tuple[int, Layer]]:
     """The layer at each width that it can have: groups leave some out."""
     step = getattr(layer.work, "groups", 1) if not is_tied(layer) else _multiplier(layer)
     fitting = [width for width in widths if width % step == 0]
