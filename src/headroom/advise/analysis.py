@@ -17,6 +17,7 @@ from headroom.store.rows import NetworkTiming, Timing
 
 if TYPE_CHECKING:
     from headroom.advise.execution import Execution
+    from headroom.advise.phases import Phases
     from headroom.advise.questions.answer import Answer
 
 
@@ -144,7 +145,8 @@ class Analysis:
     timeline. ``system`` is where measured times come from, ``networks`` is how long frameworks took there for the
     whole model, each way it was run; ``measured_us`` is the fastest of them. ``fused`` are the chains that the fused
     bound runs in fewer kernels, indices into ``Graph.layers``. ``questions`` are the answers behind ``findings``;
-    ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency.
+    ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency. ``phases``
+    splits a language model's time into reading a prompt and writing a token.
     """
 
     model: str
@@ -172,6 +174,7 @@ class Analysis:
     notes: tuple[str, ...] = ()
     questions: tuple[Answer, ...] = ()
     execution: Execution | None = None
+    phases: Phases | None = None
 
     @property
     def measured_layers(self) -> int:

@@ -18,6 +18,7 @@ from headroom.advise.latency import latency_of
 from headroom.advise.measured_notes import measured_notes, nothing_measured
 from headroom.advise.measurements import Measurements
 from headroom.advise.networks import fastest_run, network_notes
+from headroom.advise.phases import phases_of
 from headroom.advise.questions import answer_all
 from headroom.advise.questions.answer import Answer
 from headroom.advise.questions.framework import naming_shown
@@ -67,6 +68,9 @@ def analyze_graph(
     answers = _answers(timed)
     latency = latency_of(execution, case.networks)
     used = measurements if any(timed.timings) or case.networks else None
+    took = (case.bounds.sequential_us, case.bounds.sequential_error_pct)
+    if latency is not None:
+        took = (latency.time_us, latency.error_pct)
     return Analysis(
         model=graph.name,
         gpu=gpu,
@@ -92,6 +96,7 @@ def analyze_graph(
         fused=fused_groups(timed),
         questions=questions,
         execution=execution,
+        phases=phases_of(graph, gpu, dtype, l2_state, *took) if theory_fills else None,
         notes=(
             *graph.notes,
             *measured_notes(timed, measurements),

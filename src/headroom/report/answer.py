@@ -14,6 +14,7 @@ from headroom._version import __version__
 from headroom.advise.analysis import Analysis, Bounds, LayerAnswer
 from headroom.advise.measurements import usable
 from headroom.advise.networks import run_error_pct
+from headroom.advise.phases import Phases
 from headroom.figures import rounded, whole
 from headroom.graph.tensor import DataType
 from headroom.predict.prediction import Source
@@ -71,7 +72,25 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "time_by_bottleneck": _times(analysis.time_by_bottleneck),
         "layers": _layers(analysis),
         "fused_chains": _chains(analysis),
+        "phases": _phases(analysis.phases),
         "notes": clean_all(analysis.notes),
+    }
+
+
+def _phases(phases: Phases | None) -> dict[str, Any] | None:
+    if phases is None:
+        return None
+    return {
+        "tokens": phases.tokens,
+        "sequences": phases.sequences,
+        "prefill_us": rounded(phases.prefill_us),
+        "prefill_error_pct": rounded(phases.prefill_error_pct),
+        "prefill_tokens_per_s": rounded(phases.prefill_tokens_per_second),
+        "decode_us": rounded(phases.decode_us),
+        "decode_error_pct": rounded(phases.decode_error_pct),
+        "decode_tokens_per_s": rounded(phases.decode_tokens_per_second),
+        "decode_l2": phases.decode_l2,
+        "cache_bytes": phases.cache_bytes,
     }
 
 

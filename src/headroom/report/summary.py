@@ -95,6 +95,22 @@ def longest(analysis: Analysis) -> list[LayerAnswer]:
     return [answer for _, answer in sorted(timed, key=lambda item: -time_us(*item))]
 
 
+def phases_text(analysis: Analysis) -> str:
+    """A language model's two speeds in a sentence; empty for other models."""
+    phases = analysis.phases
+    if phases is None:
+        return ""
+    texts = "" if phases.sequences == 1 else f" of each of {phases.sequences} texts"
+    prefill = figures.time_with_error(phases.prefill_us, phases.prefill_error_pct)
+    decode = figures.time_with_error(phases.decode_us, phases.decode_error_pct)
+    digits = figures.justified_digits(phases.decode_error_pct)
+    rate = figures.significant(phases.decode_tokens_per_second, digits)
+    return (
+        f"Prefill, {phases.tokens} tokens{texts} at once: {prefill}. Decode, one more token{texts} with "
+        f"{phases.tokens} in the cache ({figures.capacity(phases.cache_bytes)}): {decode}, {rate} tokens/s (predicted)."
+    )
+
+
 def memory_text(analysis: Analysis) -> str:
     """What the model needs beside what the GPU has, and whether it fits."""
     memory = analysis.memory

@@ -15,6 +15,7 @@ from rich.text import Text
 from headroom import figures
 from headroom.advise.analysis import Analysis
 from headroom.advise.questions.combined import combined
+from headroom.advise.questions.which_gpu import which_gpu
 from headroom.report import advice, summary
 from headroom.report.layer_table import layer_table
 from headroom.report.runs import runs
@@ -38,7 +39,9 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
     """
     if len(analyses) > 1 or max_latency_us is not None:
         console.print(side_by_side(analyses, max_latency_us))
-        console.print(Group(*(Text(view(answer.sentence, 1000)) for answer in combined(analyses)), Text("")))
+        chosen = which_gpu(analyses)
+        answers = (*([chosen] if chosen else ()), *combined(analyses))
+        console.print(Group(*(Text(view(answer.sentence, 1000)) for answer in answers), Text("")))
     if len(analyses) == 1:
         console.print(_full(analyses[0], console.width))
         return
@@ -56,6 +59,8 @@ def _full(analysis: Analysis, width: int) -> RenderableType:
 def _short(analysis: Analysis) -> RenderableType:
     """What the table beside it does not say: the verdict, the best finding, what is unknown."""
     parts = [*_opening(analysis), *_best(analysis)]
+    if phases := summary.phases_text(analysis):
+        parts.append(_indented(phases))
     if analysis.coverage.unknown_layers:
         parts.append(_indented(summary.unknown_text(analysis), "dim"))
     return Group(*parts, Text(""))
@@ -89,6 +94,8 @@ def _bounds(analysis: Analysis) -> Iterable[RenderableType]:
     yield _indented(f"{summary.source_text(analysis)} {summary.unknown_text(analysis)}".lstrip(), "dim")
     if analysis.execution is not None:
         yield _indented(summary.profile_text(analysis))
+    if phases := summary.phases_text(analysis):
+        yield _indented(phases)
     yield _indented(f"Memory: {summary.memory_text(analysis)}.", "" if analysis.memory.fits else "bold red")
 
 

@@ -20,6 +20,7 @@ def small_figures(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
     layers = sum(answer.count for answer in analysis.answers)
     return (
         ("Throughput", *_throughput(analysis)),
+        *_phases(analysis),
         (
             "Memory",
             figures.capacity(needed),
@@ -32,6 +33,28 @@ def small_figures(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
         ),
         ("Source", _measured_share(analysis), summary.source_text(analysis)),
         ("Known", figures.percent(1 - bounds.unknown_share), summary.unknown_text(analysis)),
+    )
+
+
+def _phases(analysis: Analysis) -> tuple[tuple[str, str, str], ...]:
+    """Reading a prompt and writing a token, for a model that writes text."""
+    phases = analysis.phases
+    if phases is None:
+        return ()
+    digits = figures.justified_digits(phases.decode_error_pct)
+    rate = figures.significant(phases.decode_tokens_per_second, digits)
+    cache = figures.capacity(phases.cache_bytes)
+    return (
+        (
+            "Prefill",
+            figures.time_with_error(phases.prefill_us, phases.prefill_error_pct),
+            f"{phases.tokens} tokens of {phases.sequences} text{'s' if phases.sequences > 1 else ''} at once",
+        ),
+        (
+            "Decode",
+            figures.time_with_error(phases.decode_us, phases.decode_error_pct),
+            f"one more token each, predicted: {rate} tokens/s, {phases.tokens} tokens in a cache of {cache}",
+        ),
     )
 
 

@@ -20,17 +20,19 @@ from markupsafe import Markup
 from headroom._version import __version__
 from headroom.advise.analysis import Analysis
 from headroom.advise.questions.combined import combined
+from headroom.advise.questions.which_gpu import which_gpu
 from headroom.report.html.questions import WORDS, question_views
 from headroom.report.html.views import answer_view, comparison_chart
 
 
 def render_html(analyses: Sequence[Analysis]) -> str:
     """The page for one or several analyses (at least one): a single file that needs nothing else."""
+    chosen = which_gpu(analyses)
     return render_page(
         "report.html.j2",
         answers=[answer_view(analysis, f"a{position}") for position, analysis in enumerate(analyses)],
         comparison=comparison_chart(analyses) if len(analyses) > 1 else None,
-        combined=question_views(combined(analyses)),
+        combined=(*question_views([chosen] if chosen else []), *question_views(combined(analyses))),
         words=WORDS,
     )
 

@@ -27,7 +27,7 @@ _CROWDED, _CROWDED_TEXTS = 7, 3
 #: What the navigation calls a question, by its number.
 _LABELS = {
     1: "How low", 2: "Parallel", 3: "Algorithms", 4: "Framework", 5: "Fusion", 6: "Tensor cores", 7: "All together",
-    8: "Libraries",
+    8: "Libraries", 9: "Which GPU",
 }  # fmt: skip
 
 #: The words of the answers, for a reader who meets them for the first time.
