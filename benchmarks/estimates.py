@@ -12,7 +12,7 @@ from headroom.predict.gemm_time import Estimate, Tiles, estimate
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.library import Tiled, fastest
 from headroom.predict.memory_bound import estimate_streams
-from headroom.predict.tiles import choose
+from headroom.predict.tiles import choose, given_depth
 from tables import Cases
 
 #: Rows of a large table that one evaluation of a fit's objective uses.
@@ -30,8 +30,9 @@ class Answer:
 
 def given(case: Cases, constants: GemmConstants) -> Estimate:
     """The case's products with its own tiles."""
-    unit = unit_of(case.gpu, case.dtype)
-    return estimate(case.work, case.tiles, case.gpu, case.dtype, unit, constants, case.l2_state)
+    unit, tiles = unit_of(case.gpu, case.dtype), case.tiles
+    depth = given_depth(case.work, tiles.m, tiles.n, case.gpu, case.dtype, unit)
+    return estimate(case.work, replace(tiles, k=depth), case.gpu, case.dtype, unit, constants, case.l2_state)
 
 
 def chosen(case: Cases, constants: GemmConstants, *, among: Tiles | None = None) -> tuple[Estimate, Tiles]:

@@ -163,12 +163,12 @@ def test_hopper_s_constants_stay_within_what_the_probe_measures() -> None:
     calibration = load_calibration()
     streams = calibration.streams(H200)
     assert streams.launch_us_on(H200) == pytest.approx(0.505, rel=0.01)
-    sets = [*(v for k, v in calibration.own_gemm.items() if k.startswith("hopper")), streams]
-    for constants in sets:
+    own = {name: values for name, values in calibration.own_gemm.items() if name.startswith("hopper")}
+    for constants in (*own.values(), streams):
         assert constants.launch_us_on(H200) >= 0.5
         assert constants.dram_share * H200.dram.bandwidth_gbs < 4600
         assert constants.l2_share * H200.l2.bandwidth_gbs < 9106
-    assert all(0 < v.efficiency_on(H200) <= 0.9 for k, v in calibration.own_gemm.items() if "transformed" not in k)
+    assert all(0 < v.efficiency_on(H200) <= 0.9 for k, v in own.items() if "transformed" not in k)
 
 
 def test_only_hopper_s_kernels_are_told_apart_by_sort() -> None:

@@ -13,6 +13,7 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import load_calibration
 from headroom.predict.cta_costs import idle_us, step_us, torn_share
 from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.tiles import given_depth
 
 V100, P100 = load_gpu("v100-pcie-32gb"), load_gpu("p100-pcie")
 
@@ -76,3 +77,22 @@ def test_neutral_constants_cost_nothing() -> None:
 def test_storing_counts_for_every_result() -> None:
     cheap, dear = (one_product(ctas=4.0, depth=8.0, output_cycles=cycles).compute_us[0] for cycles in (0.0, 1.0))
     assert dear - cheap == pytest.approx(4 * 128 * 64 / V100.clock_mhz)
+
+
+def test_a_given_narrow_tile_that_has_an_sm_for_itself_is_sliced_from_volta_on() -> None:
+    def depth(gpu: GpuSpec, m: float, tile_n: float) -> float:
+        sizes = (array(size) for size in (m, 32.0, 1024.0, 1.0, 1.0, 1.0, 1.0, 1.0))
+        return given_depth(Problems(*sizes), array(128.0), array(tile_n), gpu, DataType.FP32, "plain")[0]
+
+    alone, crowded = 128.0 * V100.sms, 129.0 * V100.sms
+    assert depth(V100, alone, 32.0) == 32.0
+    assert depth(V100, crowded, 32.0) == depth(V100, alone, 64.0) == depth(P100, 128.0, 32.0) == 8.0
+
+
+def test_a_sliced_step_takes_a_quarter_of_the_steps() -> None:
+    tiles = [Tiles(array(128.0), array(32.0), array(depth), array(1.0)) for depth in (8.0, 32.0)]
+    sizes = (128.0 * V100.sms, 32.0, 4096.0, 1.0, 4e6, 5e5, 1e6, 1.0, 0.0)
+    constants = load_calibration().gemm(V100, DataType.FP32, "forward")
+    problems = Problems(*(array(size) for size in sizes))
+    plain, sliced = (estimate(problems, t, V100, DataType.FP32, "plain", constants, "warm").time_us[0] for t in tiles)
+    assert sliced < 0.5 * plain

@@ -31,6 +31,9 @@ _SLICE_BYTES = 64.0
 #: Output elements per thread of a plain tile: cuDNN and cuBLAS kernels compute 8x8 blocks per thread.
 _OUTPUTS_PER_PLAIN_THREAD = 64.0
 
+#: K elements that a group of warps of a plain tile takes in one step.
+_PLAIN_STEP_DEPTH = 8.0
+
 #: Tensor-core kernels give a warp up to 64x64 outputs, and have four warps at least, one per SM quarter.
 _OUTPUTS_PER_TENSOR_WARP, _LEAST_TENSOR_WARPS = 4096.0, 4.0
 
@@ -208,6 +211,8 @@ def residency(tiles: Tiles, gpu: GpuSpec, dtype: DataType, unit: str) -> tuple[F
     """Warps per CTA, and CTAs that one SM holds at once (at least one)."""
     outputs = tiles.m * tiles.n
     if unit == "plain":
+        # Each group of warps takes its part of a deep step, and holds all outputs.
+        outputs = outputs * np.maximum(1.0, tiles.k / _PLAIN_STEP_DEPTH)
         warps = np.maximum(1.0, np.ceil(outputs / (_OUTPUTS_PER_PLAIN_THREAD * _THREADS_PER_WARP)))
     else:
         warps = np.maximum(_LEAST_TENSOR_WARPS, np.ceil(outputs / _OUTPUTS_PER_TENSOR_WARP))

@@ -34,7 +34,7 @@ from headroom.predict.memory_bound import Streams, estimate_streams, transpositi
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
 from headroom.predict.table_input import DIRECTIONS, LayerRows
-from headroom.predict.tiles import main_loop_depth
+from headroom.predict.tiles import given_depth, main_loop_depth
 
 Rows = NDArray[np.intp]
 
@@ -169,7 +169,7 @@ def _answer_gemms(
         problems = tiled.problems
         names = np.zeros(len(index), dtype="<U1")
         if mask is has_tile:
-            tiles = _given_tiles(rows, index, main_loop_depth(gpu, dtype, unit))
+            tiles = _given_tiles(rows, index, problems, gpu, dtype, sort)
             whole = with_whole_channels(problems, tiled.taps, constants.channel_bytes / dtype.bytes)
             best = estimate(whole, tiles, gpu, dtype, unit, constants, l2_state)
         else:
@@ -327,6 +327,9 @@ def _read_share(size: dict[str, Floats]) -> Floats:
     return share
 
 
-def _given_tiles(rows: LayerRows, index: Rows, depth: float) -> Tiles:
+def _given_tiles(rows: LayerRows, index: Rows, problems: Problems, gpu: GpuSpec, dtype: DataType, sort: str) -> Tiles:
     m, n, k = (rows.sizes[name][index] for name in ("tile_m", "tile_n", "tile_k"))
+    unit = unit_of(gpu, dtype)
+    usual = main_loop_depth(gpu, dtype, unit)
+    depth = given_depth(problems, m, n, gpu, dtype, unit) if sort == "forward" else usual
     return Tiles(m, n, np.where(k > 0, k, depth), np.ones_like(m))

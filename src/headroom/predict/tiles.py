@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.constants import GemmConstants, family_of
-from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 
 #: cuDNN's implicit-GEMM kernels for plain fp32, and cuBLAS's sgemm kernels: (m, n, k).
 PLAIN_CONVOLUTION_TILES = ((128, 128, 8), (128, 64, 8), (128, 32, 8))
@@ -34,6 +34,9 @@ TENSOR_TILES = (
 
 #: The convolution kernel of the first tensor cores (Volta, Turing): one tile, and no split of K.
 FIRST_TENSOR_CONVOLUTION_TILES = ((256, 128, 64),)
+
+#: The largest tile (in outputs) of kernels that slice each step among groups of warps, and the groups.
+_SLICED_OUTPUTS, _SLICES = 4096.0, 4.0
 
 #: Over how many CTAs a library divides the K dimension when the grid is small.
 SPLITS = (1, 2, 4, 8, 16, 32)
@@ -134,6 +137,18 @@ def _taken(problems: Problems, tiles: Tiles, gpu: GpuSpec, constants: GemmConsta
     batched: NDArray[np.bool_] = (tiles.splits == 1) & (np.isin(names, known) if known else True)
     taken: NDArray[np.bool_] = (problems.batch == 1)[:, None] | batched
     return taken
+
+
+def given_depth(problems: Problems, m: Floats, n: Floats, gpu: GpuSpec, dtype: DataType, unit: str) -> Floats:
+    """K elements per main-loop step of convolution kernels with the tiles ``m`` x ``n``, of shape (P,).
+
+    From Volta on cuDNN runs tiles of two warps, where every SM has one CTA at most, with kernels whose steps are
+    several times as deep: as many groups of warps divide a step among them.
+    """
+    usual = main_loop_depth(gpu, dtype, unit)
+    alone = np.ceil(problems.m / m) * np.ceil(problems.n / n) * problems.batch <= gpu.sms
+    sliced = alone & (m * n <= _SLICED_OUTPUTS) & (unit == "plain") & (7.0 <= float(gpu.compute_capability) < 9.0)
+    return np.where(sliced, _SLICES * usual, usual)
 
 
 def main_loop_depth(gpu: GpuSpec, dtype: DataType, unit: str) -> float:
