@@ -114,3 +114,13 @@ def test_the_important_channels_alone_are_the_same_function_once_padded(found, n
     assert {name: value.shape for name, value in padded.state_dict().items()} == {
         name: value.shape for name, value in module.state_dict().items()
     }
+
+
+@pytest.mark.long
+def test_all_of_resnet56_moves_block_by_block_and_stage_by_stage(found):
+    module, inputs, groups = found("hrank_resnet56")
+
+    assert len(groups.free) == 27 + 4
+    assert [group.width for group in groups.free if group.settings] == [3, 14, 37]
+    grown = set_widths(module, inputs, groups, {group.name: group.width + 3 for group in groups.free})
+    assert difference(doubled(module, inputs), doubled(grown, inputs)) < 1e-9

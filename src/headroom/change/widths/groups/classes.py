@@ -75,14 +75,9 @@ def trace(module: nn.Module, run: Callable[[], Any], even: frozenset[str] = froz
     What the module returns has widths that its caller counts on; they are frozen.
     """
     watched = ChannelTrace(stored(module), rule_of, even)
-    fast = torch.backends.mha.get_fastpath_enabled()
-    # The fused encoder and the fused attention are single operators; their plain forms show what happens inside.
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), watched:
-            output = run()
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    # Fused attention is a single operator; its plain form shows what happens inside.
+    with sdpa_kernel(SDPBackend.MATH), watched:
+        output = run()
     flat, _ = torch.utils._pytree.tree_flatten(output)
     for each in flat:
         if isinstance(each, Tensor) and (labels := watched.labels(each)) is not None:

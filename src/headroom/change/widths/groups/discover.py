@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from headroom.change.widths.groups.proof import Stand, prove
 from headroom.change.widths.groups.run import call, evaluating
 from headroom.change.widths.groups.settings import possible_settings
 from headroom.change.widths.groups.stored import Axis
+from headroom.errors import ModelError
 
 #: Multiples of the smallest step that are tried before a group is called frozen.
 _MULTIPLES = (1, 2, 4, 8)
@@ -34,13 +36,28 @@ def width_groups(module: nn.Module, example_inputs: Any) -> WidthGroups:
     Args:
         module: a network; it runs in evaluation mode, on the CPU and in float64 for the proofs.
         example_inputs: a tensor, a tuple of arguments or a dict of them; a batch of one is enough.
+
+    Raises:
+        ModelError: the module does not run on them, or cannot be copied.
     """
-    with evaluating(module):
-        traced = trace(module, lambda: call(module, example_inputs))
-        even = _evenly_grouped(traced)
-        if even:
-            traced = trace(module, lambda: call(module, example_inputs), even)
+    # The network's own code runs here, and may fail with anything.
+    try:
+        copy.deepcopy(module)
+    except Exception as error:
+        raise ModelError(f"the network cannot be copied, which every proof does first: {error}") from error
+    try:
+        traced, even = _traced(module, example_inputs)
+    except Exception as error:
+        sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ModelError(f"the network does not run on its example inputs: {sentence}; give others") from error
     return WidthGroups(tuple(_Search(module, example_inputs, traced, even).groups()), even)
+
+
+def _traced(module: nn.Module, inputs: Any) -> tuple[Traced, frozenset[str]]:
+    with evaluating(module):
+        traced = trace(module, lambda: call(module, inputs))
+        even = _evenly_grouped(traced)
+        return (trace(module, lambda: call(module, inputs), even) if even else traced), even
 
 
 def _evenly_grouped(traced: Traced) -> frozenset[str]:
@@ -104,9 +121,11 @@ class _Search:
             found.extend(freed)
         found.extend(stuck)
         found.sort(key=lambda each: min(int(kind.channels[0][0]) for kind in each.kinds))
-        names: set[str] = set()
+        taken: set[str] = set()
+        # Where two groups would have one name, the one that can move is the one to be asked for.
+        named = {id(each): self._name(each, taken) for each in sorted(found, key=lambda each: each.frozen is not None)}
         for each in found:
-            yield self._group(each, names)
+            yield self._group(each, named[id(each)])
 
     def _joined(
         self, stuck: Sequence[_Found], links: Callable[[_Found], set[Any]], with_settings: bool
@@ -212,20 +231,29 @@ class _Search:
                     found.append(steps)
         return sorted(found, key=lambda steps: sum(steps.values()))
 
-    def _group(self, found: _Found, names: set[str]) -> WidthGroup:
+    def _own(self, found: _Found) -> Member:
+        """The member whose width is the group's: a layer's output, if there is one."""
         members = tuple(self._members(found.kinds))
         chosen = [member for member in members if member.axis in self._traced.generators]
-        of_layers = [member for member in chosen if member.axis not in self._bare]
-        own = (of_layers or chosen or list(members))[0]
+        return ([member for member in chosen if member.axis not in self._bare] or chosen or list(members))[0]
+
+    def _name(self, found: _Found, taken: set[str]) -> str:
+        own = self._own(found)
         name = own.axis.layer or own.axis.tensor
-        while name in names:
-            name = f"{own.axis.layer or own.axis.tensor}[{own.slices[0][0]}]" if "[" not in name else f"{name}'"
-        names.add(name)
+        if name in taken:
+            name = f"{name}[{own.slices[0][0]}]"
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        return name
+
+    def _group(self, found: _Found, name: str) -> WidthGroup:
+        own = self._own(found)
         return WidthGroup(
             name=name,
             width=own.positions,
             unit=found.steps.get(own.axis, 1),
-            members=members,
+            members=tuple(self._members(found.kinds)),
             steps=found.steps,
             settings=found.settings,
             rescaled=found.rescaled,

@@ -19,13 +19,19 @@ def call(module: nn.Module, inputs: Any) -> Any:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Within it the module is in evaluation mode and computes no gradients; afterwards each part is as it was."""
+    """Within it the module is in evaluation mode and computes no gradients; afterwards each part is as it was.
+
+    PyTorch's fused encoder is off: it is a single operator that shows nothing of what happens inside.
+    """
     training = {part: part.training for part in module.modules()}
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
         for part, was in training.items():
             part.training = was
 

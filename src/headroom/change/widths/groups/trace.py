@@ -98,22 +98,33 @@ class ChannelTrace(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's annota
         call = Call(func, tuple(args), kwargs or {}, result)
         operands = call.operands
         if any(self._is_known(operand) for operand in operands) or not operands:
-            rule = self._rule_of(call)
+            self._follow(call)
+        return result
+
+    def _follow(self, call: Call) -> None:
+        rule = self._rule_of(call)
+        found = (self.unowned(operand) for operand in call.operands)
+        known = [labels for labels in found if labels is not None and is_labelled(labels)]
+        try:
             if rule is not None:
                 rule(self, call)
+            elif len(known) == 1 and all(result.shape == known[0].shape for result in call.results):
+                # Taken for an elementwise operator, which the proof then judges.
+                self.step(known[0])
+                for result in call.results:
+                    self.label(result, known[0])
             else:
-                self._not_followed(call)
-        return result
+                self._not_followed(call, known)
+        except (RuntimeError, ValueError, LookupError, TypeError):
+            # A form of the operator that its rule has not met: the run itself must go on.
+            self._not_followed(call, known)
 
     def _is_known(self, tensor: Tensor) -> bool:
         return id(tensor) in self._labels or id(tensor) in self._elements or id(tensor) in self._stored
 
-    def _not_followed(self, call: Call) -> None:
-        reason = f"passes through {call.function.overloadpacket}, whose effect on widths is not known"
-        for operand in call.operands:
-            labels = self.labels(operand)
-            if labels is not None:
-                self.freeze(labels, reason)
+    def _not_followed(self, call: Call, known: list[Tensor]) -> None:
+        for labels in known:
+            self.freeze(labels, f"passes through {call.function.overloadpacket}, whose effect on widths is not known")
 
     def elements(self, tensor: Tensor) -> Tensor | None:
         """The stored elements that ``tensor`` consists of; ``None`` where it is computed from anything else."""

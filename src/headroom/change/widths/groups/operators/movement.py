@@ -15,7 +15,7 @@ from headroom.change.widths.groups.trace import Call, ChannelTrace
 _CUTTING = frozenset({"view", "_unsafe_view", "reshape", "slice", "split", "split_with_sizes", "channel_shuffle"})
 
 
-@follows("clone", "contiguous", "alias", "detach", "lift_fresh", "_to_copy", "dropout", "view_as_real")
+@follows("clone", "contiguous", "alias", "detach", "lift_fresh", "_to_copy", "dropout")
 def same(trace: ChannelTrace, call: Call) -> None:
     """The same elements, elsewhere."""
     source, result = call.operands[0], call.results[0]
@@ -28,7 +28,8 @@ def same(trace: ChannelTrace, call: Call) -> None:
 
 @follows(
     *("view", "_unsafe_view", "reshape", "permute", "t", "transpose", "expand", "squeeze", "unsqueeze"),
-    *("slice", "select", "split", "split_with_sizes", "unbind", "repeat", "roll", "flip", "unfold"),
+    *("slice", "select", "split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "unbind"),
+    *("repeat", "roll", "flip", "unfold"),
     *("index_select", "index", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle"),
 )
 def moved(trace: ChannelTrace, call: Call) -> None:
