@@ -15,6 +15,7 @@ from headroom.errors import GpuError, HeadroomError, ModelError, StoreError, Usa
 
 if TYPE_CHECKING:
     from headroom.api import Analysis, analyze, load, load_profile
+    from headroom.calibrating import calibrate
     from headroom.exploring import Exploration, explore
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
@@ -26,6 +27,7 @@ _EXPORTS = {
     "Analysis": "headroom.api",
     "Exploration": "headroom.exploring",
     "analyze": "headroom.api",
+    "calibrate": "headroom.calibrating",
     "explore": "headroom.exploring",
     "load": "headroom.api",
     "load_profile": "headroom.api",
@@ -53,6 +55,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "analyze",
+    "calibrate",
     "explore",
     "load",
     "load_profile",

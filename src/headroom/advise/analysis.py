@@ -147,6 +147,8 @@ class Analysis:
     bound runs in fewer kernels, indices into ``Graph.layers``. ``questions`` are the answers behind ``findings``;
     ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency. ``phases``
     splits a language model's time into reading a prompt and writing a token.
+    ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency. ``calibration``
+    says what the constants of predicted times were fitted to.
     """
 
     model: str
@@ -175,6 +177,7 @@ class Analysis:
     questions: tuple[Answer, ...] = ()
     execution: Execution | None = None
     phases: Phases | None = None
+    calibration: str = ""
 
     @property
     def measured_layers(self) -> int:

@@ -29,6 +29,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
+from headroom.predict.own.choice import calibration_title, own_calibration
 from headroom.predict.prediction import Prediction, Source
 
 #: Most groups that a table of modules shows before it is rolled up one level.
@@ -97,8 +98,10 @@ def analyze_graph(
         questions=questions,
         execution=execution,
         phases=phases_of(graph, gpu, dtype, l2_state, *took) if theory_fills else None,
+        calibration=calibration_title(gpu),
         notes=(
             *graph.notes,
+            *_calibration_notes(timed),
             *measured_notes(timed, measurements),
             *network_notes(case.networks, fastest_run(case.networks)),
             *_layer_notes(timed),
@@ -113,6 +116,14 @@ def find_all(case: Case, questions: Sequence[Answer]) -> tuple[Finding, ...]:
     # A tail is the theory's, and comes off the bound: beside a run, question 3 says what another plan gives.
     found += tail_findings(case.timed) if not case.has_run else ()
     return ranked(found, case.comes_off_us)
+
+
+def _calibration_notes(timed: TimedGraph) -> tuple[str, ...]:
+    """What a user's own calibration changes: the shipped one is no news."""
+    own = own_calibration(timed.gpu)
+    if own is None or all(prediction.source is not Source.PREDICTED for prediction in timed.predictions):
+        return ()
+    return (f"Predicted times are made with {own.title} (headroom calibrate).",)
 
 
 def _layer_notes(timed: TimedGraph) -> tuple[str, ...]:

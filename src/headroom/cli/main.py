@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from headroom._version import __version__
 from headroom.cli.analyze import analyze
+from headroom.cli.calibrate import calibrate
 from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.db import db
@@ -46,6 +47,7 @@ app.command()(compare)
 app.command()(measure)
 app.command()(profile)
 app.command()(staircase)
+app.command()(calibrate)
 app.command()(selftest)
 app.add_typer(db)
 app.add_typer(gpus)

@@ -131,11 +131,10 @@ class Calibration:
 
         A set for the data type goes before one for its unit: its kernels are other kernels.
         """
-        family = family_of(gpu)
         library = "matmul" if sort == "matmul" else "convolution"
         for kernels in (str(dtype), unit_of(gpu, dtype)):
             for name in (sort, library):
-                own = self.own_gemm.get(f"{_LIKE.get(family, family)} {kernels} {name}")
+                own = self.own_gemm.get(f"{family_with_own(gpu)} {kernels} {name}")
                 if own is not None:
                     return name, own
         every = self.own_gemm.get(f"{unit_of(gpu, dtype)} {sort}")
@@ -143,8 +142,7 @@ class Calibration:
 
     def streams(self, gpu: GpuSpec) -> StreamConstants:
         """The streaming model's constants."""
-        family = family_of(gpu)
-        return self.own_stream.get(_LIKE.get(family, family), self.stream)
+        return self.own_stream.get(family_with_own(gpu), self.stream)
 
     def error_pct(
         self, kind: str, unit: str, gpu: GpuSpec, regime: str, dtype: DataType | None = None, l2_state: str = ""
@@ -184,6 +182,12 @@ class Calibration:
         nearest = [row for row in relatives if _years_apart(row.family, family) == distance]
         same_kind = [row for row in nearest if row.kind == kind]
         return UNLIKE_FACTOR * _bar(same_kind or nearest, like)
+
+
+def family_with_own(gpu: GpuSpec) -> str:
+    """The architecture whose own constants hold for ``gpu``, if any does."""
+    family = family_of(gpu)
+    return _LIKE.get(family, family)
 
 
 def _bar(rows: Sequence[ErrorRow], like: Mapping[str, Sequence[str]]) -> float:

@@ -9,8 +9,9 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import Calibration, load_calibration
+from headroom.predict.calibration import Calibration
 from headroom.predict.kinds import PREDICTORS, Context
+from headroom.predict.own.choice import calibration_of
 from headroom.predict.prediction import Prediction
 
 #: States of the last-level cache that a prediction can be asked for.
@@ -34,13 +35,13 @@ def predict_layers(
     A time is the device's, per launch in a back-to-back stream or CUDA graph. ``l2_state`` says whether the
     last-level cache holds what fits of a layer's operands (``"warm"``) or nothing (``"cold"``). ``layout`` is
     ``"nchw"``, ``"nhwc"`` or ``None``, the order that the library runs fastest. ``calibration`` replaces
-    the shipped one.
+    the one that answers for the GPU (:func:`headroom.predict.own.choice.calibration_of`).
 
     Raises:
         UsageError: an unknown cache state or layout, or a data type that the GPU does not multiply.
     """
     check_asked(gpu, dtype, l2_state, layout)
-    context = Context(gpu, dtype, l2_state, layout, calibration or load_calibration())
+    context = Context(gpu, dtype, l2_state, layout, calibration or calibration_of(gpu))
     # Networks repeat themselves: equal layers are predicted once.
     keys = [(layer.configuration, layer.parts) for layer in layers]
     first = {key: index for index, key in reversed(list(enumerate(keys)))}

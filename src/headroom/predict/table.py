@@ -11,10 +11,11 @@ import numpy as np
 from headroom.files import write_whole
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import Calibration, load_calibration
+from headroom.predict.calibration import Calibration
 from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch, TileTable
 from headroom.predict.delta import explain as explain_delta
 from headroom.predict.im2col_traffic import paper_tiles
+from headroom.predict.own.choice import calibration_of
 from headroom.predict.table_answer import Answers, answer_rows, convolutions
 from headroom.predict.table_input import LayerRows, check_header, parse_rows, read_cells
 from headroom.predict.table_stream import ROWS_AT_ONCE, TableSummary, open_stream
@@ -63,7 +64,7 @@ def predict_table(
     header, rows = read_cells(table) if isinstance(table, Path) else _cells_of(table)
     check_new(header)
     parsed = parse_rows(header, rows)
-    answers = answer_rows(parsed, gpu, l2_state, calibration or load_calibration())
+    answers = answer_rows(parsed, gpu, l2_state, calibration or calibration_of(gpu))
     return PredictedTable(tuple(header), rows, answers, parsed.errors)
 
 

@@ -13,13 +13,14 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import Calibration, load_calibration
+from headroom.predict.calibration import Calibration
 from headroom.predict.explore.calibrated import CalibratedTheory
 from headroom.predict.explore.cost import Cost
 from headroom.predict.explore.figures import LIMITS, Figures, Floats, Index, Theory
 from headroom.predict.explore.published import PublishedTheory
 from headroom.predict.explore.space import NEUTRAL, Space
 from headroom.predict.model import check_asked
+from headroom.predict.own.choice import calibration_of
 from headroom.predict.prediction import Bottleneck
 
 #: Theories that an exploration can ask.
@@ -102,7 +103,7 @@ def explore_space(
             theory knows nothing of, or a space in which no design is a possible GPU.
     """
     check_asked(gpu, dtype, l2_state, None)
-    asked = _theory(theory, graph, dtype, l2_state, calibration or load_calibration())
+    asked = _theory(theory, graph, dtype, l2_state, calibration or calibration_of(gpu))
     sheets = sheets_of(gpu, space.settings, len(space))
     possible = np.array([i for i in range(len(space)) if i not in sheets.impossible], dtype=np.intp)
     if not len(possible):
