@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from headroom.errors import UsageError
 from headroom.gpu.spec import GpuSpec
@@ -13,6 +14,7 @@ from headroom.predict.calibration import Calibration
 from headroom.predict.kinds import PREDICTORS, Context
 from headroom.predict.own.choice import calibration_of
 from headroom.predict.prediction import Prediction
+from headroom.predict.sheet_doubt import rule_error_pct, widened
 
 #: States of the last-level cache that a prediction can be asked for.
 L2_STATES = ("warm", "cold")
@@ -50,9 +52,16 @@ def predict_layers(
         groups.setdefault(layers[index].kind, []).append(index)
     answers: dict[int, Prediction] = {}
     for kind, members in groups.items():
-        predictions = PREDICTORS[kind]([layers[i] for i in members], context)
+        predictions = [_doubted(p, gpu) for p in PREDICTORS[kind]([layers[i] for i in members], context)]
         answers.update(zip(members, predictions, strict=True))
     return [answers[first[key]] for key in keys]
+
+
+def _doubted(prediction: Prediction, gpu: GpuSpec) -> Prediction:
+    """With what a derived figure of the sheet adds to the error bar."""
+    if prediction.error_pct is None or not rule_error_pct(gpu, prediction.bottleneck):
+        return prediction
+    return replace(prediction, error_pct=widened(prediction.error_pct, prediction.bottleneck, gpu))
 
 
 def check_asked(gpu: GpuSpec, dtype: DataType, l2_state: str, layout: str | None) -> None:

@@ -33,6 +33,7 @@ from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
+from headroom.predict.sheet_doubt import widened_rows
 from headroom.predict.table_input import DIRECTIONS, LayerRows
 from headroom.predict.tiles import given_depth, main_loop_depth
 
@@ -189,14 +190,15 @@ def _answer_gemms(
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
         time = np.where(names == "", np.maximum(best.time_us, floor), best.time_us)
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
+        bars = np.where(
+            names == "",
+            _bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
+            _bars("transformed", unit, gpu, calibration, best.is_short, dtype, l2_state),
+        )
         answers.put(
             index,
             time_us=time,
-            error_pct=np.where(
-                names == "",
-                _bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
-                _bars("transformed", unit, gpu, calibration, best.is_short, dtype, l2_state),
-            ),
+            error_pct=widened_rows(bars, np.argmax(terms, axis=0), GEMM_LIMITS, gpu),
             bottleneck=_limits(terms, GEMM_LIMITS),
             tile_m=tiles.m,
             tile_n=tiles.n,
@@ -231,10 +233,11 @@ def _answer_streams(
     found = estimate_streams(streams, [kind] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
+    bars = _bars(kind, "plain", gpu, calibration, found.is_short, dtype, l2_state)
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
-        error_pct=_bars(kind, "plain", gpu, calibration, found.is_short, dtype, l2_state),
+        error_pct=widened_rows(bars, np.argmax(terms, axis=0), STREAM_LIMITS, gpu),
         bottleneck=_limits(terms, STREAM_LIMITS),
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,

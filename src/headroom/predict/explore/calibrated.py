@@ -24,6 +24,7 @@ from headroom.predict.explore.streams import StreamLayers
 from headroom.predict.kinds import PREDICTORS
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import is_direct, sorts_of
+from headroom.predict.sheet_doubt import widened
 
 #: Rows (designs times layers) looked at together: enough to hide what each call costs, few enough to stay small.
 _ROWS_AT_ONCE = 4096
@@ -123,7 +124,8 @@ class OneByOne:
             context = Context(design_of(sheets, int(design)), c.dtype, c.l2_state, c.layout, c.calibration)
             for column, layer in enumerate(self._layers):
                 found = PREDICTORS[layer.kind]([layer], context)[0]
-                time[row, column], error[row, column] = found.time_us or 0.0, found.error_pct or 0.0
+                time[row, column] = found.time_us or 0.0
+                error[row, column] = widened(found.error_pct or 0.0, found.bottleneck, context.gpu)
                 dram[row, column], limit[row, column] = found.dram_bytes, LIMITS.index(found.bottleneck)
         figures.add(time, error, dram, limit, LIMITS, self._counts)
 

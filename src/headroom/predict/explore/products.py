@@ -18,6 +18,7 @@ from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import tiled_of
 from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.roofline import floors_of, useful_flops
+from headroom.predict.sheet_doubt import widened_rows
 from headroom.predict.table_answer import GEMM_LIMITS
 from headroom.predict.tiles import main_loop_depth
 
@@ -60,13 +61,14 @@ class Products:
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
         sort = bar_kind(self.tiled.sort)
         bars = np.where(best.is_short, self._bar(sort, "short"), self._bar(sort, "long"))
+        bars, limits = np.where(transformed, self._bar("transformed", "long"), bars), np.argmax(terms, axis=0)
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
         time_us = np.where(transformed, best.time_us, np.maximum(best.time_us, floor))
         figures.add(
             time_us.reshape(shape),
-            np.where(transformed, self._bar("transformed", "long"), bars).reshape(shape),
+            widened_rows(bars, limits, GEMM_LIMITS, c.gpu).reshape(shape),
             best.dram_bytes.reshape(shape),
-            np.argmax(terms, axis=0).reshape(shape),
+            limits.reshape(shape),
             GEMM_LIMITS,
             self.counts,
         )

@@ -14,6 +14,7 @@ from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import sort_of, streams_of
 from headroom.predict.memory_bound import estimate_streams
 from headroom.predict.roofline import floors_of, useful_flops
+from headroom.predict.sheet_doubt import widened_rows
 from headroom.predict.table_answer import STREAM_LIMITS
 
 
@@ -46,11 +47,12 @@ class StreamLayers:
         shape = (len(which), len(self))
         terms = (found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us)
         stacked = np.stack([np.broadcast_to(term, shape) for term in terms])
+        bars, limits = np.where(found.is_short, self._bars["short"], self._bars["long"]), np.argmax(stacked, axis=0)
         figures.add(
             np.broadcast_to(np.maximum(found.time_us, floor), shape),
-            np.where(found.is_short, self._bars["short"], self._bars["long"]),
+            widened_rows(bars, limits, STREAM_LIMITS, c.gpu),
             np.broadcast_to(found.dram_bytes, shape),
-            np.argmax(stacked, axis=0),
+            limits,
             STREAM_LIMITS,
             self._counts,
         )
