@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from headroom.errors import ModelError
 from headroom.gpu.spec import GpuSpec
-from headroom.predict.calibration import Calibration, load_calibration
+from headroom.predict.calibration import Calibration
+from headroom.predict.own.choice import calibration_of
 from headroom.predict.table_answer import Answers, answer_rows
 from headroom.predict.table_input import INPUT_COLUMNS, parse_arrays
 
@@ -61,7 +62,7 @@ def predict_columns(
     if len(lengths) > 1 or any(values.ndim > 1 for values in arrays.values()):
         raise ModelError(f"the columns have different lengths: {', '.join(map(str, sorted(lengths)))}")
     count = lengths.pop() if lengths else 1
-    known = calibration or load_calibration()
+    known = calibration or calibration_of(gpu)
     answers, errors = Answers.empty(count), [""] * count
 
     def answer(start: int) -> None:

@@ -25,7 +25,8 @@ from types import TracebackType
 from typing import IO
 
 from headroom.gpu.spec import GpuSpec
-from headroom.predict.calibration import Calibration, load_calibration
+from headroom.predict.calibration import Calibration
+from headroom.predict.own.choice import calibration_of
 from headroom.predict.table_answer import answer_rows
 from headroom.predict.table_input import open_cells, parse_rows, read_text
 from headroom.predict.table_text import check_new, header_line, row_lines
@@ -131,7 +132,7 @@ def open_stream(source: Path, gpu: GpuSpec, *, l2_state: str = "warm", children:
     text = read_text(source)
     header, _ = open_cells(text, str(source))
     check_new(header)
-    task = Task(tuple(header), gpu, l2_state, load_calibration())
+    task = Task(tuple(header), gpu, l2_state, calibration_of(gpu))
     return TableStream(task, text, str(source), _children(text) if children is None else children)
 
 

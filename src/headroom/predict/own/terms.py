@@ -103,7 +103,6 @@ def with_terms(calibration: Calibration, gpu: GpuSpec, terms: Mapping[str, Terms
     return replace(
         calibration,
         plain=of["plain convolution"].on_products(calibration.plain),
-        plain_gathering=of["plain convolution"].on_products(calibration.plain_gathering),
         plain_matmul=of["plain matmul"].on_products(calibration.plain_matmul),
         tensor=of["tensor convolution"].on_products(calibration.tensor),
         stream=of["streams"].on_streams(calibration.stream),
@@ -115,8 +114,8 @@ def with_terms(calibration: Calibration, gpu: GpuSpec, terms: Mapping[str, Terms
 
 
 def _of_own(name: str, terms: Mapping[str, Terms]) -> Terms:
-    """The terms of an architecture's own set, by its name: ``hopper tf32 pointwise``."""
-    _, kernels, sort = name.split(" ", 2)
+    """The terms of a set of its own, by its name: ``hopper tf32 pointwise``, or ``plain wgrad`` of several families."""
+    kernels, sort = name.split(" ")[-2:]
     unit = "plain" if kernels in ("plain", "fp32") else "tensor"
     group = f"{unit} {'matmul' if sort == 'matmul' else 'convolution'}"
     return terms.get(f"{group}: {sort}", terms.get(group, Terms()))
