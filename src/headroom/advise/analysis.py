@@ -146,9 +146,8 @@ class Analysis:
     whole model, each way it was run; ``measured_us`` is the fastest of them. ``fused`` are the chains that the fused
     bound runs in fewer kernels, indices into ``Graph.layers``. ``questions`` are the answers behind ``findings``;
     ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency. ``phases``
-    splits a language model's time into reading a prompt and writing a token.
-    ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency. ``calibration``
-    says what the constants of predicted times were fitted to.
+    splits a language model's time into reading a prompt and writing a token. ``calibration`` says what the constants
+    of predicted times were fitted to.
     """
 
     model: str
