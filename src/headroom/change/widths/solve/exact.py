@@ -1,0 +1,156 @@
+"""The best widths there are, by mixed-integer programming over the tables of times.
+
+Every group takes one of its widths, every layer one pair of its table; the pair must be the one that the groups make.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array
+
+from headroom.change.widths.solve.problem import WidthProblem
+from headroom.errors import UsageError
+
+#: How far inside an open interval a sum of fractions stays, as a share: well over what the solver takes for equal.
+_INSIDE = 1e-5
+#: The gap at which the search ends, as a share.
+_GAP = 1e-9
+#: The longest search, in seconds; whole networks take a second or two.
+_LONGEST_S = 120.0
+#: What scipy says of a program without a solution.
+_INFEASIBLE = 2
+
+
+def fastest(problem: WidthProblem, *, tolerance: float | None = None, only_wider: bool = False) -> dict[str, int]:
+    """The widths of least total time.
+
+    Args:
+        problem: groups with their candidates, and tables of times.
+        tolerance: tau of equation 7: the sum of parameter gains stays inside (-tau, tau); ``None`` for no such limit.
+        only_wider: no group may lose a channel, which is what padding with zero channels can do.
+
+    Raises:
+        UsageError: no choice of widths has all its times in the tables, or the search takes too long.
+    """
+    program = _Program(problem, only_wider)
+    rows = []
+    if tolerance is not None:
+        counts = all(float(group.weight).is_integer() for group in problem.groups)
+        limit = math.ceil(tolerance) - 1 if counts else tolerance * (1 - _INSIDE)
+        rows.append((program.gains, -limit, limit))
+    return program.solve(program.times, rows)
+
+
+def widest(problem: WidthProblem, *, at_most_us: float | None = None) -> dict[str, int]:
+    """The widths of most parameter gain that take no longer than the current ones, or ``at_most_us`` (equation 6).
+
+    Raises:
+        UsageError: no choice of widths is fast enough.
+    """
+    limit_us = problem.total_us(problem.current) if at_most_us is None else at_most_us
+    program = _Program(problem, only_wider=False)
+    return program.solve(-program.gains, [(program.times, -np.inf, limit_us * (1 + _GAP))])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One end of a layer: which of its pairs has which width there."""
+
+    parts: Mapping[str, Fraction]
+    fixed: int
+    widths: np.ndarray
+
+
+class _Program:
+    """The variables: one per width of each group, then one per pair of each layer."""
+
+    def __init__(self, problem: WidthProblem, only_wider: bool) -> None:
+        self._problem = problem
+        self._of_group: dict[str, tuple[int, tuple[int, ...]]] = {}
+        self._rows: list[tuple[dict[int, float], float]] = []
+        count = 0
+        for group in problem.groups:
+            choices = tuple(width for width in group.choices if not only_wider or width >= group.current)
+            self._of_group[group.name] = (count, choices)
+            self._rows.append(({count + index: 1.0 for index in range(len(choices))}, 1.0))
+            count += len(choices)
+        self._widths = count
+        times: list[float] = [0.0] * count
+        whole: list[bool] = [True] * count
+        for layer in problem.layers:
+            pairs = np.array(sorted(layer.times_us))
+            first = len(times)
+            self._rows.append(({first + index: 1.0 for index in range(len(pairs))}, 1.0))
+            sides = (
+                _Side(layer.inputs.parts, layer.inputs.fixed, pairs[:, 0]),
+                _Side(layer.outputs.parts, layer.outputs.fixed, pairs[:, 1]),
+            )
+            for side in sides:
+                self._link(side, first)
+            times.extend(layer.count * layer.times_us[tuple(pair)] for pair in pairs.tolist())
+            # Where each side follows one group, whole widths make whole pairs by themselves.
+            whole.extend([any(len(side.parts) > 1 for side in sides)] * len(pairs))
+        self.times = np.array(times)
+        self._whole = np.array(whole, dtype=np.int64)
+        self.gains = np.zeros(len(times))
+        for group in problem.groups:
+            start, choices = self._of_group[group.name]
+            for index, width in enumerate(choices):
+                self.gains[start + index] = group.weight * (width - group.current)
+
+    def _link(self, side: _Side, first: int) -> None:
+        """Tie the pairs of a layer to the groups that make their widths."""
+        pairs = range(first, first + side.widths.size)
+        if not side.parts:
+            other = {pair: 1.0 for pair, each in zip(pairs, side.widths.tolist(), strict=True) if each != side.fixed}
+            self._rows.append((other, 0.0))
+            return
+        if len(side.parts) == 1:
+            # One equation per width: far tighter for the solver than one for their sum.
+            ((name, share),) = side.parts.items()
+            start, choices = self._of_group[name]
+            made = {side.fixed + share * width: start + index for index, width in enumerate(choices)}
+            for width in {*made, *(Fraction(int(each)) for each in side.widths)}:
+                row = {pair: 1.0 for pair, each in zip(pairs, side.widths.tolist(), strict=True) if each == width}
+                if width in made:
+                    row[made[width]] = -1.0
+                self._rows.append((row, 0.0))
+            return
+        row = {pair: float(width) for pair, width in zip(pairs, side.widths.tolist(), strict=True)}
+        for name, share in side.parts.items():
+            start, choices = self._of_group[name]
+            row.update({start + index: -float(share * width) for index, width in enumerate(choices)})
+        self._rows.append((row, float(side.fixed)))
+
+    def solve(self, objective: np.ndarray, limits: Sequence[tuple[np.ndarray, float, float]]) -> dict[str, int]:
+        """The widths of least ``objective``."""
+        size = self.times.size
+        entries = [(line, column, value) for line, (row, _) in enumerate(self._rows) for column, value in row.items()]
+        lines, columns, values = (np.array(each) for each in zip(*entries, strict=True))
+        equal = np.array([value for _, value in self._rows])
+        matrix = coo_array((values, (lines, columns)), shape=(len(self._rows), size)).tocsr()
+        constraints = [LinearConstraint(matrix, equal, equal)]
+        constraints += [LinearConstraint(row[None, :], low, high) for row, low, high in limits]
+        found = milp(
+            objective,
+            constraints=constraints,
+            integrality=self._whole,
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": _GAP, "time_limit": _LONGEST_S},
+        )
+        if found.status == _INFEASIBLE:
+            raise UsageError(
+                "no choice of widths meets the limits with times in every table; measure more pairs or allow more"
+            )
+        if found.status != 0:
+            raise UsageError(f"the solver did not finish: {found.message}; give fewer candidates")
+        return {
+            name: choices[int(np.argmax(found.x[start : start + len(choices)]))]
+            for name, (start, choices) in self._of_group.items()
+        }
