@@ -50,6 +50,11 @@ def test_a_run_as_the_model_asks_for_it_deviates_nowhere(tmp_path: Path) -> None
     found = tables(case(logged))
     assert found[TOTALS].rows == (("cuDNN", 2, 2, 0), ("cuBLAS", 1, 1, 0))
     assert DEVIATING not in found
+    sentence = framework(case(logged)).sentence
+    assert sentence.endswith(
+        "By their own logs cuDNN executed 2 calls where the model asks for 2 and cuBLAS executed 1 calls where the model "
+        "asks for 1; none differs."
+    )
 
 
 def test_without_logs_there_is_no_such_table() -> None:
@@ -60,7 +65,9 @@ def test_a_padded_input_is_named_with_its_layer(tmp_path: Path) -> None:
     padded = ((1, 64, 58, 58), *C[1:])
     logged = calls(tmp_path, cudnn=plans(*A, *padded) + executions(4), cublas=gemms(*[(24, 8, 16)] * 2))
     model = graph(*MODEL.layers[:2], _without_its_own_input(MODEL.layers[2]), MODEL.layers[3])
-    (row,) = tables(case(logged, model=model))[DEVIATING].rows
+    found = case(logged, model=model)
+    assert framework(found).sentence.endswith("; those of 1 layer differ.")
+    (row,) = tables(found)[DEVIATING].rows
     assert row == ("c", "cuDNN", "input", "64x57x57", "64x58x58")
 
 

@@ -17,7 +17,7 @@ from headroom.advise.findings.common import CERTAIN_PCT, SMALLEST_SHARE, counted
 from headroom.advise.held_up import own_share
 from headroom.advise.questions.answer import Answer, Cell, Table
 from headroom.advise.questions.deviations import deviations
-from headroom.advise.questions.library_log import library_log
+from headroom.advise.questions.library_log import LibraryLog
 from headroom.advise.questions.losses import GRAPH_DETECTORS, RUN_DETECTORS
 from headroom.advise.questions.losses.beyond_graph import beyond_the_graph
 from headroom.advise.recorded import Recorded
@@ -45,7 +45,7 @@ def framework(case: Case) -> Answer:
         question=QUESTION,
         sentence=_sentence(run, findings),
         findings=findings,
-        tables=(*_tables(run), *library_log(run)),
+        tables=tuple(_tables(run)),
     )
 
 
@@ -56,6 +56,8 @@ def _tables(run: Recorded) -> Iterator[Table]:
     differing = deviations(run)
     if differing is not None:
         yield differing
+    if (log := LibraryLog.of(run)) is not None:
+        yield from log.tables
 
 
 def naming_shown(case: Case, answers: Sequence[Answer], shown: Sequence[Finding]) -> tuple[Answer, ...]:
@@ -108,7 +110,9 @@ def _sentence(run: Recorded, findings: Sequence[Finding], *, is_all: bool = True
     )
     none = "No loss is worth a change." if is_all else "What it loses ends with what other questions advise."
     worst = f" The largest loss: {_lower(findings[0].title)}." if findings else f" {none}"
-    return f"The {counted(expected, 'layer')} were run by {executed} launches, and {bound}.{worst}"
+    log = LibraryLog.of(run)
+    logged = "" if log is None else f" {log.sentence}"
+    return f"The {counted(expected, 'layer')} were run by {executed} launches, and {bound}.{worst}{logged}"
 
 
 def _lower(title: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from headroom.advise.findings.common import counted
 from headroom.advise.kernel_names import Library, library_of
 from headroom.advise.library_calls import Dims, LoggedCalls, Sizes, sizes_of, without_ones
 from headroom.advise.questions.answer import Cell, Table
@@ -20,30 +22,59 @@ _MOST_ROWS = 25
 Row = tuple[Cell, ...]
 
 
-def library_log(run: Recorded) -> tuple[Table, ...]:
-    """How many calls each library was asked for, and the layers whose calls deviate; nothing without logs."""
-    calls = run.execution.profile.library_calls
-    if not calls:
-        return ()
-    layers = run.case.timed.graph.layers
-    asked = Counter(sizes_of(layer)[0] for layer in layers if layer.kind in _PRODUCTS)
-    logged = LoggedCalls(calls, asked, sum(layer.kind is LayerKind.CONVOLUTION for layer in layers))
-    convolutions, products = list(_convolutions(run, logged)), list(_products(layers, logged))
-    order = [*_order_of_convolutions(layers, logged), *_order_of_products(layers, logged)]
-    rows = [*convolutions, *products, *order]
-    totals = Table(
-        "Calls of cuDNN and cuBLAS by their own logs",
-        ("library", "expected calls", "executed calls", "deviating calls"),
-        (
-            ("cuDNN", logged.convolutions, round(logged.executed_by_cudnn), len(convolutions)),
-            ("cuBLAS", asked.total(), round(sum(logged.products.values())), len(products)),
-        ),
-        note=(
-            "Expected: a call for each convolution and product of the model. Executed: per inference of the run that "
-            "was logged; what cuDNN executes besides (attention) counts as well."
-        ),
-    )
-    return (totals, *_deviating(rows))
+@dataclass(frozen=True)
+class LibraryLog:
+    """What the logs tell: per library the calls that were expected, executed and deviating, and each deviation."""
+
+    totals: tuple[tuple[str, int, int, int], ...]
+    deviations: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, run: Recorded) -> LibraryLog | None:
+        """``None`` where nobody switched the logs on."""
+        calls = run.execution.profile.library_calls
+        if not calls:
+            return None
+        layers = run.case.timed.graph.layers
+        asked = Counter(sizes_of(layer)[0] for layer in layers if layer.kind in _PRODUCTS)
+        logged = LoggedCalls(calls, asked, sum(layer.kind is LayerKind.CONVOLUTION for layer in layers))
+        convolutions, products = tuple(_convolutions(run, logged)), tuple(_products(layers, logged))
+        order = (*_order_of_convolutions(layers, logged), *_order_of_products(layers, logged))
+        return cls(
+            (
+                (
+                    "cuDNN",
+                    logged.convolutions,
+                    round(logged.executed_by_cudnn),
+                    len({name for name, *_ in convolutions}),
+                ),
+                ("cuBLAS", asked.total(), round(sum(logged.products.values())), len(products)),
+            ),
+            (*convolutions, *products, *order),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """``By their own logs cuDNN executed 20 calls where the model asks for 20, …``."""
+        told = (
+            f"{library} executed {ran} calls where the model asks for {asked}" for library, asked, ran, _ in self.totals
+        )
+        layers = {name for name, *_ in self.deviations}
+        differ = f"those of {counted(len(layers), 'layer')} differ" if layers else "none differs"
+        return f"By their own logs {' and '.join(told)}; {differ}."
+
+    @property
+    def tables(self) -> Iterator[Table]:
+        yield Table(
+            "Calls of cuDNN and cuBLAS by their own logs",
+            ("library", "expected calls", "executed calls", "deviating calls"),
+            self.totals,
+            note=(
+                "Expected: a call for each convolution and product of the model. Executed: per inference of the run that "
+                "was logged; what cuDNN executes besides (attention) counts as well."
+            ),
+        )
+        yield from _deviating(self.deviations)
 
 
 def _deviating(rows: Sequence[Row]) -> Iterator[Table]:
