@@ -16,16 +16,18 @@ import json
 import os
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from headroom.advise.stored import StoredMeasurements
 from headroom.change.widths.staircase.reading import read
 from headroom.change.widths.staircase.search import regret_pct, search
-from headroom.change.widths.staircase.study import variants_graph
+from headroom.change.widths.staircase.study import Subject, variants_graph
 from headroom.change.widths.staircase.table import width_table
 from headroom.gpu.sheets import gpu_of_driver, load_gpu
 from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
 from headroom.measure.fake_script import VARIABLE
 from headroom.measure.run import Wishes, measure_graphs
 from headroom.store.notebook import Notebook, open_for_measuring
@@ -71,14 +73,21 @@ def arguments() -> argparse.Namespace:
 def measure(database: Path, cases: tuple[Case, ...], index: int, budget_s: float | None) -> list[dict[str, Any]] | None:
     """A row per layer; ``None`` where some of its widths are still to be measured."""
     with open_for_measuring(database) as records:
-        left, system = 0, None
-        for dtype in dict.fromkeys(case.dtype for case in cases):
-            subjects = [case.subject for case in cases if case.dtype is dtype]
-            graph = variants_graph("staircases", subjects)
-            report = measure_graphs([graph], [dtype], records, gpu=index, wishes=Wishes(fused=False, budget_s=budget_s))
-            left, system = left + report.left, report.system
-            print(f"{dtype}: {report.measured} measured in {report.wall_s:.0f} s, {report.left} left", flush=True)
-        return None if left or system is None else [judge(case, records, system) for case in cases]
+        system = fill(records, [(case.subject, case.dtype) for case in cases], index, budget_s)
+        return None if system is None else [judge(case, records, system) for case in cases]
+
+
+def fill(
+    records: Notebook, subjects: Sequence[tuple[Subject, DataType]], index: int, budget_s: float | None
+) -> System | None:
+    """Measure every width that is not known; ``None`` where the budget ended before."""
+    left, system = 0, None
+    for dtype in dict.fromkeys(dtype for _, dtype in subjects):
+        graph = variants_graph("staircases", [subject for subject, its in subjects if its is dtype])
+        report = measure_graphs([graph], [dtype], records, gpu=index, wishes=Wishes(fused=False, budget_s=budget_s))
+        left, system = left + report.left, report.system
+        print(f"{dtype}: {report.measured} measured in {report.wall_s:.0f} s, {report.left} left", flush=True)
+    return None if left else system
 
 
 def judge(case: Case, records: Notebook, system: System) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from headroom.change.widths.staircase.curve import Floats, Staircase
 
 Places = NDArray[np.intp]
 
-#: Differences of a latency that nobody acts upon, in percent: the noise of a curve is taken to be at least this.
+#: Differences of a latency that nobody acts upon, in percent. A curve's noise is taken to be at least half of it.
 RESOLUTION_PCT = 1.0
 
 #: Two points lie on every line: only a third one says that it is one.
@@ -70,7 +70,7 @@ def find_intervals(staircase: Staircase, resolution_pct: float = RESOLUTION_PCT)
     """The intervals of a staircase, in order; they cover every point.
 
     Args:
-        resolution_pct: the least noise to assume, in percent of the latency.
+        resolution_pct: a change that is none, in percent of the latency; half of it is the least noise assumed.
     """
     sums = _Sums.of(staircase, resolution_pct)
     count = len(staircase.points)
@@ -113,7 +113,7 @@ class _Sums:
     @classmethod
     def of(cls, staircase: Staircase, resolution_pct: float) -> _Sums:
         y = staircase.latencies_us
-        sigma = y * np.maximum(staircase.noise_pct, resolution_pct) / 100
+        sigma = y * np.maximum(staircase.noise_pct, resolution_pct / 2) / 100
         origin = float(staircase.widths.mean())
         x, weight = staircase.widths - origin, sigma**-2.0
         terms = (weight, weight * x, weight * y, weight * x * x, weight * x * y, weight * y * y)
