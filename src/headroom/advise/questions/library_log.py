@@ -40,14 +40,10 @@ class LibraryLog:
         logged = LoggedCalls(calls, asked, sum(layer.kind is LayerKind.CONVOLUTION for layer in layers))
         convolutions, products = tuple(_convolutions(run, logged)), tuple(_products(layers, logged))
         order = (*_order_of_convolutions(layers, logged), *_order_of_products(layers, logged))
+        deviating = len({name for name, *_ in convolutions})
         return cls(
             (
-                (
-                    "cuDNN",
-                    logged.convolutions,
-                    round(logged.executed_by_cudnn),
-                    len({name for name, *_ in convolutions}),
-                ),
+                ("cuDNN", logged.convolutions, round(logged.executed_by_cudnn), deviating),
                 ("cuBLAS", asked.total(), round(sum(logged.products.values())), len(products)),
             ),
             (*convolutions, *products, *order),
@@ -55,13 +51,10 @@ class LibraryLog:
 
     @property
     def sentence(self) -> str:
-        """``By their own logs cuDNN executed 20 calls where the model asks for 20, …``."""
-        told = (
-            f"{library} executed {ran} calls where the model asks for {asked}" for library, asked, ran, _ in self.totals
-        )
-        layers = {name for name, *_ in self.deviations}
-        differ = f"those of {counted(len(layers), 'layer')} differ" if layers else "none differs"
-        return f"By their own logs {' and '.join(told)}; {differ}."
+        """``By their own logs cuDNN executed 20 of 20 and cuBLAS executed 2 of 1 expected calls, with 1 deviation.``"""
+        told = " and ".join(f"{library} executed {ran} of {asked}" for library, asked, ran, _ in self.totals)
+        deviations = counted(len(self.deviations), "deviation") if self.deviations else "no deviation"
+        return f"By their own logs {told} expected calls, with {deviations}."
 
     @property
     def tables(self) -> Iterator[Table]:
@@ -70,8 +63,8 @@ class LibraryLog:
             ("library", "expected calls", "executed calls", "deviating calls"),
             self.totals,
             note=(
-                "Expected: a call for each convolution and product of the model. Executed: per inference of the run that "
-                "was logged; what cuDNN executes besides (attention) counts as well."
+                "Expected: a call for each convolution and product of the model. Executed: per inference of the run "
+                "that was logged; what cuDNN executes besides (attention) counts as well."
             ),
         )
         yield from _deviating(self.deviations)
