@@ -45,6 +45,9 @@ BATCHES = (1, 32)
 #: Nothing to fold there.
 WITHOUT_BATCH_NORM = ("vit_b_16", "bert_base", "convnext_tiny", "vgg16", "squeezenet1_1", "alexnet")
 
+#: Whose pooling layers are modules that can be compiled by themselves.
+POOLED = ("googlenet", "vgg16", "resnet18", "squeezenet1_1", "alexnet")
+
 #: Where branches can be put on streams of their own, and where something is planted.
 BRANCHED, PLANTED_IN = ("googlenet",), ("resnet50", "mobilenet_v2")
 
@@ -55,7 +58,8 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Way:
-    """How a network is run. ``planted`` names what is planted into it."""
+    """How a network is run. ``pooling`` says that its pooling layers are compiled, ``planted`` names what is planted
+    into it."""
 
     dtype: str = "fp32"
     channels_last: bool = False
@@ -65,6 +69,7 @@ class Way:
     captured: bool = False
     streams: bool = False
     folded: bool = False
+    pooling: bool = False
     planted: str = ""
 
     @property
@@ -74,7 +79,7 @@ class Way:
             word.replace("_", "-") for word in ("channels_last", "benchmark", "tf32", "autocast") if getattr(self, word)
         ]
         words += ["graph"] if self.captured else []
-        words += [word for word in ("streams", "folded") if getattr(self, word)]
+        words += [word for word in ("streams", "folded", "pooling") if getattr(self, word)]
         return " ".join([*words, *([f"with {self.planted}"] if self.planted else [])])
 
 
@@ -109,6 +114,8 @@ def changes(network: str) -> Iterator[Change]:
     yield Change("bf16", still, graph)
     if network not in WITHOUT_BATCH_NORM:
         yield Change("fold", graph, replace(graph, folded=True))
+    if network in POOLED:
+        yield Change("compiled pooling", last, replace(last, pooling=True))
     if network in BRANCHED:
         yield Change("streams", graph, replace(graph, streams=True))
     if network in PLANTED_IN:
@@ -149,6 +156,8 @@ class Runner:
             from torch.fx.experimental.optimization import fuse
 
             module = fuse(module)
+        if self._way.pooling:
+            compile_pooling(module)
         if self._way.streams:
             put_branches_on_streams(module)
         example = example.repeat(batch, *[1] * (example.dim() - 1)).to(self._device.torch)
@@ -189,6 +198,15 @@ class Runner:
             raw = Path(folder) / "trace.json"
             record_steps(self._module, self._run, self._device, STEPS, raw, speaking=not self._way.captured)
             keep_trace(raw, {}, place)
+
+
+def compile_pooling(module: torch.nn.Module) -> None:
+    """Every pooling layer compiled in its place, as the advice has it."""
+    import torch
+
+    pools = (torch.nn.MaxPool2d, torch.nn.AvgPool2d, torch.nn.AdaptiveAvgPool2d)
+    for path in [path for path, part in module.named_modules() if isinstance(part, pools)]:
+        module.set_submodule(path, torch.compile(module.get_submodule(path)))
 
 
 def put_branches_on_streams(module: Any) -> None:

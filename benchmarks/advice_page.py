@@ -39,6 +39,7 @@ ADVISES: dict[str, Callable[[Finding], bool]] = {
     "tf32": lambda found: found.kind == "data_type" and "tf32" in found.code,
     "bf16": lambda found: found.kind == "data_type" and "bfloat16" in found.code,
     "autocast": lambda found: found.kind == "data_type" and "autocast" in found.code,
+    "compiled pooling": lambda found: found.kind == "slow_pooling",
     "fold": lambda found: found.kind == "recomputed_constants",
     "streams": lambda found: found.kind == "parallel_branches",
     "without padding": lambda found: found.kind in ("padding", "needless_padding"),
