@@ -81,7 +81,7 @@ def _summary(recorded: Recorded) -> Iterator[str]:
         else f"{len(profile.steps)} steps on {where}; a step makes {len(step.calls):,} calls and launches nothing"
     )
     if profile.latency_us is not None:
-        yield f"an inference takes {time(profile.latency_us)}, and {time(step.duration_us)} of the host while recorded"
+        yield f"an inference takes {time(profile.latency_us)}, and took {time(step.duration_us)} while it was recorded"
     yield from profile.notes
     for file in (recorded.trace, *recorded.logs):
         yield f"wrote {file}"
