@@ -64,7 +64,7 @@ def search(
 
     Args:
         measure: the point at a width, or ``None`` where it has no time that counts; such a width counts as measured.
-        budget_share: most measurements, as a share of the widths.
+        budget_share: most measurements, as a share of the widths; both ends are measured in any case.
         tolerance_pct: the search ends early where nothing larger than this can be found any more.
     """
     state = _Search(predicted, measure, tolerance_pct / 100)
