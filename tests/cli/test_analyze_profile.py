@@ -135,6 +135,13 @@ def test_a_run_without_a_gpu_asks_for_one_and_takes_none_by_itself(headroom, sma
     assert f"{name}.json.gz ran on no GPU: name the GPU to compare with, by --gpu" in outcome.err
 
 
+def test_who_runs_onnx_runtime_is_told_whose_lines_of_code_stand_there(headroom, shared_models: Path) -> None:
+    profile = RECORDED / "onnxruntime-resnet18.json.gz"
+    outcome = headroom("analyze", shared_models / "resnet18.onnx", "--gpu", "h200", "--profile", profile)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Your run is ONNX Runtime's; the lines of code are PyTorch's" in " ".join(outcome.out.split())
+
+
 def test_a_run_on_the_host_alone_shows_its_shares_beside_no_bound(headroom, small: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "a.json", tmp_path / "a.html"
     profile = ("--profile", RECORDED / "cpu_inference.json.gz")

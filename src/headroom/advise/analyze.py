@@ -106,6 +106,7 @@ def analyze_graph(
             *network_notes(case.networks, fastest_run(case.networks)),
             *_layer_notes(timed),
             *_cache_notes(timed),
+            *_code_notes(execution),
         ),
     )
 
@@ -149,6 +150,13 @@ def _cache_notes(timed: TimedGraph) -> tuple[str, ...]:
         f"it. All weights together ({figures.capacity(weights)}) do not fit in {figures.capacity(cache)}; --l2 cold "
         f"charges every layer for its DRAM traffic.",
     )
+
+
+def _code_notes(execution: Execution | None) -> tuple[str, ...]:
+    """Whose lines the findings give, where the user runs something else."""
+    if execution is None or execution.profile.recorder != "onnxruntime":
+        return ()
+    return ("Your run is ONNX Runtime's; the lines of code are PyTorch's, and its own settings are other ones.",)
 
 
 def _answers(timed: TimedGraph) -> tuple[LayerAnswer, ...]:
