@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,10 @@ PLAIN_START = {
     "half_warps": 0.05, "edge_cost": 11.0, "round_latencies": 5.0, "slice_ns": 490.0, "dram_share": 0.9,
     "l2_share": 0.75, "cache_share": 0.9, "split_launches": 3.3, "output_cycles": 0.03,
 }  # fmt: skip
-MOST = {"dram_share": 1.0, "l2_share": 1.0, "cache_share": 1.0}
+
+#: Least and most that is possible. One GPU's products may say little of the cache; RRZE's gpu-benches read half of
+#: every GPU's at full speed, and more (on an A100 half of each half).
+LIMITS = {"dram_share": (0.0, 1.0), "l2_share": (0.0, 1.0), "cache_share": (0.5, 1.0)}
 
 #: Share of a table's batches from which on a tile counts as the library's.
 LEAST_SHARE = 0.01
@@ -63,8 +67,7 @@ def fit_plain_products(given_tiles: list[Cases], own_choice: list[Cases] = ()) -
     families = sorted({family_of(case.gpu) for case in cases})
 
     def constants(x: np.ndarray) -> GemmConstants:
-        shared = dict(zip(PLAIN_START, np.exp(x[: len(PLAIN_START)]).tolist(), strict=True))
-        shared |= {name: min(shared[name], most) for name, most in MOST.items()}
+        shared = within(PLAIN_START, x)
         efficiency = dict(zip(families, np.exp(x[len(PLAIN_START) :]).tolist(), strict=False))
         return typical(GemmConstants(efficiency, 1.0, **shared, wide_handicap=1.0, saturating_share=SATURATING_SHARE))
 
@@ -78,6 +81,12 @@ def fit_plain_products(given_tiles: list[Cases], own_choice: list[Cases] = ()) -
 
     start = [*PLAIN_START.values()] + [0.95] * len(families) + [30.0] * len(told) + [1.0] * len(own_choice)
     return constants(settle(objective, np.log(start), (0.4, 0.25, 0.15, 0.1), evaluations=400))
+
+
+def within(names: Iterable[str], x: np.ndarray) -> dict[str, float]:
+    """The values whose logarithms lead ``x``, by name, none beyond its limits."""
+    values = dict(zip(names, np.exp(x).tolist(), strict=False))
+    return values | {name: min(max(values[name], least), most) for name, (least, most) in LIMITS.items()}
 
 
 def throttled_efficiency(cases: list[Cases], constants: GemmConstants) -> float:
@@ -131,7 +140,7 @@ def fit_tensor(cases: list[Cases]) -> GemmConstants:
 
     def constants(x: np.ndarray) -> GemmConstants:
         efficiency = {family_of(c.gpu): float(np.exp(v)) for c, v in zip(cases, x, strict=False)}
-        shared = dict(zip(TENSOR_START, np.exp(x[len(cases) :]).tolist(), strict=True))
+        shared = within(TENSOR_START, x[len(cases) :])
         return GemmConstants(efficiency, **shared, half_warps=0.0, wide_handicap=1.0, saturating_share=SATURATING_SHARE)
 
     def objective(x: np.ndarray) -> float:
