@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from headroom.cli.complain import complain
-from headroom.cli.options import L2State, complete_gpu
+from headroom.cli.options import complete_gpu
+
+
+class TableL2State(StrEnum):
+    """States that measured tables are in. Where a benchmark launches with six copies of the weights, or of both
+    operands, in turn, small ones stay in the cache and large ones do not."""
+
+    WARM = "warm"
+    COLD = "cold"
+    WEIGHTS_ROTATED = "weights-rotated"
+    OPERANDS_ROTATED = "operands-rotated"
 
 
 def predict(
     table: Annotated[Path, typer.Argument(help="A CSV file with one layer per row.")],
     gpu: Annotated[str, typer.Option(help="A GPU's id or sheet.", autocompletion=complete_gpu)],
     out: Annotated[Path, typer.Option(help="Where to write the answer; - is stdout.")] = Path("-"),
-    l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
+    l2: Annotated[
+        TableL2State, typer.Option(help="State of the L2 cache before each layer; rotated: six copies, in turn.")
+    ] = TableL2State.WARM,
     explain: Annotated[bool, typer.Option("--explain", help="Print every term of each row.")] = False,
 ) -> None:
     """Time, bottleneck and traffic of many layers at once.
