@@ -110,8 +110,16 @@ def bars(
     return _page(title, TOP + ROW * len(rows) + 8, parts)
 
 
-def panels(title: str, axes: Mapping[str, tuple[Sequence[float], Mapping[str, Sequence[float]]]], unit: str) -> str:
-    """A line panel per axis: x values and, per series, y values; both logarithmic, so that proportion is a line."""
+def panels(
+    title: str,
+    axes: Mapping[str, tuple[Sequence[float], Mapping[str, Sequence[float]]]],
+    unit: str,
+    dots: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]] | None = None,
+) -> str:
+    """A line panel per axis: x values and, per series, y values; both logarithmic, so that proportion is a line.
+
+    ``dots`` are measured points by axis and series, drawn over the lines in the series' colour.
+    """
     height, gap, parts = 150, 46, []
     half = (WIDTH - 3 * gap) / 2
     names = list(next(iter(axes.values()))[1])
@@ -119,7 +127,9 @@ def panels(title: str, axes: Mapping[str, tuple[Sequence[float], Mapping[str, Se
         left = gap + (number % 2) * (half + gap)
         top = TOP + (number // 2) * (height + gap + 14)
         across = Scale(min(xs), max(xs), left, left + half, log=True)
-        up = log_scale([y for line in lines.values() for y in line], top + height, top)
+        marks = (dots or {}).get(axis, {})
+        measured = [y for points in marks.values() for _, y in points]
+        up = log_scale([*(y for line in lines.values() for y in line), *measured], top + height, top)
         for tick in up.ticks:
             y = up(tick)
             parts.append(f'<path class="g" d="M{left:.0f} {y:.1f}h{half:.0f}"/>')
@@ -127,6 +137,10 @@ def panels(title: str, axes: Mapping[str, tuple[Sequence[float], Mapping[str, Se
         for slot, line in enumerate(lines.values()):
             points = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in zip(xs, line, strict=True))
             parts.append(f'<polyline class="l{slot}" points="{points}"/>')
+        for slot, name in enumerate(lines):
+            for x, y in marks.get(name, ()):
+                tip = f"<title>{escape(name)} at {x:g}: {si(y, unit)}</title>"
+                parts.append(f'<circle class="c{slot}" cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5">{tip}</circle>')
         below = f"{axis}: {min(xs):g} to {max(xs):g}"
         parts.append(f'<text class="m" x="{left + half / 2:.0f}" y="{top + height + 16}">{escape(below)}</text>')
     rows = (len(axes) + 1) // 2

@@ -129,10 +129,11 @@ def unique(layers: list[tuple[str, Convolution]]) -> tuple[NamedConvolution, ...
 
 def graph_of(name: str, layers: list[tuple[str, Convolution]]) -> Graph:
     """The convolutions as a model, each reading a tensor of its own: the paper looks at convolutions alone."""
-    return Graph(name, tuple(_layer(name, conv) for name, conv in layers), (), (), layers[0][1].batch)
+    return Graph(name, tuple(layer_of(name, conv) for name, conv in layers), (), (), layers[0][1].batch)
 
 
-def _layer(name: str, conv: Convolution) -> Layer:
+def layer_of(name: str, conv: Convolution) -> Layer:
+    """A convolution as a layer of its own."""
     image = TensorSpec(f"{name}.in", (conv.batch, conv.in_channels, *conv.in_size))
     out = TensorSpec(f"{name}.out", (conv.batch, conv.out_channels, *conv.out_size))
     weight = TensorSpec(f"{name}.weight", (conv.out_channels, conv.in_channels // conv.groups, *conv.kernel))
