@@ -117,8 +117,8 @@ def page(rows: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         "Each layer's fastest implementation from a cold L2 ran once under `ncu`, with empty caches; the theory "
         "predicts the layer without knowing which implementation that was. The error is the geometric mean of the "
         f"factor by which it is off (GMAE). DRAM is judged on footprints of at least {LEAST_FOOTPRINT:g} times the L2 "
-        f"of {GPU.l2.size_bytes / 2**20:.0f} MiB. L1 is judged where the counter sees what L2 sends: asynchronous copies "
-        "into shared memory pass by it.",
+        f"of {GPU.l2.size_bytes / 2**20:.0f} MiB. L1 is judged where the counter sees what L2 sends: asynchronous "
+        "copies into shared memory pass by it.",
         "",
         "| layers | data type | counted | L1 GMAE (rows) | L2 GMAE (rows) | DRAM GMAE (rows) |",
         "|---|---|---:|---:|---:|---:|",
