@@ -243,7 +243,7 @@ def test_a_hundred_thousand_convolutions_take_less_than_two_seconds(tmp_path: Pa
 
 
 def test_a_file_without_an_end_is_refused_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headroom.predict.table_input.LARGEST_TABLE_BYTES", 1 << 20)
+    monkeypatch.setattr("headroom.predict.table_read.LARGEST_TABLE_BYTES", 1 << 20)
     with pytest.raises(ModelError, match=r"^/dev/zero is larger than 1 MiB: split the table$"):
         predict_table(Path("/dev/zero"), load_gpu("h200"))
 

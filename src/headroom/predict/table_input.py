@@ -1,4 +1,4 @@
-"""Reading a table of layers: CSV text to checked columns.
+"""A table of layers: cells or arrays to checked columns.
 
 Every distinct cell text of a column is checked once, so a table of 100,000 rows costs little more than its
 parsing. A bad cell spoils its row only: the row keeps a sentence that says what was found and what to give.
@@ -6,16 +6,12 @@ parsing. A bad cell spoils its row only: the row keeps a sentence that says what
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headroom.errors import ModelError
 from headroom.graph.tensor import DataType
 from headroom.predict.gemm_time import Floats
 
@@ -24,9 +20,6 @@ _LARGEST = 2**31 - 1
 
 #: More multiply-adds than this in one layer are taken for a slip: a year on the fastest GPU.
 MOST_MACS = 1e22
-
-#: Largest table that is read, in bytes: millions of rows, and an end to files that have none.
-LARGEST_TABLE_BYTES = 1 << 28
 
 OPERATIONS = ("conv2d", "matmul")
 DIRECTIONS = ("forward", "dgrad", "wgrad")
@@ -72,74 +65,6 @@ class LayerRows:
 
     def __len__(self) -> int:
         return len(self.errors)
-
-
-def read_cells(source: Path) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a CSV file (UTF-8, with or without a byte-order mark).
-
-    Raises:
-        ModelError: the file cannot be read, is no UTF-8 text, has no header, or names a column twice.
-    """
-    header, rows = open_cells(read_text(source), str(source))
-    return header, list(rows)
-
-
-def read_text(source: Path) -> str:
-    """The text of a table.
-
-    Raises:
-        ModelError: the file cannot be read, is too large, or is no UTF-8 text.
-    """
-    try:
-        with source.open("rb") as file:
-            content = file.read(LARGEST_TABLE_BYTES + 1)
-        text = content.decode("utf-8-sig") if len(content) <= LARGEST_TABLE_BYTES else ""
-    except OSError as error:
-        raise ModelError(f"cannot read {source}: {error.strerror or error}; name a CSV file") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{source} is not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
-    if len(content) > LARGEST_TABLE_BYTES:
-        raise ModelError(f"{source} is larger than {LARGEST_TABLE_BYTES >> 20} MiB: split the table")
-    return text
-
-
-def open_cells(text: str, source: str) -> tuple[list[str], Iterator[list[str]]]:
-    """The header, checked, and the rows as they are asked for; empty lines are none.
-
-    Raises:
-        ModelError: there is no header, it names a column twice, or (while rows are asked for) the text is no CSV.
-    """
-    rows = _rows(io.StringIO(text, newline=""), source)
-    first = next(rows, None)
-    if first is None:
-        raise ModelError(f"{source} is empty: give a header line with at least the column op, then one layer per row")
-    header = [name.strip() for name in first]
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise ModelError(f"{source} does not separate its columns by commas: save it as comma-separated values")
-    check_header(header, source)
-    return header, rows
-
-
-def _rows(lines: Iterable[str], source: str) -> Iterator[list[str]]:
-    try:
-        yield from filter(None, csv.reader(lines, strict=False))
-    except csv.Error as error:
-        raise ModelError(f"{source} is not a CSV table: {error}; check its quotes and line ends") from error
-
-
-def check_header(header: Sequence[str], source: str) -> None:
-    """Refuse a header that names a column twice or lacks ``op``.
-
-    Raises:
-        ModelError: with the column's name.
-    """
-    seen: set[str] = set()
-    for name in header:
-        if name in seen:
-            raise ModelError(f"{source} has the column {name!r} twice: rename or remove one")
-        seen.add(name)
-    if "op" not in seen:
-        raise ModelError(f"{source} has no column op: add one that says conv2d or matmul in every row")
 
 
 def parse_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> LayerRows:

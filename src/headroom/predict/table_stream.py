@@ -28,7 +28,8 @@ from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration
 from headroom.predict.own.choice import calibration_of
 from headroom.predict.table_answer import answer_rows
-from headroom.predict.table_input import open_cells, parse_rows, read_text
+from headroom.predict.table_input import parse_rows
+from headroom.predict.table_read import open_cells, read_text
 from headroom.predict.table_text import check_new, header_line, row_lines
 
 #: Rows that are read, predicted and written together: few enough to stay in a CPU's cache.
