@@ -65,10 +65,16 @@ def test_columns_that_do_not_go_together_are_refused(columns: dict[str, object],
         predict_columns(columns, H200)
 
 
-def test_a_hundred_thousand_layers_take_a_tenth_of_ten_seconds_of_processor_time() -> None:
-    """Two cores have ten seconds in five; the choice among tensor-core tiles is the slowest sort there is."""
-    columns = {**convolutions(100_000), "direction": "forward", "dtype": "bf16"}
-    predict_columns({**columns, "n": 1}, H200)
-    start = time.process_time()
-    predict_columns(columns, H200)
-    assert time.process_time() - start < 1.0
+#: A million layers in five seconds on two cores; half as much again for a machine that does other things as well.
+CORE_S_PER_LAYER = 1.5 * 2 * 5.0 / 1e6
+
+
+def test_a_million_layers_would_take_two_cores_five_seconds() -> None:
+    """The choice among tensor-core tiles is the slowest sort there is; the least of five runs is the machine's own."""
+    columns = {**convolutions(20_000), "direction": "forward", "dtype": "bf16"}
+    spent = []
+    for _ in range(5):
+        start = time.process_time()
+        predict_columns(columns, H200)
+        spent.append(time.process_time() - start)
+    assert min(spent) < 20_000 * CORE_S_PER_LAYER

@@ -152,45 +152,50 @@ def estimate(
     rounds, per_sm = _schedule(ctas, active, gpu)
     cta = _cta_us(tiles, k_cta, gpu, dtype, unit, constants)
     compute = cta * (per_sm + rounds * constants.half_warps / warps)
-    compute = compute + per_sm * (tiles.m * tiles.n * (constants.output_cycles / gpu.clock_mhz))
+    if constants.output_cycles > 0.0:
+        compute = compute + per_sm * (tiles.m * tiles.n * (constants.output_cycles / gpu.clock_mhz))
     width = float(dtype.bytes)
     latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
     if constants.slice_ns > 0.0:
         waiting = rounds * k_cta * (width / _SLICE_BYTES * constants.slice_ns * 1e-3)
         waiting = waiting * (1.0 + constants.gather_wait * (1.0 / problems.a_reuse - 1.0))
         latency = latency + np.maximum(0.0, waiting - compute)
-    reduction = (tiles.splits > 1) * 2.0 * tiles.splits * problems.c_bytes * (4.0 / width)
+    # Powers of two are multiplied where arrays are small: the products are the same to the last bit.
+    reduction = (tiles.splits > 1) * 2.0 * tiles.splits * (problems.c_bytes * (4.0 / width))
     stored = problems.c_bytes + reduction
-    l1_bytes = ctas * k_cta * (tiles.m + tiles.n) * width + stored
-    l2_bytes = ctas * k_cta * _loaded(problems, tiles, constants) * width + stored
+    walked = ctas * k_cta
+    l1_bytes = walked * ((tiles.m + tiles.n) * width) + stored
+    l2_bytes = walked * _loaded(problems, tiles, constants) * width + stored
     dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
-    l2 = l2 * np.maximum(1.0, constants.saturating_share * gpu.sms / ctas)
+    if constants.saturating_share > 0.0:
+        l2 = l2 * np.maximum(1.0, constants.saturating_share * gpu.sms / ctas)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     if l2_state == "cold":
         latency = latency + constants.cold_us + k_cta * (width / _SLICE_BYTES * constants.cold_slice_ns * 1e-3)
         dram = dram * (1.0 + constants.written_back * np.minimum(1.0, gpu.l2.size_bytes / dram_bytes))
-    launch = constants.launch_us_on(gpu) * (1.0 + constants.split_launches * (tiles.splits > 1)) + 0.0 * ctas
-    idle = 0.0 * compute
+    launch = constants.launch_us_on(gpu) * (1.0 + constants.split_launches * (tiles.splits > 1))
+    busy, waiting_us = compute, latency
     if constants.step_cycles > 0.0:
         missing = _missing(problems, gpu, l2_state, constants)
         shortest = k_cta / tiles.k * step_us(gpu, constants.step_cycles, missing)
         last = per_sm - (rounds - 1.0) * np.minimum(active, per_sm)
         idle = idle_us(cta, last, warps, shortest, gpu)
+        busy, waiting_us = compute + idle, latency + idle
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
     # maximum with a soft corner.
-    streams = np.sqrt(np.sqrt(_fourth(compute + idle) + _fourth(l2) + _fourth(dram)))
+    streams = np.sqrt(np.sqrt(_fourth(busy) + _fourth(l2) + _fourth(dram)))
     slots = np.ceil(ctas / gpu.sms) * gpu.sms
     return Estimate(
         time_us=launch + latency + streams,
         compute_us=compute,
-        l2_us=l2 + 0.0 * compute,
-        dram_us=dram + 0.0 * compute,
-        latency_us=latency + idle,
-        launch_us=launch,
+        l2_us=np.broadcast_to(l2, ctas.shape),
+        dram_us=np.broadcast_to(dram, ctas.shape),
+        latency_us=waiting_us,
+        launch_us=np.broadcast_to(launch, ctas.shape),
         l1_bytes=l1_bytes,
         l2_bytes=l2_bytes,
-        dram_bytes=dram_bytes + 0.0 * compute,
+        dram_bytes=np.broadcast_to(dram_bytes, ctas.shape),
         ctas=ctas,
         waves=ctas / (gpu.sms * active),
         tail_utilization=ctas / slots,
@@ -249,12 +254,13 @@ def _dram_bytes(
     they are moved.
     """
     side = np.sqrt(gpu.sms * active * tiles.m * tiles.n)
-    again_a = np.maximum(1.0, problems.n / np.maximum(side, tiles.n))
-    again_b = np.maximum(1.0, problems.m / np.maximum(side, tiles.m))
-    cache = gpu.l2.size_bytes
-    a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
-    b = problems.b_bytes * np.where(problems.b_bytes > cache, again_b, 1.0)
-    c = problems.c_bytes
+    a, b, c = problems.a_bytes, problems.b_bytes, problems.c_bytes
+    # Most operands fit, and then how often they would be read again need not be known.
+    a_exceeds, b_exceeds = a > gpu.l2.size_bytes, b > gpu.l2.size_bytes
+    if a_exceeds.any():
+        a = a * np.where(a_exceeds, np.maximum(1.0, problems.n / np.maximum(side, tiles.n)), 1.0)
+    if b_exceeds.any():
+        b = b * np.where(b_exceeds, np.maximum(1.0, problems.m / np.maximum(side, tiles.m)), 1.0)
     if problems.torn is not None:
         c = c * (1.0 + constants.torn_writes * problems.torn)
     missing = _missing(problems, gpu, l2_state, constants)
