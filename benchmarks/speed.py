@@ -1,13 +1,15 @@
-"""How long ``headroom analyze`` takes and how much memory, on every shared model.
+"""How long ``headroom analyze`` takes and how much memory, on every shared model; and the page about speed.
 
     python benchmarks/speed.py [DATA_FOLDER]
 
-Writes ``benchmarks/results/speed.json`` and ``docs/speed.md``. Times are the wall clock of the whole command, the
-interpreter's start included, the median of three runs; memory is the largest resident set of any of its processes.
+Writes ``benchmarks/results/speed.json``, and ``docs/speed.md`` from it and from what ``benchmarks/speed_theory.py``
+wrote. Times are of the whole command, the interpreter's start included, the median of three runs; memory is the largest
+resident set of any of its processes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -17,21 +19,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from record import ROOT, read_data_folder, write_result
+from record import RESULTS, ROOT, read_data_folder, write_result
 
 RUNS = 3
 TARGET_S, TARGET_RESNET152_S, TARGET_MIB = 10.0, 3.0, 500.0
 
 
-def run_once(arguments: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak MiB of ``headroom`` with ``arguments``."""
+def run_once(arguments: list[str]) -> tuple[float, float, float]:
+    """Wall seconds, processor seconds (children included) and peak MiB of ``headroom`` with ``arguments``."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "headroom", *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"headroom {' '.join(arguments)} failed with {process.returncode}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def measure(model: Path, folder: Path) -> dict[str, Any]:
@@ -40,31 +42,84 @@ def measure(model: Path, folder: Path) -> dict[str, Any]:
     runs = [run_once(["analyze", str(model), "--gpu", "h200", *outputs]) for _ in range(RUNS)]
     return {
         "model": model.stem,
-        "seconds": round(statistics.median(seconds for seconds, _ in runs), 3),
-        "slowest_seconds": round(max(seconds for seconds, _ in runs), 3),
-        "peak_mib": round(max(mib for _, mib in runs), 1),
+        "seconds": round(statistics.median(seconds for seconds, _, _ in runs), 3),
+        "slowest_seconds": round(max(seconds for seconds, _, _ in runs), 3),
+        "core_seconds": round(min(spent for _, spent, _ in runs), 3),
+        "peak_mib": round(max(mib for *_, mib in runs), 1),
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def page(commands: dict[str, Any], theory: dict[str, Any]) -> str:
+    return "\n".join([*_theory(theory), *_commands(commands)]) + "\n"
+
+
+def _theory(content: dict[str, Any]) -> list[str]:
+    """Networks once loaded, and tables of layers."""
+    networks = {row["model"]: row for row in content["networks"]}
+    slowest = max(networks.values(), key=lambda row: row["predict_ms"])
+    lines = [
+        "# Speed and size",
+        "",
+        "Written by `benchmarks/speed.py` and `benchmarks/speed_theory.py`, without a GPU. Processor seconds count "
+        "every thread and process; on an idle machine one core's are the wall clock. The wall clock here is that of a "
+        f"machine with two cores that did other things as well (load {content['load']:g}).",
+        "",
+        "## Layers by the million",
+        "",
+        "All layers are different. *Arrays* is `headroom.predict.table_columns.predict_columns`, *CSV to CSV* is what "
+        "`headroom predict` does: read, check, predict and write. Memory is what the answer adds for arrays, and "
+        "parent and largest child together for tables.",
+        "",
+        "| way | GPU, type | layers | processor s | per million | wall s | MiB |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in content["tables"]:
+        per_million = row["core_seconds"] / row["layers"] * 1e6
+        lines.append(
+            f"| {row['way']} | {row['gpu']}, {row['dtype']} {row['op']} | {row['layers']:,} | "
+            f"{row['core_seconds']:.2f} | {per_million:.1f} | {row['seconds']:.2f} | {row['mib']:.0f} |"
+        )
+    lines += [
+        "",
+        "Designs per second of `headroom explore` are in [explore.md](explore.md).",
+        "",
+        "## A network once loaded",
+        "",
+        "Processor milliseconds for H200, bf16. *Predicted* is the time of every layer, with its error bar, bottleneck "
+        f"and traffic (slowest: {slowest['model']}, {slowest['predict_ms']:.1f} ms); *analysed* adds the bounds in "
+        "every data type and the advisor's eight questions.",
+        "",
+        "| model | layers | distinct | predicted ms | analysed ms |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {row['model']} | {row['layers']} | {row['distinct']} | {row['predict_ms']:.1f} | {row['analyze_ms']:.0f} |"
+        for row in content["networks"]
+    ]
+    return [*lines, ""]
+
+
+def _commands(content: dict[str, Any]) -> list[str]:
+    rows = content["rows"]
     slowest = max(rows, key=lambda row: row["slowest_seconds"])
     largest = max(rows, key=lambda row: row["peak_mib"])
     lines = [
-        "# Speed and size of `headroom analyze`",
+        "## `headroom analyze` as a command",
         "",
-        "The whole command with every output written, on two cores without a GPU. Written by `benchmarks/speed.py`.",
+        "The interpreter's start, the model's reading and every output included.",
         "",
         f"Slowest single run: {slowest['model']}, {slowest['slowest_seconds']:.2f} s. "
         f"Largest: {largest['model']}, {largest['peak_mib']:.0f} MiB.",
         "",
-        "| model | median s | slowest s | peak MiB |",
-        "|---|---:|---:|---:|",
+        "| model | median s | slowest s | processor s | peak MiB |",
+        "|---|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {row['model']} | {row['seconds']:.2f} | {row['slowest_seconds']:.2f} | {row['peak_mib']:.0f} |"
+        f"| {row['model']} | {row['seconds']:.2f} | {row['slowest_seconds']:.2f} | {row['core_seconds']:.2f} | "
+        f"{row['peak_mib']:.0f} |"
         for row in rows
     ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:
@@ -72,8 +127,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(model, Path(folder)) for model in models]
     write_result("speed", {"rows": rows})
-    (ROOT / "docs" / "speed.md").write_text(table(rows))
-    print(table(rows))
+    theory = json.loads((RESULTS / "speed_theory.json").read_text())
+    (ROOT / "docs" / "speed.md").write_text(page({"rows": rows}, theory))
+    print(page({"rows": rows}, theory))
     late = [row["model"] for row in rows if row["slowest_seconds"] > TARGET_S or row["peak_mib"] > TARGET_MIB]
     resnet = next(row for row in rows if row["model"] == "resnet152")
     if late or resnet["slowest_seconds"] > TARGET_RESNET152_S:

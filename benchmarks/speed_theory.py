@@ -3,8 +3,8 @@
     python benchmarks/speed_theory.py [DATA_FOLDER]
 
 Writes ``benchmarks/results/speed_theory.json``; ``benchmarks/speed.py`` puts it into ``docs/speed.md``. Each figure is
-the best of three (a million layers are answered once), in a process of its own for tables. Processor seconds count every
-thread and child; they depend less on what else the machine does than the wall clock.
+the best of three (a million layers are answered once), in a process of its own for tables. Processor seconds count
+every thread and child; they depend less on what else the machine does than the wall clock.
 """
 
 from __future__ import annotations
