@@ -115,6 +115,7 @@ def analyze(
     db: str | os.PathLike[str] | None = None,
     system: str | None = None,
     profile: str | os.PathLike[str] | Profile | None = None,
+    direction: str = "forward",
 ) -> Analysis:
     """How fast ``graph`` could run on ``gpu``, what limits it, and what to do.
 
@@ -131,6 +132,8 @@ def analyze(
             the model's layers.
         profile: the user's own run of the model on this GPU, at the batch of ``graph``: the path of what a profiler
             wrote, or what :func:`load_profile` returns. Savings then come off that run.
+        direction: ``forward``, ``dgrad`` or ``wgrad`` (the gradients of convolutions and products alone), or
+            ``training`` (forward and backward).
 
     Raises:
         UsageError: an unknown name, a data type that the GPU lacks, a system of another GPU, or a profile of another.
@@ -142,6 +145,12 @@ def analyze(
     spec = gpu_spec(gpu)
     checked("source", source, SOURCES)
     checked("l2", l2, L2_STATES)
+    if direction != "forward":
+        from headroom.advise.passes import graph_of_passes
+
+        if profile is not None:
+            raise UsageError("a profile is of inference: leave out direction or the profile")
+        graph = graph_of_passes(graph, direction)
     execution = None if profile is None else _execution(profile, graph, spec)
     data_type = _data_type(dtype, spec, execution)
     if source == "predicted":
@@ -150,7 +159,8 @@ def analyze(
         answer = analyze_graph(graph, spec, data_type, l2, execution=execution)
     else:
         answer = _from_measurements(graph, spec, data_type, l2, source == "auto", db, system, execution)
-    return Analysis(**{field.name: getattr(answer, field.name) for field in fields(advised.Analysis)})
+    values = {field.name: getattr(answer, field.name) for field in fields(advised.Analysis)}
+    return Analysis(**{**values, "direction": direction})
 
 
 def _from_measurements(

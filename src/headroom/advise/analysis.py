@@ -147,7 +147,7 @@ class Analysis:
     bound runs in fewer kernels, indices into ``Graph.layers``. ``questions`` are the answers behind ``findings``;
     ``execution`` is the user's own run, where a profile was given: ``measured_us`` is then its latency. ``phases``
     splits a language model's time into reading a prompt and writing a token. ``calibration`` says what the constants
-    of predicted times were fitted to.
+    of predicted times were fitted to; ``direction`` which passes of the model were asked about.
     """
 
     model: str
@@ -177,6 +177,7 @@ class Analysis:
     execution: Execution | None = None
     phases: Phases | None = None
     calibration: str = ""
+    direction: str = "forward"
 
     @property
     def measured_layers(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headroom.cli.complain import complain
-from headroom.cli.options import L2State, Source, complete_gpu, parse_batches, parse_dims
+from headroom.cli.options import Direction, L2State, Source, complete_gpu, parse_batches, parse_dims
 from headroom.cli.progress import progress
 from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
@@ -33,6 +33,7 @@ def analyze(
     db: Annotated[str | None, typer.Option(help="The performance database: a path or a URL.")] = None,
     system: Annotated[str | None, typer.Option(help="Whose measurements count: an id of db list.")] = None,
     l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
+    direction: Annotated[Direction, typer.Option(help="Forward, a gradient, or a training step.")] = Direction.FORWARD,
     profile: Annotated[
         Path | None, typer.Option(help="Your own run of the model: a PyTorch trace or an ONNX Runtime profile.")
     ] = None,
@@ -77,9 +78,11 @@ def analyze(
             graph = hr.load(model, batch=samples, dims=dims)
             for sheet in sheets:
                 step(f"analysing batch {graph.batch} on {sheet.id}")
-                answers.append(
-                    hr.analyze(graph, sheet, dtype, l2=l2, source=source, db=db, system=system, profile=recorded)
-                )
+                answer = hr.analyze(
+                    graph, sheet, dtype, l2=l2, source=source, db=db, system=system, profile=recorded,
+                    direction=direction,
+                )  # fmt: skip
+                answers.append(answer)
     if not quiet and STDOUT not in outputs.values():
         render(answers, Screen(), max_latency_us=max_latency_us)
     write_outputs(answers, outputs)

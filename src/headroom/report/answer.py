@@ -44,6 +44,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "batch": analysis.batch,
         "dtype": analysis.dtype.value,
         "l2": analysis.l2_state,
+        "direction": analysis.direction,
         "calibration": clean(analysis.calibration),
         "verdict": clean(analysis.verdict),
         "measured_us": rounded(analysis.measured_us),
