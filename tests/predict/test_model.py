@@ -170,6 +170,17 @@ def test_a_decoding_step_spreads_its_keys_over_the_gpu() -> None:
     assert answer.ctas > 8
 
 
+def test_a_lookup_of_short_rows_moves_whole_sectors_and_one_of_long_rows_what_it_holds() -> None:
+    def moved(width: int) -> float:
+        table, rows = tensor("t", 10**6, width), [tensor("ids", 4096, element="int64")]
+        lookup = layer("lookup", Embedding(4096, width), rows, weights=[table], shape=(4096, width))
+        return one(lookup).l2_bytes / lookup.bytes(DataType.BF16)
+
+    assert moved(768) == pytest.approx(1.0)
+    assert moved(1) == pytest.approx((2 + 32 - 2 + 2) / 4)
+    assert moved(12) == pytest.approx((24 + 32 - 8 + 24) / 48)
+
+
 def test_causal_attention_is_faster_than_full() -> None:
     shape = (1, 16, 8192, 128)
     full = Attention(1, 16, 8192, 8192, 128, 128, 16)

@@ -12,6 +12,7 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import (
     Convolution,
     Elementwise,
+    Embedding,
     Matmul,
     Movement,
     Normalization,
@@ -19,6 +20,7 @@ from headroom.graph.work import (
     Reduction,
     Softmax,
 )
+from headroom.predict.delta.traffic import SECTOR_BYTES
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.terms import longest, regime
 from headroom.predict.memory_bound import StreamEstimate, Streams, estimate_streams
@@ -175,12 +177,24 @@ def traffic_factor(layer: Layer, dtype: DataType) -> float:
     Overlapping windows of a pooling hit in L1 and count once.
     """
     work = layer.work
+    if isinstance(work, Embedding):
+        return _gather_factor(work.width * dtype.bytes)
     group = 0
     if isinstance(work, Softmax):
         group = work.row_elements
     elif isinstance(work, Normalization):
         group = work.group_elements
     return _SECOND_PASS_FACTOR if group * dtype.bytes > _ROW_ON_CHIP_BYTES else 1.0
+
+
+def _gather_factor(row_bytes: int) -> float:
+    """Rows of a table are read by whole sectors, and written densely: short rows move more than they hold.
+
+    A row starts at any multiple of the greatest common divisor of its length and a sector, so on average it touches
+    ``(row + sector - divisor) / sector`` sectors.
+    """
+    touched = row_bytes + SECTOR_BYTES - math.gcd(row_bytes, SECTOR_BYTES)
+    return (touched + row_bytes) / (2.0 * row_bytes)
 
 
 def _prediction(
