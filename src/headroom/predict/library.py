@@ -18,6 +18,10 @@ from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.tiles import GATHERING_TILES, STRIDED_GRADIENT_TILES, choose, divides_depth, undivided
 from headroom.predict.transformed import Machinery, fastest_transformed
 
+#: Passes that transformed kernels run: with unit steps, an input gradient is a forward convolution whose channels are
+#: exchanged.
+TRANSFORMED_SORTS = ("forward", "dgrad")
+
 _Columns = TypeVar("_Columns", Estimate, Tiles)
 
 
@@ -25,8 +29,8 @@ _Columns = TypeVar("_Columns", Estimate, Tiles)
 class Tiled:
     """Products of one sort: ``taps`` of each forward convolution's filter (1 for whatever has none), and whether it
     ``can_transform``: Winograd's and the FFT's kernels take unit steps and filters of three taps a side or more.
-    ``convs`` are forward convolutions by their sizes; without them only im2col kernels are looked at, except where
-    an architecture has constants of its own for transformed ones.
+    ``convs`` are convolutions by their sizes, input gradients as the forward ones that they are; without them only
+    im2col kernels are looked at, except where an architecture has constants of its own for transformed ones.
     """
 
     problems: Problems
@@ -58,13 +62,13 @@ def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibratio
     among = undivided(STRIDED_GRADIENT_TILES) if sort == STRIDED_GRADIENT else None
     best, tiles = choose(whole, gpu, dtype, unit, constants, l2_state, may_split=may_split, among=among)
     choice = Choice(best, tiles, np.full(len(tiled.problems), "", dtype="<U20"))
-    if sort != "forward":
+    if sort not in TRANSFORMED_SORTS:
         return choice
     able = np.flatnonzero(tiled.can_transform)
     other = _transformed(tiled, able, gpu, dtype, calibration, l2_state) if len(able) else None
     if other is not None:
         choice = _faster(choice, able, other)
-    gathering = calibration.gathering(gpu, dtype)
+    gathering = calibration.gathering(gpu, dtype) if sort == "forward" else None
     if gathering is not None:
         among = undivided(GATHERING_TILES)
         found = choose(tiled.problems, gpu, dtype, unit, gathering, l2_state, may_split=False, among=among)
@@ -79,6 +83,8 @@ def _transformed(
     """The rows ``able`` as transformed kernels: by an architecture's own constants, else by the algorithms' models."""
     unit = unit_of(gpu, dtype)
     own = calibration.transformed(gpu, dtype)
+    if own is not None and tiled.sort != "forward":
+        return None  # what is known of this architecture's transformed kernels is known of forward ones
     if own is not None:
         may_split = divides_depth(gpu, unit, tiled.sort)
         found = choose(tiled.problems.rows(able), gpu, dtype, unit, own, l2_state, may_split=may_split)

@@ -176,7 +176,7 @@ def _answer_gemms(
         else:
             choice = fastest(tiled, gpu, dtype, calibration, l2_state)
             best, tiles, names = choice.estimate, choice.tiles, choice.transformed
-        if unit == "plain" and tiled.convs is not None:
+        if unit == "plain" and tiled.convs is not None and direction_of(sort) != "dgrad":
             best = with_cache_bytes(best, tiled.convs, tiles, problems.c_bytes, gpu, dtype, where=names == "")
         if unit == "tensor" and sort != "matmul":
             extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
@@ -271,14 +271,25 @@ def _tiled_of(rows: LayerRows, index: Rows, sort: str, dtype: DataType) -> Tiled
     direction = direction_of(sort)
     problems = problems_of(rows, index, direction, float(dtype.bytes))
     ones = np.ones(len(index))
-    if direction in ("matmul", "dgrad", "wgrad"):
+    if direction in ("matmul", "wgrad") or sort == STRIDED_GRADIENT:
         return Tiled(problems, ones, ones < 0.0, sort)
     size = {name: values[index] for name, values in rows.sizes.items()}
     can_transform = (rows.words["algorithm"][index] == "fastest") & (size["groups"] == 1)
     can_transform = can_transform & (np.minimum(size["r"], size["s"]) >= LEAST_TRANSFORMED)
     for step in ("stride_h", "stride_w", "dilation_h", "dilation_w"):
         can_transform = can_transform & (size[step] == 1)
+    if direction == "dgrad":
+        return Tiled(problems, ones, can_transform, sort, _input_gradients(size, dtype))
     return Tiled(problems, size["r"] * size["s"], can_transform, sort, convolutions(rows, index, dtype))
+
+
+def _input_gradients(size: dict[str, Floats], dtype: DataType) -> ConvBatch:
+    """Input gradients of unit steps as the forward convolutions that they are, with their channels exchanged."""
+    ones, none = np.ones_like(size["n"]), np.zeros_like(size["n"])
+    return ConvBatch(
+        size["n"], size["k"], size["p"], size["q"], size["c"], size["r"], size["s"], ones, ones, none, none,
+        size["dilation_h"], size["dilation_w"], size["groups"], size["h"], size["w"], ones * float(dtype.bytes),
+    )  # fmt: skip
 
 
 def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Problems:

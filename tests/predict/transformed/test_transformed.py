@@ -119,6 +119,35 @@ def test_a_table_is_answered_for_the_im2col_kernel() -> None:
     assert table.tile_m[0] == 128
 
 
+#: DeepBench, TITAN Xp: batch, channels in, size, channels out, microseconds of the input gradient (fp32, 3x3, unit steps).
+GRADIENTS = [(8, 64, 56, 64, 153), (16, 256, 28, 512, 1324), (8, 512, 14, 512, 473), (16, 128, 56, 256, 1734)]
+
+
+@pytest.mark.parametrize(("n", "c", "size", "k", "measured_us"), GRADIENTS)
+def test_an_input_gradient_of_unit_steps_is_a_transformed_convolution_too(n, c, size, k, measured_us: float) -> None:
+    row = {
+        "op": "conv2d",
+        "direction": "dgrad",
+        "n": n,
+        "c": c,
+        "h": size,
+        "w": size,
+        "k": k,
+        "r": 3,
+        "s": 3,
+        "padding": 1,
+    }
+    fastest, direct = (predict_table([{**row, "algorithm": a}], XP).answers.time_us[0] for a in ("fastest", "im2col"))
+    assert fastest == pytest.approx(measured_us, rel=0.25)
+    assert fastest < 0.8 * direct
+    work = Convolution(n, k, c, (size, size), (size, size), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), direction="dgrad")
+    shape = (n, c, size, size)
+    backward = layer("g", work, [tensor("dy", n, k, size, size)], weights=[tensor("w", k, c, 3, 3)], shape=shape)
+    answer = one(backward, XP)
+    assert answer.time_us == fastest
+    assert "Winograd" in answer.algorithm
+
+
 def test_a_transformed_layer_lowers_its_own_floor_and_never_stands_below_it() -> None:
     for subject in (square(32, 512, 14), square(64, 64, 56), square(1, 512, 14)):
         answer = one(subject)

@@ -15,11 +15,11 @@ from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Problems
 from headroom.predict.im2col_traffic import with_cache_bytes
-from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, STRIDED_GRADIENT, bar_kind, convolution_sorts
+from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, STRIDED_GRADIENT, bar_kind, convolution_sorts, direction_of
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.kinds.terms import longest, regime
-from headroom.predict.library import Choice, Tiled, fastest
+from headroom.predict.library import TRANSFORMED_SORTS, Choice, Tiled, fastest
 from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
 from headroom.predict.roofline import floors_us
@@ -95,8 +95,8 @@ def tiled_of(layers: Sequence[Layer], dtype: DataType, sort: str) -> Tiled:
     works = [layer.work for layer in layers]
     taps = np.array([_taps(work) for work in works], dtype=np.float64)
     can_transform = np.array([_can_transform(work) for work in works], dtype=bool)
-    forward = [work for work in works if isinstance(work, Convolution) and work.direction == "forward"]
-    convs = ConvBatch.of(forward, dtype.bytes) if len(forward) == len(works) else None
+    alike = [work for work in works if isinstance(work, Convolution) and work.direction in TRANSFORMED_SORTS]
+    convs = ConvBatch.of(alike, dtype.bytes) if len(alike) == len(works) else None
     return Tiled(problems_of(layers, dtype), taps, can_transform, sort, convs)
 
 
@@ -116,7 +116,7 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     problems = tiled.problems
     choice = fastest(tiled, context.gpu, context.dtype, context.calibration, context.l2_state)
     best = choice.estimate
-    if context.unit == "plain" and tiled.convs is not None:
+    if context.unit == "plain" and tiled.convs is not None and direction_of(sort) != "dgrad":
         direct = choice.transformed == ""
         stored = problems.c_bytes
         best = with_cache_bytes(best, tiled.convs, choice.tiles, stored, context.gpu, context.dtype, where=direct)
@@ -248,10 +248,10 @@ def _algorithm(layer: Layer, choice: Choice, index: int, unit: str) -> str:
 def notes_of(layer: Layer, transformed: str, context: Context) -> tuple[str, ...]:
     """Sentences that name a layer whose kernel is not im2col (``transformed``), or that runs more than one kernel."""
     work = layer.work
-    if not isinstance(work, Convolution) or work.direction != "forward":
+    if not isinstance(work, Convolution):
         return ()
     notes: list[str] = []
-    if context.transposes:
+    if context.transposes and work.direction == "forward":
         notes.append("the time contains the kernels that transpose NCHW tensors to NHWC and back")
     if transformed:
         notes.append(f"not im2col: the library runs it faster by another algorithm ({title(transformed)})")

@@ -21,7 +21,7 @@ WHOLE_SIDES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 def whole(convs: ConvBatch, machinery: Machinery) -> Estimate:
     """Every image as one square; a size beyond the largest square takes forever, so that it is never chosen."""
-    reach = np.maximum(convs.padded_h, convs.padded_w)
+    reach = np.maximum(convs.out_h + convs.r, convs.out_w + convs.s) - 1.0
     side = np.full_like(reach, np.inf)
     for candidate in reversed(WHOLE_SIDES):
         side = np.where(reach <= candidate, candidate, side)
