@@ -46,11 +46,11 @@ kernel, and these models give it exactly. Seven constants are fitted (three of t
 three architectures), with the kernels of half of the shapes, on NeuSight's and Benanza's rows together.
 
 `headroom analyze` takes the fastest of these and of the im2col kernels for every layer; the layer's note and its
-`implementation` say which. A table for `headroom predict` is answered for the im2col kernel, as DeLTA's, unless its column `algorithm` says `fastest`. An input
-gradient with unit steps is a forward convolution with its channels exchanged, and is transformed alike; nothing was
-fitted to gradients. Tensor cores
-multiply directly: no row of fp16 or tf32 in these tables ran otherwise. On Hopper, whose rows tell the fastest
-implementation but not its algorithm, one set of constants stands for all of them.
+`implementation` say which. A table for `headroom predict` is answered for the im2col kernel, as DeLTA's, unless its
+column `algorithm` says `fastest`. An input gradient with unit steps is a forward convolution with its channels
+exchanged, and is transformed alike; nothing was fitted to gradients. Tensor cores multiply directly: no row of fp16
+or tf32 in these tables ran otherwise. On Hopper, whose rows tell the fastest implementation but not its algorithm,
+one set of constants stands for all of them.
 """
 
 PER_ALGORITHM = """## Each algorithm by itself

@@ -119,7 +119,7 @@ def test_a_table_is_answered_for_the_im2col_kernel() -> None:
     assert table.tile_m[0] == 128
 
 
-#: DeepBench, TITAN Xp: batch, channels in, size, channels out, microseconds of the input gradient (fp32, 3x3, unit steps).
+#: DeepBench, TITAN Xp, fp32, 3x3, unit steps: batch, channels in, size, channels out, microseconds of the gradient.
 GRADIENTS = [(8, 64, 56, 64, 153), (16, 256, 28, 512, 1324), (8, 512, 14, 512, 473), (16, 128, 56, 256, 1734)]
 
 
