@@ -146,8 +146,7 @@ def page(rows: list[dict[str, Any]], runs: int) -> str:
         "",
         "With fair turns each writer waits for about one transaction of every other: the usual wait grows and the",
         "longest shrinks. What is left is the processor's time, not the disk's: the longest waits are those of the",
-        "first round, in which 32 processes that have just started prepare their statements with the lock in hand,",
-        "each at its small share of two cores.",
+        "first round, when 40 processes that have just started share the cores with whatever else runs there.",
     ]
     return "\n".join(lines) + "\n"
 
