@@ -15,7 +15,7 @@ import torch
 from tables import Cases
 
 #: Width of the two hidden layers, steps of training, and rows of each table that a step looks at.
-WIDTH, STEPS, ROWS = 64, 1200, 2500
+WIDTH, STEPS, ROWS = 32, 800, 1500
 
 LEARNING_RATE = 3e-3
 
