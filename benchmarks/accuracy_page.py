@@ -74,8 +74,14 @@ TARGETS = {
     ("DeepBench dgrad", "p100-pcie"): 15,
     ("DeepBench wgrad", "titan-xp"): 15,
     ("DeepBench wgrad", "p100-pcie"): 15,
+    ("aiconfigurator bf16", "a100-80gb-sxm"): 10,
+    ("aiconfigurator bf16", "l40s"): 12,
     ("matmul", "bf16"): 15,
     ("attention", "bf16"): 30,
+} | {
+    (f"NeuSight {kind}", gpu): 10
+    for kind in ("linear", "bmm")
+    for gpu in ("a100-40gb-pcie", "p100-pcie", "t4", "v100-pcie-32gb")
 } | {
     (op, dtype): 20
     for op in (
@@ -105,6 +111,7 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
     yield from _h200(result["h200"])
     yield from _convolutions(result)
     yield "## Matrix products\n"
+    yield "On GPUs that no constant was fitted on, and beside a learned utilisation: see [products.md](products.md).\n"
     yield from _comparison(result["matmuls"])
     yield "## Memory-bound kernels (cuDNN 7.6, fp32)\n"
     yield from _table(
@@ -228,7 +235,7 @@ def _summary(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _missed(result: Mapping[str, Any]) -> Iterator[str]:
     """What the summary shows above its target."""
-    for entry in result["convolutions"]:
+    for entry in (*result["convolutions"], *result["matmuls"]):
         target_pct = TARGETS.get((entry["source"], entry["gpu"]))
         if target_pct is not None and float(_mean_of(entry["models"], _SUMMARY_MODELS[0])) > target_pct:
             yield f"{entry['source']} on {entry['gpu']}"

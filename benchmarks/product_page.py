@@ -35,8 +35,8 @@ PLAIN = """## fp32 on plain units
 The rows are NeuSight's, with the tile and the parts of K that each kernel's name and grid tell. *Learned utilisation*
 is NeuSight's own way: a network learns the utilisation of a tile on the other GPUs (`benchmarks/tile_utilization.py`).
 It, the *wave model* and *Headroom* are given the kernel's tile. *Tile chosen*: by the package, which knows what tiles
-the library takes for batches on each architecture, from half of the shapes. *Library unknown*: the fastest of all
-tiles, as on an architecture without a table.
+the library takes for batches on this very GPU, from half of the shapes (no time of it is used). *Library unknown*: the
+fastest of all tiles, as on an architecture without a table.
 
 On the P100, sums of more than 6,000 elements lose up to two thirds of the rate, the more the larger both operands are;
 no other GPU's rows show that, so a GPU left out cannot know. The T4 lets its clock fall by half in the course of a row,
