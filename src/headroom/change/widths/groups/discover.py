@@ -47,6 +47,8 @@ def width_groups(module: nn.Module, example_inputs: Any) -> WidthGroups:
         raise ModelError(f"the network cannot be copied, which every proof does first: {error}") from error
     try:
         traced, even = _traced(module, example_inputs)
+    except ModelError:
+        raise
     except Exception as error:
         sentence = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ModelError(f"the network does not run on its example inputs: {sentence}; give others") from error

@@ -1,0 +1,44 @@
+"""Give every node weights of its own: exporters store equal ones once, and then their groups seem to be one."""
+
+from __future__ import annotations
+
+import onnx
+
+
+def unshare(model: onnx.ModelProto) -> None:
+    """Replace copies of stored tensors by stored tensors, and store one per use where several nodes read the same."""
+    graph = model.graph
+    stored = {each.name: each for each in graph.initializer}
+    taken = {name for node in graph.node for name in (*node.input, *node.output)} | set(stored)
+    outputs = {each.name for each in graph.output}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in stored and node.output[0] not in outputs:
+            stored[node.output[0]] = _copied(graph, stored[node.input[0]], node.output[0])
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+    read: set[str] = set()
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            if name in stored and name in read:
+                own = _free_name(name, taken)
+                _copied(graph, stored[name], own)
+                node.input[position] = own
+            read.add(name)
+
+
+def _copied(graph: onnx.GraphProto, tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    copy = graph.initializer.add()
+    copy.CopyFrom(tensor)
+    copy.name = name
+    return copy
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    number = 2
+    while f"{name}_{number}" in taken:
+        number += 1
+    taken.add(f"{name}_{number}")
+    return f"{name}_{number}"
