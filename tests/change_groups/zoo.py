@@ -55,10 +55,10 @@ def vgg() -> Model:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 16, 20), nn.ReLU(), nn.Linear(20, 10)), image()
 
 
-def _resnet(block: Callable[[int, int, int], nn.Module], expansion: int) -> Model:
+def _resnet(block: Callable[[int, int, int], nn.Module], expansion: int, by: int) -> Model:
     net = shared.ResNet(block, expansion, (2, 2, 1, 1))
     for layer in net.modules():
-        _divide(layer, 8)
+        _divide(layer, by)
     return net, image()
 
 
@@ -76,12 +76,12 @@ def _divide(layer: nn.Module, by: int) -> None:
 
 def resnet18() -> Model:
     """Residual additions."""
-    return _resnet(shared.BasicBlock, 1)
+    return _resnet(shared.BasicBlock, 1, 8)
 
 
 def resnet50() -> Model:
     """Bottlenecks between residual additions."""
-    return _resnet(shared.Bottleneck, 4)
+    return _resnet(shared.Bottleneck, 4, 16)
 
 
 class ResNextBlock(nn.Module):

@@ -3,6 +3,7 @@
 from headroom.change.widths.groups.discover import width_groups
 from headroom.change.widths.groups.group import Member, Setting, WidthGroup, WidthGroups
 from headroom.change.widths.groups.importance import batch_norm_importance, l1_importance
+from headroom.change.widths.groups.layer_widths import LayerWidths, layer_widths
 from headroom.change.widths.groups.layout import Growth
 from headroom.change.widths.groups.resize import check_same_function, set_width, set_widths
 from headroom.change.widths.groups.specification import load_widths, save_widths, specification
@@ -11,6 +12,7 @@ from headroom.change.widths.groups.stored import Axis
 __all__ = [
     "Axis",
     "Growth",
+    "LayerWidths",
     "Member",
     "Setting",
     "WidthGroup",
@@ -18,6 +20,7 @@ __all__ = [
     "batch_norm_importance",
     "check_same_function",
     "l1_importance",
+    "layer_widths",
     "load_widths",
     "save_widths",
     "set_width",
