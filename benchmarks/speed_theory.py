@@ -26,8 +26,8 @@ import headroom as hr
 from headroom.gpu.sheets import load_gpu
 from headroom.predict.model import predict_layers
 from headroom.predict.table_columns import predict_columns
-from headroom.predict.table_stream import open_stream
 from record import read_data_folder, write_result
+from speed import run_once
 
 RUNS, ONCE_FROM = 3, 1_000_000
 SIZES = (10_000, 100_000, 1_000_000)
@@ -86,15 +86,10 @@ def table_row(gpu: str, dtype: str, op: str, count: int) -> dict[str, Any]:
         source = Path(folder) / "layers.csv"
         lines = map(",".join, zip(*(map(str, values.tolist()) for values in columns.values()), strict=True))
         source.write_text(",".join(columns) + "\n" + "\n".join(lines) + "\n")
-        spec = load_gpu(gpu)
-
-        def run() -> None:
-            with (Path(folder) / "answer.csv").open("w") as out:
-                out.writelines(open_stream(source, spec).chunks())
-
-        wall, spent = best(run, 1 if count >= ONCE_FROM else RUNS)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return _row("CSV to CSV", gpu, dtype, op, count, wall, spent, peak / 1024)
+        arguments = ["predict", str(source), "--gpu", gpu, "--out", str(Path(folder) / "answer.csv")]
+        runs = [run_once(arguments) for _ in range(1 if count >= ONCE_FROM else RUNS)]
+    wall, spent, mib = (min(values) for values in zip(*runs, strict=True))
+    return _row("CSV to CSV", gpu, dtype, op, count, wall, spent, mib)
 
 
 def _row(way: str, gpu: str, dtype: str, op: str, count: int, wall: float, spent: float, mib: float) -> dict[str, Any]:
