@@ -18,6 +18,7 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.alone
 def test_import_headroom_is_quick_and_brings_neither_torch_nor_onnx() -> None:
     code = (
         "import sys, time, json; start = time.perf_counter(); import headroom;"

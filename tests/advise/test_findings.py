@@ -157,6 +157,7 @@ def test_a_long_chain_is_cut_at_what_a_compiler_fuses_and_its_name_stays_short()
     assert findings[0].title == shown
 
 
+@pytest.mark.alone
 def test_regions_of_a_deep_model_are_found_in_linear_time() -> None:
     layers = [relu(f"r{index}", f"r{index - 1}" if index else "x") for index in range(20_000)]
     model = timed(graph(*layers), 1.0)

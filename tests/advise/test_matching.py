@@ -142,6 +142,7 @@ def test_latency_holds_the_host_s_time_in_an_eager_run_and_the_gpu_s_in_a_replay
     assert replayed.latency_us == pytest.approx(468, rel=0.08)
 
 
+@pytest.mark.alone
 def test_a_match_takes_less_than_a_second(shared_models: Path) -> None:
     graph, profile = network_graph(shared_models, "googlenet"), recorded("googlenet-1-default")
     match(profile, graph)

@@ -91,6 +91,7 @@ def test_a_recorded_run_is_what_savings_come_off(shared_models: Path) -> None:
     assert all(finding.saves_us < (analysis.measured_us or 0.0) for finding in analysis.findings)
 
 
+@pytest.mark.alone
 def test_all_answers_take_less_than_a_second_and_a_half() -> None:
     graph = hr.load(RESNET50, batch=1)
     hr.analyze(graph, "h200", "bf16")

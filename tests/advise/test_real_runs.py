@@ -195,6 +195,7 @@ def test_a_compiled_model_takes_what_was_foreseen(
     assert foreseen_us == pytest.approx(compiled_us, rel=0.15)
 
 
+@pytest.mark.alone
 def test_three_answers_take_no_time_to_wait_for(shared_models: Path, rows: Stores) -> None:
     found = case(shared_models, rows, "googlenet-1-default")
     start = time.process_time()

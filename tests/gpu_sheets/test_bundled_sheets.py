@@ -135,6 +135,7 @@ def test_tensor_rates_are_the_published_dense_ones(gpu: str, dtype: DataType, de
     assert load_gpu(gpu).tensor_tflops[dtype] == pytest.approx(dense_tflops, rel=0.015)
 
 
+@pytest.mark.alone
 def test_one_sheet_loads_in_under_five_milliseconds() -> None:
     best_s = 1.0
     for _ in range(10):

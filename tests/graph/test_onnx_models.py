@@ -188,6 +188,7 @@ def test_convnexts_strided_gather_grows_with_the_batch(shared_models: Path) -> N
     assert gather.outputs[0].shape == (8, 768, 1, 1)
 
 
+@pytest.mark.alone
 def test_the_deepest_model_is_built_in_well_under_a_second(shared_models: Path) -> None:
     model = _model(shared_models / "resnet152.onnx")
     start = time.perf_counter()

@@ -133,6 +133,7 @@ def test_a_turn_waits_for_the_one_before(tmp_path: Path) -> None:
     assert entered.is_set()
 
 
+@pytest.mark.alone
 def test_ctrl_c_ends_every_worker_at_once(tmp_path: Path) -> None:
     code = (
         "from measure.chains import CONV, FUSED, RELU, task; from headroom.measure.crew import Crew\n"

@@ -36,6 +36,7 @@ def test_a_job_that_dies_says_how() -> None:
         run_job("measure.odd_jobs:die", {})
 
 
+@pytest.mark.alone
 def test_a_job_that_hangs_is_ended_with_its_children() -> None:
     heard: list[dict[str, int]] = []
     begin = time.monotonic()

@@ -175,6 +175,7 @@ def test_forty_kills_at_random_lose_no_finished_layer(database: Path) -> None:
         kill_round(database, seed)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("bench", [script(**SLOW), script({"how": "hang", "plan": 0})], ids=["at work", "hanging"])
 def test_ctrl_c_ends_everything_at_once(database: Path, bench: str) -> None:
     run = started(database, bench)

@@ -28,6 +28,7 @@ def test_what_has_begun_is_no_longer_ahead() -> None:
     assert pace.left_s == 0.0
 
 
+@pytest.mark.alone
 def test_the_estimate_of_thousands_of_layers_costs_next_to_nothing() -> None:
     tasks = [task(CONV)] * 5000
     pace, begin = Pace(tasks), time.process_time()

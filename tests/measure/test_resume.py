@@ -45,6 +45,7 @@ def rows(database: Path) -> dict[Implementation, Timing]:
         return {row.implementation: row for row in store.timings(RELU.digest, SYSTEM, task().dtype, "warm")}
 
 
+@pytest.mark.alone
 def test_a_layer_whose_time_was_over_is_taken_up_where_it_stopped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def by_plan(rows: tuple[Timing, ...], l2: str = "warm") -> dict[str, Timing]:
     return {row.implementation.name: row for row in rows if row.l2 == l2}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -72,6 +73,7 @@ def test_a_plan_that_hangs_costs_its_time_and_no_more(monkeypatch: pytest.Monkey
     assert {row.status for name, row in rows.items() if name != "plan1"} == {Status.OK}
 
 
+@pytest.mark.alone
 def test_a_worker_is_replaced_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADROOM_BENCH", script({"how": "abort", "plan": 0}))
     with Worker() as worker:
@@ -92,6 +94,7 @@ def test_plans_that_fail_in_every_way_leave_the_others_alone(monkeypatch: pytest
     assert rows["plan6"].status is rows["plan7"].status is Status.OK
 
 
+@pytest.mark.alone
 def test_a_layer_never_takes_longer_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     faults = [{"how": "hang", "plan": plan} for plan in range(6)]
     begin = time.monotonic()

@@ -115,6 +115,7 @@ def test_answers_stand_in_the_order_of_the_layers_and_do_not_depend_on_company()
     assert together == [*alone, *reversed(alone)]
 
 
+@pytest.mark.alone
 def test_five_hundred_layers_take_less_than_a_fifth_of_a_second() -> None:
     layers = [grouped(64 + 8 * i, 1) for i in range(250)] + [
         relu(f"r{i}", "x", (1, 64 + i, 56, 56)) for i in range(250)

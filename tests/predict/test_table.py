@@ -229,6 +229,7 @@ def test_a_row_is_explained_term_by_term() -> None:
     assert len(explain_row(table, 3, V100)) > 20
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("gpu", "dtype"), [(V100, "fp32"), (H200, "bf16")], ids=["plain", "tensor"])
 def test_a_hundred_thousand_convolutions_take_less_than_two_seconds(tmp_path: Path, gpu, dtype: str) -> None:
     random = np.random.default_rng(7)

@@ -69,6 +69,7 @@ def test_columns_that_do_not_go_together_are_refused(columns: dict[str, object],
 CORE_S_PER_LAYER = 1.5 * 2 * 5.0 / 1e6
 
 
+@pytest.mark.alone
 def test_a_million_layers_would_take_two_cores_five_seconds() -> None:
     """The choice among tensor-core tiles is the slowest sort there is; the least of five runs is the machine's own."""
     columns = {**convolutions(20_000), "direction": "forward", "dtype": "bf16"}

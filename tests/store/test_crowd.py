@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from headroom.store.check import problems
 from headroom.store.store import Store
 from store.crowd import Member, Say
@@ -15,6 +17,7 @@ WRITERS, READERS, LAYERS = 32, 8, 8
 LONGEST_WAIT_S = 5.0
 
 
+@pytest.mark.alone
 def test_thirty_two_writers_and_eight_readers_share_a_database(place: str) -> None:
     """They also all open it at once while it is not there yet."""
     writers = [Member(_writer(place, each * LAYERS)) for each in range(WRITERS)]

@@ -61,6 +61,7 @@ def test_a_whole_graph_survives() -> None:
     assert isinstance(back.layers[0].work, Convolution)
 
 
+@pytest.mark.alone
 def test_shared_models_survive_in_milliseconds(reader: ReaderWorker, shared_models: Path) -> None:
     graph = reader.read(shared_models / "resnet152.onnx")
     start = time.perf_counter()

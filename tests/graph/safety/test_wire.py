@@ -129,6 +129,7 @@ def _varint(value: int) -> bytes:
     return bytes([*encoded, value])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("weight_bytes", [400 * MIB, 3072 * MIB])
 def test_gigabytes_of_weights_are_stepped_over(weight_bytes: int, tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"

@@ -47,6 +47,7 @@ def test_one_by_one_equals_bulk_bit_for_bit(gpu: str) -> None:
         assert [column[index] for column in bulk] == [column[0] for column in alone]
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_convolutions_take_well_under_a_second() -> None:
     layers = _random(100_000)
     start = time.process_time()

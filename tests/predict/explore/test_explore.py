@@ -168,6 +168,7 @@ def test_the_front_is_what_comparing_every_pair_finds() -> None:
         assert front(times, costs).tolist() == naive_front(times, costs)
 
 
+@pytest.mark.alone
 def test_a_thousand_designs_of_a_network_take_under_a_second(shared_models) -> None:
     graph = hr.load(shared_models / "resnet50.onnx")
     grid = {"sms": np.linspace(1, 2, 10), "dram_bw": np.linspace(1, 2, 10), "flops": np.linspace(1, 2, 10)}
