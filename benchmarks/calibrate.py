@@ -1,6 +1,7 @@
 """Fit the theory's shared constants and write ``src/headroom/predict/calibration.json``.
 
-    python benchmarks/calibrate.py [--only plain|plain-matmul|tensor|stream|transforms|hopper] [--out FILE.json]
+    python benchmarks/calibrate.py [--only plain|plain-matmul|tensor|stream|transforms|hopper|hopper-kernels]
+                                   [--out FILE.json]
 
 Constants are fitted on one half of the shapes of each table (chosen by a hash of the shape) and the error bars
 are taken from the other half. What a source adds to every row (launch gaps, a clock, a drift over its run) is
@@ -19,9 +20,10 @@ from pathlib import Path
 
 from convolution_fit import convolution_bars, with_convolutions
 from h200_fit import FAMILY as HOPPER
-from h200_fit import hopper_bars, with_hopper
+from h200_fit import hopper_bars, with_hopper, with_kernels
 from h200_rows import SOURCE as H200_SOURCE
 from headroom.predict.calibration import Calibration, ErrorRow, load_calibration, parse_calibration
+from headroom.predict.kernel_record import record_of
 from product_fit import plain_product_bars, tensor_product_bars, with_plain_products, with_tensor_products
 from record import ROOT
 from stream_fit import STREAM_KINDS, kernel_bars, with_streams
@@ -55,6 +57,7 @@ PARTS = {
     "stream": Part(with_streams, kernel_bars),
     "transforms": Part(with_transforms, transform_bars),
     "hopper": Part(with_hopper, hopper_bars),
+    "hopper-kernels": Part(with_kernels, hopper_bars),
 }
 
 
@@ -82,7 +85,8 @@ def constants_of(calibration: Calibration) -> dict[str, object]:
     """The constants as the data file holds them."""
     names = ("plain", "plain_matmul", "tensor", "stream", "attention", "transforms")
     record: dict[str, object] = {name: asdict(getattr(calibration, name)) for name in names}
-    for name in ("own_gemm", "own_stream"):
+    record["own_kernels"] = {name: record_of(known) for name, known in calibration.own_kernels.items()}
+    for name in ("own_gemm", "own_stream", "own_fourier"):
         record[name] = {key: asdict(value) for key, value in getattr(calibration, name).items()}
     return rounded(record)
 
@@ -101,7 +105,11 @@ def fitted(calibration: Calibration, names: list[str]) -> dict[str, object]:
     }
     # The bars are those of the constants as they are written.
     calibration = parse_calibration(content)
+    # Hopper's bars are those of all its constants together.
+    names = [*names, "hopper"] if "hopper-kernels" in names else names
     for name, part in PARTS.items():
+        if name == "hopper-kernels":
+            continue
         kept = [row for row in shipped if part_of(row) == name]
         content["errors"] += [asdict(ErrorRow(**row)) for row in part.bars(calibration)] if name in names else kept
     return content
@@ -115,7 +123,7 @@ def main() -> None:
     names = [name for name in PARTS if not asked.only or name in asked.only]
     content = fitted(load_calibration(), names)
     asked.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({name: content["constants"][name.replace("-", "_")] for name in names if name != "hopper"}))
+    print(json.dumps({name: content["constants"][name.replace("-", "_")] for name in names if "hopper" not in name}))
 
 
 if __name__ == "__main__":

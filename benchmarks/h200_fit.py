@@ -2,8 +2,10 @@
 
 Hopper works in another way than the architectures before it: clusters of CTAs share the loads of an operand
 (multicast), one warp group multiplies 64 rows at a time straight from shared memory, and large products are limited
-by power. So it has its own set of the tile model's constants per sort of kernel and unit (:mod:`h200_tiled`), and its
-streaming kernels have their own costs (:mod:`h200_streams`). A time is that of the fastest implementation known.
+by power. The libraries' kernels were all timed on it, so each has constants of its own (:mod:`kernel_fit`); what is
+asked with a tile that none has falls to the tile model's own constants per sort of kernel and unit
+(:mod:`h200_tiled`), and the streaming kernels have their own costs (:mod:`h200_streams`). A time is that of
+the fastest implementation known.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fourier_fit import fit_fourier
 from h200_rows import Timed, timed_sizes
 from h200_shipped import timed_layers
 from h200_streams import fit_streams
@@ -26,6 +29,7 @@ from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import sorts_of
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction
+from kernel_fit import fit_kernels
 
 GPU = load_gpu("h200")
 FAMILY = "hopper"
@@ -84,6 +88,13 @@ def with_hopper(calibration: Calibration) -> Calibration:
     # Attention's constants are those of every GPU: networks hold too few sizes to fit them on.
     fused = [row for row in timed_sizes() if row.op == "attention" and not row.held_out]
     return replace(fitted, attention=fit_attention(fused, fitted))
+
+
+def with_kernels(calibration: Calibration, rows: Sequence[Timed] | None = None) -> Calibration:
+    """``calibration`` with the libraries' own kernels on Hopper, fitted on ``rows``: by default those not held out."""
+    rows = [row for row in timed_layers() if not row.held_out] if rows is None else rows
+    sets = {f"{FAMILY} {name}": known for name, known in fit_kernels(rows, GPU).items()}
+    return replace(calibration, own_kernels=sets, own_fourier={FAMILY: fit_fourier(rows, GPU)})
 
 
 def hopper_bars(calibration: Calibration) -> list[dict[str, object]]:

@@ -27,13 +27,16 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Timed:
-    """One row: ``op`` is the kind or the sort of its kernel; ``l2`` the state of the L2 cache."""
+    """One row: ``op`` is the kind or the sort of its kernel; ``l2`` the state of the L2 cache; ``digest`` that of the
+    database's chain, empty for a row of the table of sizes.
+    """
 
     op: str
     dtype: DataType
     layer: Layer
     measured_us: float
     l2: str = "warm"
+    digest: str = ""
 
     @property
     def label(self) -> str:

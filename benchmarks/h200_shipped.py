@@ -20,7 +20,7 @@ from record import ROOT
 DATABASE = ROOT / "src" / "headroom" / "store" / "shipped" / "h200.sqlite"
 
 _FASTEST = """
-    SELECT chains.layers, timings.dtype, timings.l2, min(timings.median_us)
+    SELECT chains.digest, chains.layers, timings.dtype, timings.l2, min(timings.median_us)
     FROM timings JOIN chains ON chains.key = timings.chains_key
     WHERE timings.status = 'ok' AND timings.median_us IS NOT NULL
     GROUP BY chains.key, timings.dtype, timings.l2 ORDER BY chains.digest, timings.dtype, timings.l2
@@ -36,11 +36,11 @@ def timed_layers() -> tuple[Timed, ...]:
 def _shipped() -> Iterator[Timed]:
     with closing(sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True)) as connection:
         rows = connection.execute(_FASTEST).fetchall()
-    for text, dtype, l2, time_us in rows:
+    for digest, text, dtype, l2, time_us in rows:
         layers = Chain.from_json(json.loads(text)).layers
         if len(layers) == 1:
             layer = replace(layers[0], name=_label(layers[0]))
-            yield Timed(op_of(layer), DataType(dtype), layer, float(time_us), l2)
+            yield Timed(op_of(layer), DataType(dtype), layer, float(time_us), l2, digest)
 
 
 def _label(layer: Layer) -> str:

@@ -154,10 +154,7 @@ def fit_tiled(rows: Sequence[Timed], gpu: GpuSpec) -> dict[str, GemmConstants]:
     """Every set by its name."""
     fitted: dict[str, GemmConstants] = {}
     for want in wanted():
-        direct, transformed = fit_set(want, gpu, [row for row in rows if belongs(row, want)])
-        fitted[want.name] = direct
-        if transformed is not None:
-            fitted[f"{want.kernels} transformed"] = transformed
+        fitted[want.name], _ = fit_set(want, gpu, [row for row in rows if belongs(row, want)])
     return fitted
 
 

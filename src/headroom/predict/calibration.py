@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from statistics import median
+from typing import TypeVar
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
@@ -27,6 +28,11 @@ from headroom.predict.constants import (
     family_of,
     unit_of,
 )
+from headroom.predict.fourier import FourierConstants
+from headroom.predict.kernel_record import kernel_set
+from headroom.predict.kernel_time import KernelSet
+
+_Set = TypeVar("_Set", GemmConstants, KernelSet)
 
 #: How much wider than its nearest relative the bar of a layer becomes that no table covers.
 UNLIKE_FACTOR = 2.0
@@ -85,7 +91,8 @@ class Calibration:
     ``plain`` (convolutions), ``plain_matmul``, ``tensor``, ``stream`` and ``transforms`` hold for every architecture
     that is not in ``own_gemm`` (by family, unit or data type, and library or sort of kernel: ``hopper tensor matmul``)
     or ``own_stream`` (by family). Sorts without a family there (``plain wgrad``) are those of architectures that have
-    no convolutions of their own.
+    no convolutions of their own. Where a library's kernels were timed one by one, ``own_kernels`` (named as
+    ``own_gemm``) and ``own_fourier`` (by family) go before either.
     """
 
     date: str
@@ -98,6 +105,8 @@ class Calibration:
     own_gemm: Mapping[str, GemmConstants]
     own_stream: Mapping[str, StreamConstants]
     errors: tuple[ErrorRow, ...]
+    own_kernels: Mapping[str, KernelSet] = field(default_factory=dict)
+    own_fourier: Mapping[str, FourierConstants] = field(default_factory=dict)
 
     def gemm(self, gpu: GpuSpec, dtype: DataType, sort: str) -> GemmConstants:
         """The tile model's constants.
@@ -116,10 +125,18 @@ class Calibration:
         own = self._own(gpu, dtype, sort)
         return own is not None and own[0] == sort
 
-    def transformed(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
-        """Constants of Winograd's and the FFT's kernels, which do less arithmetic; None where none are known."""
-        own = self._own(gpu, dtype, "transformed")
-        return own[1] if own is not None and own[0] == "transformed" else None
+    def kernels(self, gpu: GpuSpec, dtype: DataType, sort: str) -> KernelSet | None:
+        """The library's own kernels for ``sort`` (as in :meth:`gemm`) where they were timed one by one."""
+        own = _nearest(self.own_kernels, gpu, dtype, sort)
+        if own is None or (own[0] != sort and self.has_own(gpu, dtype, sort)):
+            return None
+        return own[1]
+
+    def fourier(self, gpu: GpuSpec, dtype: DataType) -> FourierConstants | None:
+        """Constants of the FFT's kernels where they were timed one by one: on plain units, for fp32."""
+        if unit_of(gpu, dtype) != "plain" or dtype is not DataType.FP32:
+            return None
+        return self.own_fourier.get(family_with_own(gpu))
 
     def gathering(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
         """Constants of forward kernels that work out each load's address as they go; None where none are known."""
@@ -127,16 +144,10 @@ class Calibration:
         return own[1] if own is not None and own[0] == "gathering" else None
 
     def _own(self, gpu: GpuSpec, dtype: DataType, sort: str) -> tuple[str, GemmConstants] | None:
-        """The architecture's own set that is nearest to ``sort``, and the sort that it is for.
-
-        A set for the data type goes before one for its unit: its kernels are other kernels.
-        """
-        library = "matmul" if sort == "matmul" else "convolution"
-        for kernels in (str(dtype), unit_of(gpu, dtype)):
-            for name in (sort, library):
-                own = self.own_gemm.get(f"{family_with_own(gpu)} {kernels} {name}")
-                if own is not None:
-                    return name, own
+        """The set nearest to ``sort``: the architecture's own, else that of all without convolutions of their own."""
+        own = _nearest(self.own_gemm, gpu, dtype, sort)
+        if own is not None:
+            return own
         every = self.own_gemm.get(f"{unit_of(gpu, dtype)} {sort}")
         return None if every is None else (sort, every)
 
@@ -190,6 +201,20 @@ def family_with_own(gpu: GpuSpec) -> str:
     return _LIKE.get(family, family)
 
 
+def _nearest(sets: Mapping[str, _Set], gpu: GpuSpec, dtype: DataType, sort: str) -> tuple[str, _Set] | None:
+    """The architecture's own set that is nearest to ``sort``, and the sort that it is for.
+
+    A set for the data type goes before one for its unit: its kernels are other kernels.
+    """
+    library = "matmul" if sort == "matmul" else "convolution"
+    for kernels in (str(dtype), unit_of(gpu, dtype)):
+        for name in (sort, library):
+            own = sets.get(f"{family_with_own(gpu)} {kernels} {name}")
+            if own is not None:
+                return name, own
+    return None
+
+
 def _bar(rows: Sequence[ErrorRow], like: Mapping[str, Sequence[str]]) -> float:
     """The median bar of the rows most ``like`` the layer, by values in order of preference, where any row has one."""
     for name, values in like.items():
@@ -229,6 +254,8 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
         own_gemm={name: GemmConstants(**values) for name, values in own.items()},  # type: ignore[arg-type]
         own_stream={name: _streams(values) for name, values in own_stream.items()},
         errors=tuple(ErrorRow(**row) for row in rows),  # type: ignore[arg-type]
+        own_kernels={name: kernel_set(one) for name, one in record.get("own_kernels", {}).items()},  # type: ignore[arg-type]
+        own_fourier={name: FourierConstants(**one) for name, one in record.get("own_fourier", {}).items()},  # type: ignore[arg-type]
     )
 
 

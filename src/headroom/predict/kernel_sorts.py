@@ -34,8 +34,7 @@ def convolution_sorts(
     ``size`` holds ``in_channels``, ``out_channels``, ``groups``, ``taps`` (of the whole filter), ``step`` (the longest
     stride) and ``positions`` (output positions over the batch). A bias opens kernels of fused arithmetic.
     """
-    vector = max(1, _VECTOR_BYTES // dtype.bytes)
-    misfit = (size["in_channels"] % vector != 0) | (size["out_channels"] % vector != 0)
+    misfit = fills_no_load(size["in_channels"], dtype) | fills_no_load(size["out_channels"], dtype)
     tests = (
         size["groups"] > 1,
         size["positions"] == 1,
@@ -56,6 +55,12 @@ STRIDED_GRADIENT = "strided dgrad"
 def direction_of(sort: str) -> str:
     """The pass that kernels of ``sort`` run; what has no sort of its own is called by its direction."""
     return "dgrad" if sort == STRIDED_GRADIENT else sort
+
+
+def fills_no_load(channels: Floats | int, dtype: DataType) -> NDArray[np.bool_]:
+    """Whether ``channels`` neighbours in memory leave a tensor-core kernel's 16-byte load partly empty."""
+    odd: NDArray[np.bool_] = np.asarray(channels % max(1, _VECTOR_BYTES // dtype.bytes) != 0)
+    return odd
 
 
 def bar_kind(sort: str) -> str:

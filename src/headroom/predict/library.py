@@ -13,14 +13,19 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
+from headroom.predict.fourier import estimate_fourier
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
+from headroom.predict.kernel_time import Channels, choose_kernels
 from headroom.predict.tiles import GATHERING_TILES, STRIDED_GRADIENT_TILES, choose, divides_depth, undivided
 from headroom.predict.transformed import Machinery, fastest_transformed
 
 #: Passes that transformed kernels run: with unit steps, an input gradient is a forward convolution whose channels are
 #: exchanged.
 TRANSFORMED_SORTS = ("forward", "dgrad")
+
+#: What the algorithms' models call the kernels of :mod:`.fourier`.
+FFT_IN_TILES = "FFT_TILING"
 
 _Columns = TypeVar("_Columns", Estimate, Tiles)
 
@@ -30,7 +35,8 @@ class Tiled:
     """Products of one sort: ``taps`` of each forward convolution's filter (1 for whatever has none), and whether it
     ``can_transform``: Winograd's and the FFT's kernels take unit steps and filters of three taps a side or more.
     ``convs`` are convolutions by their sizes, input gradients as the forward ones that they are; without them only
-    im2col kernels are looked at, except where an architecture has constants of its own for transformed ones.
+    im2col kernels are looked at, except where an architecture has constants of its own for transformed ones. ``channels`` says
+    what single kernels ask of the products; without it tiles alone are looked at, not a library's own kernels.
     """
 
     problems: Problems
@@ -38,6 +44,7 @@ class Tiled:
     can_transform: NDArray[np.bool_]
     sort: str
     convs: ConvBatch | None = None
+    channels: Channels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,7 @@ def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibratio
     gathering ones where the calibration knows them.
     """
     unit, sort = unit_of(gpu, dtype), tiled.sort
-    may_split = divides_depth(gpu, unit, sort)
-    constants = calibration.gemm(gpu, dtype, sort)
-    whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / dtype.bytes)
-    among = undivided(STRIDED_GRADIENT_TILES) if sort == STRIDED_GRADIENT else None
-    best, tiles = choose(whole, gpu, dtype, unit, constants, l2_state, may_split=may_split, among=among)
+    best, tiles = _direct(tiled, gpu, dtype, calibration, l2_state)
     choice = Choice(best, tiles, np.full(len(tiled.problems), "", dtype="<U20"))
     if sort not in TRANSFORMED_SORTS:
         return choice
@@ -82,20 +85,51 @@ def _transformed(
 ) -> Choice | None:
     """The rows ``able`` as transformed kernels: by an architecture's own constants, else by the algorithms' models."""
     unit = unit_of(gpu, dtype)
-    own = calibration.transformed(gpu, dtype)
+    no_tile = np.zeros(len(able))
+    no_tiles = Tiles(no_tile, no_tile, no_tile, no_tile + 1.0)
+    own = calibration.fourier(gpu, dtype)
     if own is not None and tiled.sort != "forward":
         return None  # what is known of this architecture's transformed kernels is known of forward ones
-    if own is not None:
-        may_split = divides_depth(gpu, unit, tiled.sort)
-        found = choose(tiled.problems.rows(able), gpu, dtype, unit, own, l2_state, may_split=may_split)
-        return Choice(*found, np.full(len(able), "TRANSFORMED"))
+    if own is not None and tiled.convs is not None:
+        found = estimate_fourier(tiled.convs.take(able), gpu, dtype, own, l2_state)
+        return Choice(found, no_tiles, np.full(len(able), FFT_IN_TILES))
     if tiled.convs is None or dtype is not DataType.FP32 or unit != "plain":
         return None
     # The products inside are the convolution library's own kernels.
     machinery = Machinery(gpu, calibration.plain, calibration.streams(gpu), calibration.transforms, l2_state)
     fastest_one = fastest_transformed(tiled.convs.take(able), machinery)
-    no_tile = np.zeros(len(able))
-    return Choice(fastest_one.estimate, Tiles(no_tile, no_tile, no_tile, no_tile + 1.0), fastest_one.names)
+    return Choice(fastest_one.estimate, no_tiles, fastest_one.names)
+
+
+def _direct(
+    tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibration, l2_state: str
+) -> tuple[Estimate, Tiles]:
+    """Every product with the fastest of the library's kernels, or of its tiles where its kernels are not known one by
+    one or none of them takes the product.
+    """
+    known = calibration.kernels(gpu, dtype, tiled.sort)
+    if known is None or tiled.channels is None:
+        return _with_any_tile(tiled.problems, tiled.taps, tiled.sort, gpu, dtype, calibration, l2_state)
+    unit = unit_of(gpu, dtype)
+    best, places = choose_kernels(tiled.problems, tiled.channels, known, gpu, dtype, unit, l2_state)
+    tiles = known.kernels.take(places).tiles(dtype)
+    lost = np.flatnonzero(~np.isfinite(best.time_us))
+    if not len(lost):
+        return best, tiles
+    problems, taps, every = tiled.problems.rows(lost), tiled.taps[lost], np.arange(len(lost))
+    other, others = _with_any_tile(problems, taps, tiled.sort, gpu, dtype, calibration, l2_state)
+    return _with_rows(best, lost, other, every), _with_rows(tiles, lost, others, every)
+
+
+def _with_any_tile(
+    problems: Problems, taps: Floats, sort: str, gpu: GpuSpec, dtype: DataType, calibration: Calibration, l2_state: str
+) -> tuple[Estimate, Tiles]:
+    unit = unit_of(gpu, dtype)
+    constants = calibration.gemm(gpu, dtype, sort)
+    whole = with_whole_channels(problems, taps, constants.channel_bytes / dtype.bytes)
+    may_split = divides_depth(gpu, unit, sort)
+    among = undivided(STRIDED_GRADIENT_TILES) if sort == STRIDED_GRADIENT else None
+    return choose(whole, gpu, dtype, unit, constants, l2_state, may_split=may_split, among=among)
 
 
 def with_whole_channels(problems: Problems, taps: Floats, channels: float) -> Problems:

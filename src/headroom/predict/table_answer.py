@@ -27,7 +27,9 @@ from headroom.predict.kernel_sorts import (
     bar_kind,
     convolution_sorts,
     direction_of,
+    fills_no_load,
 )
+from headroom.predict.kernel_time import Channels
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
 from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
@@ -272,15 +274,21 @@ def _tiled_of(rows: LayerRows, index: Rows, sort: str, dtype: DataType) -> Tiled
     problems = problems_of(rows, index, direction, float(dtype.bytes))
     ones = np.ones(len(index))
     if direction in ("matmul", "wgrad") or sort == STRIDED_GRADIENT:
-        return Tiled(problems, ones, ones < 0.0, sort)
+        channels = Channels(ones, ones * (sort == "matmul"), *[0.0 * ones] * 3)
+        return Tiled(problems, ones, ones < 0.0, sort, channels=channels)
     size = {name: values[index] for name, values in rows.sizes.items()}
     can_transform = (rows.words["algorithm"][index] == "fastest") & (size["groups"] == 1)
     can_transform = can_transform & (np.minimum(size["r"], size["s"]) >= LEAST_TRANSFORMED)
     for step in ("stride_h", "stride_w", "dilation_h", "dilation_w"):
         can_transform = can_transform & (size[step] == 1)
     if direction == "dgrad":
-        return Tiled(problems, ones, can_transform, sort, _input_gradients(size, dtype))
-    return Tiled(problems, size["r"] * size["s"], can_transform, sort, convolutions(rows, index, dtype))
+        channels = Channels(ones, *[0.0 * ones] * 4)
+        return Tiled(problems, ones, can_transform, sort, _input_gradients(size, dtype), channels)
+    taps = size["r"] * size["s"]
+    is_product = (taps == 1) & (np.maximum(size["stride_h"], size["stride_w"]) == 1)
+    odd_in, odd_out = (fills_no_load(size[x] / size["groups"], dtype).astype(np.float64) for x in ("c", "k"))
+    channels = Channels(taps, is_product.astype(np.float64), odd_in, odd_out, 0.0 * ones)
+    return Tiled(problems, taps, can_transform, sort, convolutions(rows, index, dtype), channels)
 
 
 def _input_gradients(size: dict[str, Floats], dtype: DataType) -> ConvBatch:

@@ -15,7 +15,15 @@ from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
 from headroom.predict.gemm_time import Estimate, Problems
 from headroom.predict.im2col_traffic import with_cache_bytes
-from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, STRIDED_GRADIENT, bar_kind, convolution_sorts, direction_of
+from headroom.predict.kernel_sorts import (
+    LEAST_TRANSFORMED,
+    STRIDED_GRADIENT,
+    bar_kind,
+    convolution_sorts,
+    direction_of,
+    fills_no_load,
+)
+from headroom.predict.kernel_time import Channels
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
 from headroom.predict.kinds.terms import longest, regime
@@ -97,7 +105,19 @@ def tiled_of(layers: Sequence[Layer], dtype: DataType, sort: str) -> Tiled:
     can_transform = np.array([_can_transform(work) for work in works], dtype=bool)
     alike = [work for work in works if isinstance(work, Convolution) and work.direction in TRANSFORMED_SORTS]
     convs = ConvBatch.of(alike, dtype.bytes) if len(alike) == len(works) else None
-    return Tiled(problems_of(layers, dtype), taps, can_transform, sort, convs)
+    channels = np.array([_channels(layer, dtype) for layer in layers], dtype=np.float64).reshape(-1, 5).T
+    return Tiled(problems_of(layers, dtype), taps, can_transform, sort, convs, Channels(*channels))
+
+
+def _channels(layer: Layer, dtype: DataType) -> tuple[float, ...]:
+    """The fields of :class:`Channels` for one layer."""
+    work = layer.work
+    taps, has_bias = _taps(work), float(len(layer.weights) > 1)
+    if not isinstance(work, Convolution):
+        return taps, 1.0, 0.0, 0.0, has_bias
+    is_product = taps == 1 and all(step == 1 for step in work.stride)
+    sides = (work.in_channels // work.groups, work.out_channels // work.groups)
+    return taps, float(is_product), *(float(fills_no_load(side, dtype)) for side in sides), has_bias
 
 
 def _taps(work: Work) -> int:
