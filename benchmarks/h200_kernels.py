@@ -45,6 +45,9 @@ _TRANSPOSED = re.compile(r"nvjet_.*_T\w\w$|cutlass_80_")
 #: A direct kernel's tile as powers of two, in its template's arguments.
 _POWERS = re.compile(r"sgemmI\w*?Li\d+ELi(\d)ELi(\d)E|NHWCI\w*?Li\d+ELi(\d)ELi(\d)E")
 
+#: How the names of cuBLASLt's algorithms tell into how many parts K is divided.
+_DIVISION = re.compile(r"splitk(\d+)")
+
 #: Launches beside the product, by what they do.
 _ROLES = {"pad": "AddPadding", "convert": "convertTensor", "turn": "nchwToNhwc|nhwcToNchw|tensorTransform"}
 
@@ -76,17 +79,21 @@ class Kernel:
 Launch = tuple[str, str, int, int]
 
 
-def kernel_of(digest: str, dtype: str, launches: list[Launch], time_us: float) -> Kernel | None:
-    """What the launches of one implementation say; None where none of them is a known product's."""
-    for name, shape, _, depth in launches:
-        family = next((known for known, pattern in FAMILIES.items() if re.search(pattern, name)), None)
-        size = _tile(name, shape)
+def kernel_of(digest: str, dtype: str, name: str, launches: list[Launch], time_us: float) -> Kernel | None:
+    """What the launches of the implementation ``name`` say; None where none of them is a known product's."""
+    told = _DIVISION.search(name)
+    for kernel, shape, _, depth in launches:
+        family = next((known for known, pattern in FAMILIES.items() if re.search(pattern, kernel)), None)
+        size = _tile(kernel, shape)
         if family is None or size is None:
             continue
         block_x, block_y, _, registers, shared = map(int, shape.split()[:5])
-        around = [other for other, *_ in launches if other != name]
+        around = [other for other, *_ in launches if other != kernel]
         divided = any("split_k" in other or "splitKreduce" in other for other in around)
-        splits = depth if divided and depth > 1 else 2 if divided else 1
+        splits = int(told[1]) if told else depth
+        if divided and splits <= 1:
+            return None  # into how many parts nothing tells
+        splits = splits if divided else 1
         role = next((r for r, pattern in _ROLES.items() if any(re.search(pattern, x) for x in around)), "")
         role = role or ("divided" if divided else "cleared" if around else "")
         return Kernel(digest, dtype, family, *size, block_x * block_y, registers, shared, splits, role,
@@ -107,8 +114,9 @@ def _tile(name: str, shape: str) -> tuple[int, int, int] | None:
 
 
 _TIMINGS = """
-    SELECT timings.key, chains.digest, timings.dtype, timings.median_us FROM timings
+    SELECT timings.key, chains.digest, timings.dtype, implementations.name, timings.median_us FROM timings
     JOIN chains ON chains.key = timings.chains_key
+    JOIN implementations ON implementations.key = timings.implementations_key
     WHERE timings.status = 'ok' AND timings.l2 = 'warm' AND timings.median_us IS NOT NULL
       AND chains.kind IN ('convolution', 'matmul') AND json_array_length(chains.layers) = 1
 """
@@ -125,8 +133,8 @@ def extract(database: str) -> list[Kernel]:
         for timing, *launch in connection.execute(_LAUNCHES):
             launches.setdefault(timing, []).append(tuple(launch))
         best: dict[tuple[object, ...], Kernel] = {}
-        for timing, digest, dtype, time_us in connection.execute(_TIMINGS):
-            kernel = kernel_of(digest, dtype, launches.get(timing, []), time_us)
+        for timing, digest, dtype, name, time_us in connection.execute(_TIMINGS):
+            kernel = kernel_of(digest, dtype, name, launches.get(timing, []), time_us)
             if kernel is not None and (kernel.key not in best or time_us < best[kernel.key].time_us):
                 best[kernel.key] = kernel
     fastest: dict[tuple[str, str], float] = {}

@@ -31,6 +31,9 @@ WHOLE_CHANNELS = {"gather 9.0", "gather 8.0", "native 9.0", "native 8.0", "fused
 #: Families that PyTorch's products run on: rows that only PyTorch was timed on are held against these.
 OF_PYTORCH = {"nvjet", "product 9.0", "product 8.0", "plain product", "plain product, piped"}
 
+#: Into how many parts K is divided where products may be of any depth.
+PARTS = (2, 4, 8, 16)
+
 #: What may stand around a kernel. Kernels between transpositions are those of another tensor order.
 ROLES = ("", "divided", "cleared", "pad", "convert")
 
@@ -203,6 +206,10 @@ class Set:
             if (want.shares_kernels or sorts[id(row)] in want.sorts) and kernel.time_us < NEAR * row.measured_us
         )
         self.kept = sorted(key for key, count in near.items() if count >= want.fewest)
+        if want.shares_kernels:
+            # A deeper product than any layer's is divided into more parts.
+            divided = {tile for tile, _, role in self.kept if role == "divided"}
+            self.kept = sorted({*self.kept, *((tile, parts, "divided") for tile in divided for parts in PARTS)})
         every = np.arange(len(self.kept))
         of_torch = np.array([i for i in every if self.kept[i][0][0] in OF_PYTORCH], dtype=np.intp)
         is_torch = np.array([not row.digest for row in self.layers], dtype=bool)
@@ -222,11 +229,12 @@ class Set:
     def _facts(self, keys: Sequence[Key], pairs: Sequence[tuple[Timed, Kernel]]) -> Facts:
         resources: dict[Tile, list[tuple[int, int, int]]] = {}
         met: dict[tuple[str, str], list[int]] = {}
-        least: dict[Key, float] = {}
+        least: dict[str, float] = {}
         for place, (_, kernel) in enumerate(pairs):
             resources.setdefault(tile_of(kernel), []).append((kernel.threads, kernel.registers, kernel.shared_bytes))
             met.setdefault((kernel.family, kernel.role), []).append(place)
-            least[self.keys[place]] = min(least.get(self.keys[place], np.inf), self.given.problems.k[place])
+            part_k = self.given.problems.k[place] / kernel.splits
+            least[kernel.family] = min(least.get(kernel.family, np.inf), part_k if kernel.splits > 1 else np.inf)
         channels, is_tensor = self.given.channels, self.want.unit == "tensor"
         needs = {
             kind: (
@@ -246,7 +254,7 @@ class Set:
             role=np.array([[role == name for name in ROLES[1:]] for _, _, role in keys], dtype=np.float64).T,
             resources=np.array([np.median(resources[tile], axis=0) for tile, _, _ in keys], dtype=np.float64).T,
             flags=np.array(flags, dtype=np.float64).T,
-            least_k=np.array([least[key] if key[1] > 1 else 0.0 for key in keys]),
+            least_k=np.array([splits * least[tile[0]] if splits > 1 else 0.0 for tile, splits, _ in keys]),
         )
 
     def kernels(self, x: np.ndarray, facts: Facts) -> Kernels:

@@ -1,0 +1,114 @@
+"""The lower-bound latency of whole networks: predicted by constants that never saw them, and measured.
+
+    python benchmarks/lbl_networks.py fold NUMBER OUT.json [DATA_FOLDER]   fit without one fold and predict it
+    python benchmarks/lbl_networks.py join FOLD.json...                    write results/lbl_networks.json
+
+Families of networks are dealt into folds. For each fold the constants of Hopper's kernels and streams are fitted anew on
+the layers that no network of the fold has, and those networks' sequential and fused bounds are predicted with them;
+beside them stand the same bounds from the measurements that come with the package. Networks count where all of their
+layers were measured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import headroom as hr
+from h200_database import SLICES
+from h200_fit import FAMILY, GPU, TILED_OPS, with_kernels
+from h200_rows import Timed
+from h200_shipped import DATABASE, timed_layers
+from h200_streams import fit_streams
+from headroom.graph.chain import Chain
+from headroom.predict.calibration import Calibration, load_calibration
+from record import DATA, write_result
+from shipped_page import graphs
+
+#: Families by what their names contain, in the order in which they are dealt; a network is of the first that fits.
+FAMILIES = (
+    "vgg", "resnet18 resnet34", "resnet", "dense", "inception googlenet", "alexnet zfnet", "squeezenet", "shufflenet",
+    "mobilenet mnasnet", "efficientnet", "convnext", "vit bert gpt", "darknet", "",
+)  # fmt: skip
+
+FOLDS = 4
+
+Case = dict[str, Any]
+
+
+def fold_of(network: str) -> int:
+    """The fold of the network's family."""
+    place = next(i for i, names in enumerate(FAMILIES) if not names or any(name in network for name in names.split()))
+    return place % FOLDS
+
+
+def networks(data: Path) -> Iterator[tuple[str, int | None, str, hr.Graph]]:
+    """Network, batch (none for its file's own), data type and graph of what the package's database was planned for."""
+    for part in SLICES:
+        if part.models != ("cifar",):
+            yield from ((name, part.batch, part.dtype, graph) for name, graph in graphs(part, data))
+
+
+def without(found: list[tuple[str, int | None, str, hr.Graph]], fold: int) -> list[Timed]:
+    """Rows of layers that no network of the fold has."""
+    held = {Chain.of([x]).digest for name, _, _, graph in found if fold_of(name) == fold for x in graph.layers}
+    return [row for row in timed_layers() if row.digest not in held]
+
+
+def fitted(rows: list[Timed]) -> Calibration:
+    """The shipped calibration with Hopper's kernels and streams fitted on ``rows``."""
+    streams = fit_streams([row for row in rows if row.op not in (*TILED_OPS, "attention")], GPU)
+    return with_kernels(replace(load_calibration(), own_stream={FAMILY: streams}), rows)
+
+
+@contextmanager
+def calibrated(calibration: Calibration) -> Iterator[None]:
+    """Predictions within come from ``calibration``."""
+    with patch("headroom.predict.model.load_calibration", lambda: calibration):
+        yield
+
+
+def predict_fold(fold: int, data: Path) -> list[Case]:
+    found = list(networks(data))
+    calibration = fitted(without(found, fold))
+    rows = []
+    for name, batch, dtype, graph in found:
+        if fold_of(name) != fold:
+            continue
+        measured = hr.analyze(graph, "h200", dtype, db=DATABASE)
+        if not all(answer.is_measured for answer in measured.answers):
+            continue
+        shipped = hr.analyze(graph, "h200", dtype, source="predicted").bounds
+        with calibrated(calibration):
+            bounds = hr.analyze(graph, "h200", dtype, source="predicted").bounds
+        rows.append(
+            {
+                "network": name, "batch": batch or "own", "dtype": dtype, "fold": fold,
+                "measured_us": measured.bounds.sequential_us, "predicted_us": bounds.sequential_us,
+                "shipped_us": shipped.sequential_us, "fused_measured_us": measured.bounds.fused_us,
+                "fused_predicted_us": bounds.fused_us, "error_pct": bounds.sequential_error_pct,
+            }
+        )  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["fold"] and len(sys.argv) in (4, 5):
+        data = Path(sys.argv[4]) if len(sys.argv) > 4 else DATA
+        Path(sys.argv[3]).write_text(json.dumps(predict_fold(int(sys.argv[2]), data)))
+    elif sys.argv[1:2] == ["join"]:
+        rows = [row for path in sys.argv[2:] for row in json.loads(Path(path).read_text())]
+        write_result("lbl_networks", {"folds": FOLDS, "rows": sorted(rows, key=lambda r: tuple(map(str, r.values())))})
+    else:
+        raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
