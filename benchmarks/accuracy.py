@@ -8,6 +8,7 @@ constant per source and GPU, fitted alike: outside times contain launch gaps and
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,7 +27,8 @@ from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
 from headroom.predict.delta import estimate as delta_estimate
 from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
 from headroom.predict.tiles import GATHERING_TILES, undivided
-from record import ROOT, write_result
+from kernel_choice import kernel_choice
+from record import RESULTS, ROOT, write_result
 from statistics_of import errors, scale_and_constant
 from tables import (
     DEEPBENCH_GPUS,
@@ -311,6 +313,8 @@ def main() -> None:
         "streams": stream_report(benanza_streams()),
         "coverage": coverage([*convolutions, *products]),
         "h200": h200_report(),
+        "h200_choice": kernel_choice(),
+        "lbl_networks": json.loads((RESULTS / "lbl_networks.json").read_text())["rows"],
     }
     write_result("accuracy", result)
     write_whole(ROOT / "docs" / "accuracy.md", page(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, median
 from typing import Any
 
 INTRODUCTION = """# How far off the predictions are
@@ -53,13 +54,16 @@ on layers of another source. The sorts of convolutions, and what is hard:
 
 - *pointwise* convolutions (one tap, unit steps) run on the product library's kernels and are predicted best.
 - *biased* ones in bf16 may run on cuDNN's kernels of fused arithmetic, which start a microsecond sooner than those
-  without a bias: which of them is the fastest differs from shape to shape.
-- *unaligned* ones, whose channels do not fill 16 bytes, run on kernels of the GPUs before, or after padding: up to
-  seven launches, whose number the model does not know.
+  without a bias; how they cut images of odd sizes is not known.
+- *unaligned* ones, whose channels do not fill 16 bytes, run on kernels of the GPUs before, or between launches that
+  pad the images, the filter and the result: four to seven in all, each of which is counted.
 - *stem*: up to four input channels; large filters and steps fall back to direct kernels.
 - *grouped* ones (but not depthwise) are few, and differ most.
-- *vector*: one output position. *other*: all that is none of these; in fp32 with unit steps Winograd or FFT kernels
-  where they are faster. They may pass below the speed of light of the direct arithmetic, which a prediction never does.
+- *vector*: one output position. *other*: all that is none of these; in fp32 with unit steps also Fourier transforms
+  in tiles, which have a model of their own.
+- *matmul: PyTorch* are sizes that PyTorch alone was timed on, with the kernel that its library chose without a
+  search. They are predicted from tiles; all others of these sorts from the libraries' own kernels, fitted one by one on
+  `benchmarks/results/h200_kernels.csv.gz`.
 - Depthwise convolutions in bf16 have several kernels of very different speed, no one of which is always there.
 - Attention in fp32 and TF32 has too few rows to fit anything on.
 """
@@ -109,6 +113,8 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
     yield "## Summary\n"
     yield from _summary(result)
     yield from _h200(result["h200"])
+    yield from _choice(result.get("h200_choice", ()))
+    yield from _bounds(result.get("lbl_networks", ()))
     yield from _convolutions(result)
     yield "## Matrix products\n"
     yield "On GPUs that no constant was fitted on, and beside a learned utilisation: see [products.md](products.md).\n"
@@ -280,6 +286,64 @@ def _h200(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield f"Of all {held} held-out rows, {100 * inside / held:.0f} % lie inside the printed error bar, which is taken"
     yield "from the same rows (per sort of kernel, multiplier, data type and cache state; of fewer than 20 rows all"
     yield "data types together).\n"
+
+
+def _choice(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not entries:
+        return
+    yield "### The kernel that is chosen\n"
+    yield "Over the held-out layers with a warm L2: how often the theory takes the very kernel (family, tile, division"
+    yield "of K) that was measured fastest, and, where its choice was timed on the layer at all, how often that is within"
+    yield "5 % of the fastest and how far above it the median lies. Several kernels are often alike.\n"
+    yield from _table(
+        ("kernels", "layers", "to choose from", "the fastest itself", "timed", "within 5 %", "median above, %"),
+        [
+            (
+                e["set"], e["layers"], e["kernels"], _share(e["same_share"]), _share(e["timed_share"]),
+                _share(e["as_good_share"]), "-" if e["median_cost"] is None else _p(100 * (e["median_cost"] - 1)),
+            )
+            for e in entries
+        ],
+    )  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _bounds(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "### Whole networks: the lower-bound latency, predicted and measured\n"
+    yield "Families of networks were left out of the fit in turn: no layer of theirs was seen by the constants of kernels"
+    yield "and streams that predict them (`benchmarks/lbl_networks.py`). Networks count where every layer was measured,"
+    yield "with a warm L2. Absolute errors of the sums in percent; the last column has the shipped constants, which know"
+    yield "half of the layers.\n"
+    groups = sorted({(row["dtype"], str(row["batch"])) for row in rows})
+    every = {key: [r for r in rows if (r["dtype"], str(r["batch"])) == key] for key in groups}
+    yield from _table(
+        ("data type", "batch", "networks", "sequential, mean", "median", "worst", "fused, mean", "shipped, mean"),
+        [(*key, len(part), *_bound_errors(part)) for key, part in [*every.items(), (("all", ""), list(rows))]],
+    )
+    yield from _table(
+        ("network", "data type", "batch", "measured, us", "predicted, us", "off, %", "fused: measured", "predicted"),
+        [
+            (
+                r["network"], r["dtype"], r["batch"], f"{r['measured_us']:.0f}", f"{r['predicted_us']:.0f}",
+                f"{100 * (r['predicted_us'] / r['measured_us'] - 1):+.1f}",
+                *("-" if r[name] is None else f"{r[name]:.0f}" for name in ("fused_measured_us", "fused_predicted_us")),
+            )
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+def _bound_errors(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    off = [abs(r["predicted_us"] / r["measured_us"] - 1) for r in rows]
+    yield from (_p(100 * value) for value in (fmean(off), median(off), max(off)))
+    fused = [abs(r["fused_predicted_us"] / r["fused_measured_us"] - 1) for r in rows if r["fused_measured_us"]]
+    yield _p(100 * fmean(fused)) if fused else "-"
+    yield _p(100 * fmean(abs(r["shipped_us"] / r["measured_us"] - 1) for r in rows))
 
 
 def _three(statistics: Mapping[str, float]) -> tuple[str, str, str]:

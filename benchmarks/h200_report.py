@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from h200_fit import GPU, answers_to, kernel_sorts_of
+from h200_fit import GPU, answers_to, is_searched, kernel_sorts_of
 from h200_rows import SOURCE, Timed
 from h200_shipped import timed_layers
 from headroom.predict.calibration import load_calibration
@@ -29,7 +29,8 @@ def h200_report() -> list[dict[str, object]]:
     rows = timed_layers()
     groups: dict[tuple[str, str, str], list[Timed]] = {}
     for row, sort in zip(rows, kernel_sorts_of(rows, load_calibration()), strict=True):
-        groups.setdefault((row.op, str(row.dtype), row.l2), []).append(row)
+        op = row.op if is_searched(row) else f"{row.op}: PyTorch"
+        groups.setdefault((op, str(row.dtype), row.l2), []).append(row)
         if row.op == "conv2d":
             op = f"conv2d: {'other' if sort == 'convolution' else sort}"
             groups.setdefault((op, str(row.dtype), row.l2), []).append(row)

@@ -141,7 +141,7 @@ def name_of(key: Key) -> str:
 
 
 @cache
-def _by_layer() -> dict[tuple[str, str], list[Kernel]]:
+def by_layer() -> dict[tuple[str, str], list[Kernel]]:
     found: dict[tuple[str, str], list[Kernel]] = {}
     for kernel in kernels():
         found.setdefault((kernel.digest, kernel.dtype), []).append(kernel)
@@ -191,7 +191,7 @@ class Set:
             (row, kernel)
             for row in rows
             if row.l2 == "warm" and sorts.get(id(row)) in (*want.sorts, *want.also)
-            for kernel in _by_layer().get((row.digest, str(row.dtype)), ())
+            for kernel in by_layer().get((row.digest, str(row.dtype)), ())
             if kernel.family in want.families and kernel.role in ROLES
         ]
         self.given = self._tiled([row for row, _ in pairs])
@@ -208,7 +208,8 @@ class Set:
         self.kept = sorted(key for key, count in near.items() if count >= want.fewest)
         if want.shares_kernels:
             # A deeper product than any layer's is divided into more parts.
-            divided = {tile for tile, _, role in self.kept if role == "divided"}
+            able = zip(self.keys, self.weights, strict=True)
+            divided = {tile for (tile, _, role), weight in able if role == "divided" and weight > FAR}
             self.kept = sorted({*self.kept, *((tile, parts, "divided") for tile in divided for parts in PARTS)})
         every = np.arange(len(self.kept))
         of_torch = np.array([i for i in every if self.kept[i][0][0] in OF_PYTORCH], dtype=np.intp)

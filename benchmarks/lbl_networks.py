@@ -3,10 +3,10 @@
     python benchmarks/lbl_networks.py fold NUMBER OUT.json [DATA_FOLDER]   fit without one fold and predict it
     python benchmarks/lbl_networks.py join FOLD.json...                    write results/lbl_networks.json
 
-Families of networks are dealt into folds. For each fold the constants of Hopper's kernels and streams are fitted anew on
-the layers that no network of the fold has, and those networks' sequential and fused bounds are predicted with them;
-beside them stand the same bounds from the measurements that come with the package. Networks count where all of their
-layers were measured.
+Families of networks are dealt into folds. For each fold the constants of Hopper's kernels and streams are fitted anew
+on the layers that no network of the fold has, and those networks' sequential and fused bounds are predicted with
+them; beside them stand the same bounds from the measurements that come with the package. Networks count where all of
+their layers were measured.
 """
 
 from __future__ import annotations

@@ -175,7 +175,9 @@ def test_only_hopper_s_kernels_are_told_apart_by_sort() -> None:
     calibration = load_calibration()
     assert calibration.has_own(H200, DataType.BF16, "pointwise")
     assert not calibration.has_own(H200, DataType.TF32, "biased")
-    assert calibration.transformed(H200, DataType.FP32) is not None
+    assert calibration.kernels(H200, DataType.BF16, "pointwise") is not None
+    assert calibration.fourier(H200, DataType.FP32) is not None
     for gpu, dtype in ((V100, DataType.FP32), (A100, DataType.BF16)):
         assert not calibration.has_own(gpu, dtype, "pointwise")
-        assert calibration.transformed(gpu, dtype) is None
+        assert calibration.kernels(gpu, dtype, "pointwise") is None
+        assert calibration.fourier(gpu, dtype) is None

@@ -45,10 +45,11 @@ class FourierConstants:
 def estimate_fourier(
     convs: ConvBatch, gpu: GpuSpec, dtype: DataType, constants: FourierConstants, l2_state: str
 ) -> Estimate:
-    """Time and traffic with the faster of both tiles."""
-    small, large = (_with_tile(side, convs, gpu, dtype, constants, l2_state) for side in TILE_SIDES)
+    """Time and traffic with the faster of both tiles, of shape (P,); ``gpu`` may be a column of designs."""
+    columns = convs.column()
+    small, large = (_with_tile(side, columns, gpu, dtype, constants, l2_state) for side in TILE_SIDES)
     wins = small.time_us <= large.time_us
-    return Estimate(*(np.where(wins, getattr(small, name), getattr(large, name)) for name in Estimate.__slots__))
+    return Estimate(*(np.where(wins, getattr(small, name), getattr(large, name))[:, 0] for name in Estimate.__slots__))
 
 
 def _with_tile(

@@ -27,8 +27,8 @@ _RESERVED_SHARED_BYTES = 1024.0
 #: Parts of a divided K are summed in four bytes.
 _PARTIAL_BYTES = 4.0
 
-#: Products looked at together with all their kernels: keeps the arrays inside a CPU's cache.
-_ROWS_AT_ONCE = 512
+#: Pairs of a product and a kernel that are looked at together: keeps the arrays inside a CPU's cache.
+_PAIRS_AT_ONCE = 24_576
 
 _THREADS_PER_WARP = 32.0
 
@@ -206,7 +206,7 @@ def _crossing(
 ) -> Floats:
     """Bytes across DRAM: compulsory ones, and operands beyond the cache once per block of CTAs in flight."""
     side = np.sqrt(gpu.sms * resident * kernels.tile_m * kernels.tile_n)
-    cache = float(gpu.l2.size_bytes)
+    cache = gpu.l2.size_bytes
     again_a = np.maximum(1.0, problems.n / np.maximum(side, kernels.tile_n))
     again_b = np.maximum(1.0, problems.m / np.maximum(side, kernels.tile_m))
     a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
@@ -223,7 +223,7 @@ def residents(kernels: Kernels, gpu: GpuSpec) -> Floats:
     by_registers = gpu.registers_per_sm / (kernels.threads * kernels.registers)
     by_shared = gpu.shared_bytes_per_sm / (kernels.shared_bytes + _RESERVED_SHARED_BYTES)
     by_warps = gpu.max_warps_per_sm / (kernels.threads / _THREADS_PER_WARP)
-    limit = np.minimum(np.minimum(by_registers, by_shared), np.minimum(by_warps, float(gpu.max_ctas_per_sm)))
+    limit = np.minimum(np.minimum(by_registers, by_shared), np.minimum(by_warps, gpu.max_ctas_per_sm))
     return np.maximum(1.0, np.floor(limit))
 
 
@@ -233,10 +233,11 @@ def choose_kernels(
     """Every product with its fastest kernel: arrays of shape (P,), and the kernels' places in the set."""
     parts: list[Estimate] = []
     choices = [np.zeros(0, dtype=np.intp)]
-    for start in range(0, len(problems), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
+    step = max(1, _PAIRS_AT_ONCE // len(known.kernels))
+    for start in range(0, len(problems), step):
+        rows = slice(start, start + step)
         part, shapes = problems.rows(rows).column(), channels.rows(rows).column()
-        every = estimate_kernels(part, shapes, known.kernels, known.shares, gpu, dtype, unit, l2_state)
+        every = estimate_kernels(part, shapes, known.kernels, known.shares, gpu.rows(rows), dtype, unit, l2_state)
         choice = np.argmin(every.time_us, axis=1)
         parts.append(every.take(choice))
         choices.append(choice)

@@ -116,9 +116,8 @@ def _direct(
     lost = np.flatnonzero(~np.isfinite(best.time_us))
     if not len(lost):
         return best, tiles
-    problems, taps, every = tiled.problems.rows(lost), tiled.taps[lost], np.arange(len(lost))
-    other, others = _with_any_tile(problems, taps, tiled.sort, gpu, dtype, calibration, l2_state)
-    return _with_rows(best, lost, other, every), _with_rows(tiles, lost, others, every)
+    other, others = _with_any_tile(tiled.problems, tiled.taps, tiled.sort, gpu, dtype, calibration, l2_state)
+    return _with_rows(best, lost, other, lost), _with_rows(tiles, lost, others, lost)
 
 
 def _with_any_tile(

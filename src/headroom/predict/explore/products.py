@@ -93,7 +93,8 @@ class Products:
 
 def _some(tiled: Tiled, index: Index) -> Tiled:
     convs = None if tiled.convs is None else tiled.convs.take(index)
-    return Tiled(tiled.problems.rows(index), tiled.taps[index], tiled.can_transform[index], tiled.sort, convs)
+    channels = None if tiled.channels is None else tiled.channels.rows(index)
+    return Tiled(tiled.problems.rows(index), tiled.taps[index], tiled.can_transform[index], tiled.sort, convs, channels)
 
 
 def _repeated(tiled: Tiled, times: int) -> Tiled:

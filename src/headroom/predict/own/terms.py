@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration, family_with_own
 from headroom.predict.constants import AttentionConstants, GemmConstants, StreamConstants, TransformConstants
+from headroom.predict.fourier import FourierConstants
+from headroom.predict.kernel_time import KernelSet
 
 #: Groups of kernels that have terms of their own: products and convolutions by the unit that multiplies, whatever
 #: streams its bytes, and fused attention.
@@ -43,6 +45,38 @@ class Terms:
             step_cycles=constants.step_cycles * self.latency,
             l2_share=constants.l2_share / self.l2,
             dram_share=constants.dram_share / self.dram,
+        )
+
+    def on_kernels(self, known: KernelSet) -> KernelSet:
+        kernels, shares = known.kernels, known.shares
+        return replace(
+            known,
+            kernels=replace(
+                kernels,
+                efficiency=kernels.efficiency / self.arithmetic,
+                launch_us=kernels.launch_us * self.launch,
+                around_us=kernels.around_us * self.launch,
+                pad_us=kernels.pad_us * self.launch,
+                start_us=kernels.start_us * self.latency,
+                wait_ns=kernels.wait_ns * self.latency,
+            ),
+            shares=replace(
+                shares,
+                l2=shares.l2 / self.l2,
+                stores=shares.stores / self.l2,
+                copies=shares.copies / self.l2,
+                dram=shares.dram / self.dram,
+                sustained=shares.sustained / self.arithmetic,
+            ),
+        )
+
+    def on_fourier(self, constants: FourierConstants) -> FourierConstants:
+        return replace(
+            constants,
+            launch_us=constants.launch_us * self.launch,
+            copies=constants.copies / self.l2,
+            dram=constants.dram / self.dram,
+            efficiency=constants.efficiency / self.arithmetic,
         )
 
     def on_transforms(self, constants: TransformConstants) -> TransformConstants:
@@ -110,6 +144,8 @@ def with_terms(calibration: Calibration, gpu: GpuSpec, terms: Mapping[str, Terms
         transforms=of["plain convolution"].on_transforms(calibration.transforms),
         own_gemm=own,
         own_stream={name: of["streams"].on_streams(own) for name, own in calibration.own_stream.items()},
+        own_kernels={name: _of_own(name, terms).on_kernels(known) for name, known in calibration.own_kernels.items()},
+        own_fourier={name: of["plain convolution"].on_fourier(own) for name, own in calibration.own_fourier.items()},
     )
 
 
