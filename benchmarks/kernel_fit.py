@@ -237,13 +237,17 @@ class Set:
             part_k = self.given.problems.k[place] / kernel.splits
             least[kernel.family] = min(least.get(kernel.family, np.inf), part_k if kernel.splits > 1 else np.inf)
         channels, is_tensor = self.given.channels, self.want.unit == "tensor"
+        # Fused arithmetic is a matter of the family; what a few rows of one role have in common says nothing of it.
+        biased: dict[str, bool] = {}
+        for (family, _), places in met.items():
+            biased[family] = biased.get(family, True) and bool(channels.has_bias[places].all())
         needs = {
-            kind: (
+            (family, role): (
                 float(channels.is_product[places].all()),
                 float(is_tensor and not channels.odd_in[places].any()),
-                float(is_tensor and channels.has_bias[places].all()),
+                float(is_tensor and biased[family]),
             )
-            for kind, places in met.items()
+            for (family, role), places in met.items()
         }
         flags = [
             (float(tile[0] in WHOLE_CHANNELS), float(role == "pad"), float(role == "convert"), *needs[tile[0], role])
@@ -284,11 +288,7 @@ class Set:
 
     def known(self, x: np.ndarray) -> KernelSet:
         """What the calibration file gets."""
-        names = tuple(
-            f"{t[0]} {t[1]}x{t[2]}x{t[3]}{f' /{split}' if split > 1 else ''} {role}".strip()
-            for t, split, role in self.kept
-        )
-        return KernelSet(names, self.kernels(x, self.kept_facts), self.shares(x))
+        return KernelSet(tuple(map(name_of, self.kept)), self.kernels(x, self.kept_facts), self.shares(x))
 
     def log_errors(self, x: np.ndarray, tiled: Tiled, kernels: Kernels, measured_us: np.ndarray) -> np.ndarray:
         """Softened logarithms of predicted over measured time with one given kernel per product."""
