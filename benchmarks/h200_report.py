@@ -6,10 +6,11 @@ The figures are this project's own measurements of device time, so neither scale
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from h200_fit import GPU, answers_to, is_searched, kernel_sorts_of
+from h200_fit import GPU, TILED_OPS, answers_to, is_searched, kernel_sorts_of
 from h200_rows import SOURCE, Timed
 from h200_shipped import timed_layers
 from headroom.predict.calibration import load_calibration
@@ -18,6 +19,9 @@ from headroom.predict.prediction import Prediction
 from statistics_of import errors
 
 WORST_ROWS = 3
+
+#: What the tile model says of the same rows, without the constants of single kernels.
+BY_TILES = "Headroom, by tiles alone"
 
 #: Held-out rows below which statistics say nothing.
 FEWEST = 5
@@ -48,7 +52,9 @@ def _entry(op: str, dtype: str, l2: str, rows: Sequence[Timed]) -> dict[str, obj
     bars = np.array([answer.error_pct for answer in answers])
     held = np.array([row.held_out for row in rows])
     roofline = np.array([roofline_us(row) for row in rows])
-    models = {"Headroom": ours, "roofline": roofline, "roofline / 0.8 + 3 us": roofline / 0.8 + 3.0}
+    by_tiles = replace(load_calibration(), own_kernels={}, own_fourier={})
+    tiles = np.array([answer.time_us for answer in answers_to(rows, by_tiles)]) if rows[0].op in TILED_OPS else ours
+    models = {"Headroom": ours, BY_TILES: tiles, "roofline": roofline, "roofline / 0.8 + 3 us": roofline / 0.8 + 3.0}
     inside = 100 * np.abs(measured - ours) <= bars * ours
     return {
         "source": SOURCE,
