@@ -35,8 +35,9 @@ class Tiled:
     """Products of one sort: ``taps`` of each forward convolution's filter (1 for whatever has none), and whether it
     ``can_transform``: Winograd's and the FFT's kernels take unit steps and filters of three taps a side or more.
     ``convs`` are convolutions by their sizes, input gradients as the forward ones that they are; without them only
-    im2col kernels are looked at, except where an architecture has constants of its own for transformed ones. ``channels`` says
-    what single kernels ask of the products; without it tiles alone are looked at, not a library's own kernels.
+    im2col kernels are looked at, except where an architecture has constants of its own for transformed ones.
+    ``channels`` says what single kernels ask of the products; without it tiles alone are looked at, not a library's
+    own kernels.
     """
 
     problems: Problems
