@@ -138,7 +138,7 @@ def test_the_published_errors_on_h200_layers_meet_their_targets() -> None:
     for key, target in targets.items():
         ours = rows[key]["Headroom"]["held_out"]["mean_pct"]
         assert ours <= target
-        assert all(ours < model["held_out"]["mean_pct"] for name, model in rows[key].items() if name != "Headroom")
+        assert all(ours < model["held_out"]["mean_pct"] for name, model in rows[key].items() if "Headroom" not in name)
 
 
 def test_a_table_s_bars_are_never_confident_about_an_uncalibrated_gpu() -> None:
