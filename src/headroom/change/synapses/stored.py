@@ -1,0 +1,100 @@
+"""A slim network as files: a JSON description and a state dict beside it. No pickle. Importing it loads PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headroom.change.synapses.plan import SynapsePlan
+from headroom.change.synapses.slim import empty_slim, layer_of, put
+from headroom.errors import ModelError, UsageError
+from headroom.files import write_whole
+
+FORMAT = "headroom-synapses"
+VERSION = 1
+
+
+def save_slim(folder: Path, network: nn.Module, plan: SynapsePlan) -> tuple[Path, Path]:
+    """Write ``synapses.json`` and ``weights.pt`` into ``folder``; return their paths.
+
+    Args:
+        network: what :func:`headroom.change.synapses.slim.slim` made.
+        plan: of its layers.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    described, weights = folder / "synapses.json", folder / "weights.pt"
+    bias = [name for name in plan.layers if _bias(network.get_submodule(name))]
+    content = {"format": FORMAT, "version": VERSION, "layers": plan.to_dict(), "bias": bias}
+    try:
+        torch.save(network.state_dict(), weights)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"cannot write {weights}: {error}; choose another folder") from error
+    write_whole(described, json.dumps(content, indent=2) + "\n")
+    return described, weights
+
+
+def load_slim(network: nn.Module, folder: Path) -> nn.Module:
+    """Make ``network``, freshly built by the user's own code, the slim one saved in ``folder``; return it.
+
+    Nothing in the files is executed: the description is JSON, the weights are read as tensors alone.
+
+    Raises:
+        ModelError: a file is missing or damaged, or does not fit the network.
+    """
+    described = _described(folder / "synapses.json")
+    plan = SynapsePlan.from_dict(described.get("layers") or {})
+    weights = _weights(folder / "weights.pt")
+    try:
+        for name, layer_plan in plan.layers.items():
+            dense = layer_of(network, name)
+            made = empty_slim(dense, layer_plan)
+            if name in described.get("bias", ()) and not _bias(made):
+                holder: Any = getattr(made, "conv", made)
+                holder.bias = nn.Parameter(dense.weight.new_zeros(len(dense.weight)))
+            _check_table(name, weights.get(f"{name}.retained"), layer_plan.count)
+            put(network, name, made)
+        network.load_state_dict(weights)
+    except (RuntimeError, UsageError) as error:
+        raise ModelError(f"what {folder} holds does not fit the network: {' '.join(str(error).split())}") from error
+    return network
+
+
+def _bias(layer: nn.Module) -> bool:
+    holder: Any = getattr(layer, "conv", layer)
+    return holder.bias is not None
+
+
+def _check_table(name: str, table: Any, count: int) -> None:
+    """A table that points outside the inputs would read foreign memory on a GPU."""
+    if not isinstance(table, torch.Tensor) or table.dtype != torch.int64 or table.dim() != 1:
+        raise ModelError(f"{name} has no table of retained synapse vectors; save the network again")
+    if len(table) and (int(table.min()) < 0 or int(table.max()) >= count):
+        raise ModelError(f"{name}'s table of retained synapse vectors leaves its {count}; save the network again")
+
+
+def _described(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT or found.get("version") != VERSION:
+        raise ModelError(f"{path} is no description of synapse vectors of version {VERSION}; save the network again")
+    return found
+
+
+def _weights(path: Path) -> Mapping[str, Any]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    # A stranger's file can fail in any way that the reader of archives knows.
+    except Exception as error:
+        raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is no state dict; save the network again")
+    return found
