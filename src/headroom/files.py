@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, and never over their own input."""
+"""Where files are kept, and writing them so that they are whole or absent, and never over their own input."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ from pathlib import Path
 from headroom.errors import UsageError
 
 STDOUT = Path("-")
+
+
+def data_folder() -> Path:
+    """Where what the user measured and calibrated is kept on this system, whether or not it is there yet."""
+    home = Path.home()
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        folder = home / "Library" / "Application Support"
+    else:
+        folder = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return folder / "headroom"
 
 
 def refuse_overwriting(sources: Iterable[str | os.PathLike[str]], outputs: Mapping[str, Path]) -> None:

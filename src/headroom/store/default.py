@@ -7,10 +7,10 @@ otherwise stand behind an old copy for ever.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headroom.files import data_folder
 from headroom.store.place import Place, find_place
 
 if TYPE_CHECKING:
@@ -24,14 +24,7 @@ _NAME = "measurements.sqlite"
 
 def default_file() -> Path:
     """Where the user's own database is, whether or not it is there yet."""
-    home = Path.home()
-    if sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        folder = home / "Library" / "Application Support"
-    else:
-        folder = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return folder / "headroom" / _NAME
+    return data_folder() / _NAME
 
 
 def own_place() -> Place:

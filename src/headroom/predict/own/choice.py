@@ -7,17 +7,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from headroom.errors import UsageError
-from headroom.files import write_whole
+from headroom.files import data_folder, write_whole
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration, load_calibration
 from headroom.predict.own.record import OwnCalibration, from_json, to_json
-from headroom.store.default import default_file
 
 
 def own_file(gpu: GpuSpec) -> Path:
     """Where the user's own calibration of ``gpu`` is, whether or not there is one."""
     name = re.sub(r"[^\w.-]", "_", gpu.id)
-    return default_file().parent / "calibrations" / f"{name}.json"
+    return data_folder() / "calibrations" / f"{name}.json"
 
 
 def own_calibration(gpu: GpuSpec) -> OwnCalibration | None:
