@@ -5,8 +5,8 @@ Readings of the paper, where it leaves a choice:
 - The sum of equation 7 runs over the synapse vectors, K of them, although it calls their number N, which is the
   columns of the inputs everywhere else. It counts the vector itself.
 - "This process is repeated on the remaining synapse vectors": representation counts are those among the remaining.
-- Equation 7 compares the signed correlation. A vector of the opposite sign is not represented: leaving it out and
-  scaling the rest up (equation 5) would change the output twice.
+- Equation 7 compares the signed correlation. A vector of the opposite sign is not represented: it pulls the outputs
+  the other way, and scaling its representative up in its place (equation 5) would move them further off.
 - Of equal counts the first vector is retained, so that equal layers give equal results.
 """
 
@@ -24,9 +24,11 @@ from headroom.errors import UsageError
 
 #: Rows of bits that are spread out at a time.
 _ROWS = 256
-#: Halvings of the interval of thresholds when a count is asked for; 2^-12 is finer than a threshold means anything.
-_HALVINGS = 12
-#: Synapse vectors up to which correlations are kept from one halving to the next: 64 MB.
+#: Rounds of search when a count is asked for, and thresholds tried in each: 4^-6 is finer than a threshold means.
+_ROUNDS, _TRIED = 6, 3
+#: The lowest threshold that is tried for a count.
+_LOWEST = 2.0**-12
+#: Synapse vectors up to which correlations are kept from one round to the next: 64 MB.
 _HELD = 4096
 
 
@@ -158,20 +160,20 @@ def round_up(selection: Selection, worth: int | Sequence[int]) -> Selection:
 def search_count(correlation: Correlation, count: int) -> Selection:
     """The selection that keeps ``count`` vectors, at the highest threshold that keeps no more.
 
-    The threshold is halved in on, ``_HALVINGS`` searches; what the last one removed too many is taken back. Where even
-    the lowest threshold keeps more, that selection is returned: what is left then correlates with nothing.
+    Thresholds close in on it, a few in each of ``_ROUNDS`` passes over the correlations; what the last one removed too
+    many is taken back. Where even the lowest keeps more, its selection is returned: what is left correlates with
+    nothing.
     """
     if correlation.count <= _HELD:
         correlation = HeldCorrelation(correlation)
-    low, high = 2.0**-_HALVINGS, 1.0
+    low, high = _LOWEST, 1.0
     best = search(correlation, low)
     if len(best.retained) > count:
         return best
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        found = search(correlation, middle)
-        if len(found.retained) <= count:
-            low, best = middle, found
-        else:
-            high = middle
+    for _ in range(_ROUNDS):
+        for found in search_all(correlation, np.linspace(low, high, _TRIED + 2)[1:-1].tolist()):
+            if len(found.retained) > count:
+                high = found.alpha
+                break
+            low, best = found.alpha, found
     return keep_at_least(best, count)
