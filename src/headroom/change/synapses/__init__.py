@@ -6,6 +6,7 @@ This package needs NumPy alone. What works on PyTorch networks is in :mod:`~head
 """
 
 from headroom.change.synapses.correlation import ContributionCorrelation, Correlation, VectorCorrelation
+from headroom.change.synapses.damage import least_damage
 from headroom.change.synapses.frontier import Composition, Front, LayerOptions, Option
 from headroom.change.synapses.plan import LayerPlan, SynapsePlan
 from headroom.change.synapses.reorder import Reordering, reorder
@@ -41,6 +42,7 @@ __all__ = [
     "flat",
     "fold",
     "keep_at_least",
+    "least_damage",
     "output_error",
     "reorder",
     "round_up",
