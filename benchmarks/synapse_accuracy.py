@@ -26,6 +26,7 @@ from headroom.change.synapses import (
     VectorCorrelation,
     by_vector,
     flat,
+    least_damage,
     output_error,
     search_count,
     transformed,
@@ -122,7 +123,10 @@ def choosers(seed: int) -> dict[str, Chooser]:
     def drawn(weight: Floats, inputs: Floats, share: float) -> Selection:
         return keeping(np.random.default_rng(seed).permutation(weight.shape[1]), left(weight, share))
 
-    found = {"weights": by_weights, "inputs": by_inputs, "contributions": by_both}
+    def by_damage(weight: Floats, inputs: Floats, share: float) -> Selection:
+        return least_damage(weight, inputs, left(weight, share))
+
+    found = {"weights": by_weights, "inputs": by_inputs, "contributions": by_both, "least damage": by_damage}
     return found | dict(zip(BASELINES, (smallest, drawn), strict=True))
 
 

@@ -39,9 +39,9 @@ from headroom.change.synapses import Grain, Transform, VectorCorrelation, flat, 
 from headroom.change.synapses.sampling import sample_inputs
 from headroom.change.synapses.slim import Removal, slim
 
-network = nn.Sequential(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
-inputs = sample_inputs(network, torch.randn(8, 64, 256), {"2": Grain.FEATURE}, rows=512)["2"]
-selection = round_up(search(VectorCorrelation(flat(inputs)), 0.2), 32)
+network = nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 10))
+inputs = sample_inputs(network, torch.randn(8, 64, 16), {"2": Grain.FEATURE}, rows=512)["2"]
+selection = round_up(search(VectorCorrelation(flat(inputs)), 0.5), 32)
 smaller = slim(network, {"2": Removal(Grain.FEATURE, selection, Transform.SOLVE, inputs)})
 ```
 
@@ -49,7 +49,8 @@ smaller = slim(network, {"2": Removal(Grain.FEATURE, selection, Transform.SOLVE,
   represents most stays and those go; again among the rest. Correlated are the weights, as in the paper, a sample of
   the inputs, or contributions: the outer products of both, which is what a vector adds to the outputs. `round_up` takes
   back those represented worst, up to a multiple or to the next of the counts that a staircase along K shows to be worth
-  having; `search_count` finds the threshold for a count.
+  having; `search_count` finds the threshold for a count. Past the paper, `least_damage` removes, one by one, the vector
+  without which a sample's outputs move least when all others make up for it.
 - **What makes up for it** (`Transform`): nothing; the paper's K / (K - D); `fold`, which adds each removed vector's
   weights to its representative's, times the search's correlation or, with a sample of inputs, by least squares with a
   share for the bias; `solve`, the normal equations of all retained inputs on a sample.
@@ -82,8 +83,8 @@ def setting(content: dict[str, Any]) -> list[str]:
         "The same share goes from the second convolution's 500 im2col columns, the first linear layer's 800 inputs and",
         f"the second one's 500, at once. A sample of inputs is {content['sample_rows']} rows of"
         f" {content['sample_images']} training images. *Who goes* is",
-        "decided by the paper's search over correlations of weights, of inputs, or of contributions, or, to compare",
-        "with, by the smallest weight norm or at random.",
+        "decided by the paper's search over correlations of weights, of inputs, or of contributions; by least damage",
+        "on the sample; or, to compare with, by the smallest weight norm or at random.",
         "",
     ]
 
@@ -140,16 +141,20 @@ def error_table(content: dict[str, Any]) -> list[str]:
 
 
 def reading(content: dict[str, Any]) -> list[str]:
-    """What the accuracy table says, in sentences that its figures make."""
+    """Points lost, each choice at its best."""
     rows, dense = content["rows"], fmean(content["dense_pct"])
     choices = list(dict.fromkeys(row["choice"] for row in rows))
-    lines = ["Points lost before any fine-tuning, the best way of each choice, and the paper's own:", ""]
-    for share in shares_of(content):
-        said = []
-        for choice in choices:
-            ways = dict.fromkeys(row["way"] for row in rows if row["choice"] == choice)
-            value, way = max((fmean(accuracies(rows, choice, way, share)), way) for way in ways)
-            said.append(f"{choice} {dense - value:.1f} (*{way}*)")
-        paper = dense - fmean(accuracies(rows, "weights", WAYS[1][0], share))
-        lines.append(f"- {share:.0%} removed: {', '.join(said)}; weights with the paper's scaling {paper:.1f}.")
+    shares = shares_of(content)
+    lines = [
+        "Points lost before any fine-tuning, each choice with the way that suits it best at that share:",
+        "",
+        f"| who goes |{''.join(f' {share:.0%} |' for share in shares)}",
+        f"|---|{'---|' * len(shares)}",
+    ]
+    for choice in choices:
+        ways = list(dict.fromkeys(row["way"] for row in rows if row["choice"] == choice))
+        best = [max(fmean(accuracies(rows, choice, way, share)) for way in ways) for share in shares]
+        lines.append(f"| {choice} | {' | '.join(f'{dense - value:.1f}' for value in best)} |")
+    paper = [dense - fmean(accuracies(rows, "weights", WAYS[1][0], share)) for share in shares]
+    lines.append(f"| the paper: weights, scaled by K/(K-D) | {' | '.join(f'{lost:.1f}' for lost in paper)} |")
     return lines
