@@ -249,3 +249,18 @@ def test_layers_with_groups_or_without_any_vector_left_or_of_another_size_are_re
         slim(Small(), {"last": Removal(Grain.FEATURE, none)})
     with pytest.raises(UsageError, match="plan is for 2"):
         slim(Small(), {"last": Removal(Grain.FEATURE, Selection(0.5, np.array([0]), np.array([0, 0]), np.ones(2)))})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_all_grains_go_through_onnx(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    network = Small().eval()
+    changed = slim(network, removals(network))
+    inputs = torch.randn(2, 3, 6, 6)
+
+    torch.onnx.export(changed, (inputs,), tmp_path / "slim.onnx", dynamo=False, input_names=["inputs"])
+    (outputs,) = ReferenceEvaluator(onnx.load(tmp_path / "slim.onnx")).run(None, {"inputs": inputs.numpy()})
+
+    assert close(torch.from_numpy(outputs), changed(inputs))

@@ -99,7 +99,18 @@ def test_weights_that_do_not_fit_are_refused(saved, damage):
         load_slim(network(), folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "headroom-synapses", "version": 2, "layers": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": "headroom-synapses", "version": 2, "layers": {}, "bias": []}',
+        '{"format": "headroom-synapses", "version": 1, "layers": {}, "bias": 3}',
+        '{"format": "headroom-synapses", "version": 1, "bias": []}',
+        '{"format": "headroom-synapses", "version": 1, "layers": {}, "bias": []}',
+    ],
+)
 def test_a_description_that_is_none_is_refused(saved, text):
     _, folder = saved
     (folder / "synapses.json").write_text(text)

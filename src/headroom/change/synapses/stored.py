@@ -49,13 +49,13 @@ def load_slim(network: nn.Module, folder: Path) -> nn.Module:
         ModelError: a file is missing or damaged, or does not fit the network.
     """
     described = _described(folder / "synapses.json")
-    plan = SynapsePlan.from_dict(described.get("layers") or {})
+    plan = SynapsePlan.from_dict(described["layers"])
     weights = _weights(folder / "weights.pt")
     try:
         for name, layer_plan in plan.layers.items():
             dense = layer_of(network, name)
             made = empty_slim(dense, layer_plan)
-            if name in described.get("bias", ()) and not _bias(made):
+            if name in described["bias"] and not _bias(made):
                 holder: Any = getattr(made, "conv", made)
                 holder.bias = nn.Parameter(dense.weight.new_zeros(len(dense.weight)))
             _check_table(name, weights.get(f"{name}.retained"), layer_plan.count)
@@ -86,6 +86,8 @@ def _described(path: Path) -> Mapping[str, Any]:
         raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT or found.get("version") != VERSION:
         raise ModelError(f"{path} is no description of synapse vectors of version {VERSION}; save the network again")
+    if not isinstance(found.get("layers"), dict) or not isinstance(found.get("bias"), list):
+        raise ModelError(f"{path} lacks its layers or the names of those with a bias; save the network again")
     return found
 
 
