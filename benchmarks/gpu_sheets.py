@@ -64,7 +64,8 @@ bf16 = { value = 600, source = "measured with my kernel" }
 ```
 
 For a what-if, name a base and change a field. The SMs' arithmetic, L1 and shared memory follow a changed SM count or
-clock, achieved DRAM bandwidth follows the peak; L2 and DRAM stay until you change them too.
+clock, achieved DRAM bandwidth follows the peak, the latency of DRAM moves with the L2's; otherwise L2 and DRAM stay
+until you change them too.
 
 ```toml
 base = "h200"

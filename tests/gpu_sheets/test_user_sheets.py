@@ -125,6 +125,11 @@ class TestWhatIf:
         gpu = load_gpu(write('base = "h200"\ndram_peak_gbs = 9600'))
         assert gpu.dram.bandwidth_gbs == pytest.approx(2 * self.base.dram.bandwidth_gbs)
 
+    def test_dram_lies_behind_the_l2_so_that_their_latencies_move_together(self, write: Write) -> None:
+        gpu = load_gpu(write(f'base = "h200"\nl2_latency_ns = {self.base.l2.latency_ns + 50}'))
+        assert gpu.dram.latency_ns == pytest.approx(self.base.dram.latency_ns + 50)
+        assert "dram_latency_ns" in gpu.derived
+
     def test_another_architecture_brings_its_own_limits(self, write: Write) -> None:
         gpu = load_gpu(write('base = "t4"\ncompute_capability = "8.9"'))
         assert (gpu.sms, gpu.max_warps_per_sm) == (40, 48)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headroom.errors import UsageError
 from headroom.gpu.schema import FIELDS, NOT_ABOVE
 from headroom.gpu.spec import GpuSpec, MemoryLevel
-from headroom.gpu.what_if import LEADERS, Ratios, follow
+from headroom.gpu.what_if import LEADERS, Ratios, behind_l2, follow
 from headroom.graph.tensor import DataType
 
 Floats = NDArray[np.float64]
@@ -67,6 +67,7 @@ def field_values(gpu: GpuSpec) -> dict[str, float]:
     return values
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is beyond every field's range, and named so
 def sheets_of(base: GpuSpec, settings: Mapping[str, Settings], count: int) -> Sheets:
     """The sheets of ``count`` designs.
 
@@ -81,7 +82,8 @@ def sheets_of(base: GpuSpec, settings: Mapping[str, Settings], count: int) -> Sh
         columns[name] = _settled(name, np.full(count, known[name]), settings)
     clock = columns["clock_mhz"] / known["clock_mhz"]
     peak = columns["dram_peak_gbs"] / known["dram_peak_gbs"]
-    ratios = Ratios(columns["sms"] / known["sms"], clock, clock, peak)
+    behind = behind_l2(known["dram_latency_ns"], known["l2_latency_ns"], columns["l2_latency_ns"])
+    ratios = Ratios(columns["sms"] / known["sms"], clock, clock, peak, behind)
     for name in dict.fromkeys((*known, *settings)):
         if name not in columns:
             start = np.full(count, known.get(name, 0.0))

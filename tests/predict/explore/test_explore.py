@@ -139,6 +139,14 @@ def test_a_faster_gpu_is_never_much_slower() -> None:
     assert (found.speedups >= 0.99).all()
 
 
+@pytest.mark.parametrize("latency", ["l2_latency", "dram_latency"])
+def test_a_shorter_latency_never_makes_a_cold_layer_slower(latency: str) -> None:
+    work = Convolution(1, 1024, 512, (8, 8), (8, 8), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    few_ctas = layer("a", work, ["x"], weights=[tensor("a.weight", 512, 1024, 1, 1)])
+    found = hr.explore(graph_of(few_ctas), "l4", {latency: [2, 1, 0.8]}, dtype="fp32", l2="cold")
+    assert (np.diff(found.figures.time_us) <= 1e-9).all()
+
+
 def test_an_axis_that_changes_nothing_is_said() -> None:
     large = matmul("g", "x", 4096, 4096, 4096)
     found = hr.explore(graph_of(large), "h200", {"sms": [1, 2], "l1_bw": [1, 2]}, dtype="bf16")

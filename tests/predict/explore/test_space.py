@@ -50,10 +50,24 @@ def test_the_sms_own_rates_follow_the_sms_and_the_clock_and_a_factor_comes_on_to
     assert one({"dram_bw": 1.5}).dram.bandwidth_gbs == pytest.approx(1.5 * TITAN_XP.dram.bandwidth_gbs)
 
 
+def test_a_lower_latency_of_the_l2_brings_dram_nearer_by_as_much() -> None:
+    nearer = one({"l2_latency": 0.5})
+    assert nearer.dram.latency_ns == pytest.approx(TITAN_XP.dram.latency_ns - 0.5 * TITAN_XP.l2.latency_ns)
+    assert one({"l2_latency": 0.5, "dram_latency": "@400"}).dram.latency_ns == 400
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("setting", ["1e308", "@1e308"])
+def test_a_number_beyond_all_numbers_is_impossible_and_no_warning_of_numpy_s(setting: str) -> None:
+    h200 = load_gpu("h200")
+    assert sheets_of(h200, grid({"sms": [setting]}, h200).settings, 1).impossible[0].startswith("sms would be")
+
+
 def test_a_design_is_what_a_sheet_with_that_base_says(tmp_path) -> None:
     sheet = tmp_path / "mine.toml"
-    sheet.write_text('base = "h200"\nsms = 165\nclock_mhz = 1800\ndram_peak_gbs = 6000\n')
-    ours = one({"sms": "@165", "clock": "@1800", "dram_bw": "@6000"}, load_gpu("h200"))
+    sheet.write_text('base = "h200"\nsms = 165\nclock_mhz = 1800\ndram_peak_gbs = 6000\nl2_latency_ns = 100\n')
+    changed = {"sms": "@165", "clock": "@1800", "dram_bw": "@6000", "l2_latency": "@100"}
+    ours = one(changed, load_gpu("h200"))
     theirs = field_values(load_gpu(sheet))
     assert field_values(ours) == pytest.approx(theirs, rel=1e-12)
 
