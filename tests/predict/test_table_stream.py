@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import signal
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 
 from headroom.errors import ModelError
 from headroom.gpu.sheets import load_gpu
-from headroom.predict import table_stream
+from headroom.predict import table_child, table_stream
 from headroom.predict.table import csv_chunks, predict_table
-from headroom.predict.table_stream import Child, TableSummary, open_stream
+from headroom.predict.table_child import Child, Task
+from headroom.predict.table_stream import TableSummary, open_stream
 
 V100 = load_gpu("v100-pcie-32gb")
 
@@ -79,6 +81,31 @@ def test_no_child_outlives_a_reader_that_stops(large: Path, monkeypatch: pytest.
     next(chunks)
     chunks.close()
     assert [process.poll() for process in processes] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_children_run_nothing_of_the_current_folder(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "strangers"
+    folder.mkdir()
+    for library in ("queue", "csv", "numpy"):
+        (folder / f"{library}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w'); raise SystemExit")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(Task, "answer_text", None)  # nor is a part answered here because the children fail
+    assert list(open_stream(large, V100, children=2).chunks())
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_children_start_side_by_side_and_are_ended_before_they_are_ready(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_child, "_START", "import time; time.sleep(60)")
+    started = time.monotonic()
+    with Child(open_stream(large, V100).task), Child(open_stream(large, V100).task):
+        pass
+    assert time.monotonic() - started < 20
 
 
 def test_small_tables_and_those_whose_lines_may_not_be_rows_are_read_by_one_process(

@@ -7,7 +7,6 @@ output; the descriptor itself leads to standard error, where whatever libraries 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import queue
@@ -19,6 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import BinaryIO
 
+from headroom.children import die_with
 from headroom.errors import GpuError, HeadroomError
 from headroom.measure import protocol
 from headroom.measure.bench import Bench, Facts
@@ -29,16 +29,13 @@ from headroom.measure.protocol import Message
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Timing
 
-#: ``prctl(PR_SET_PDEATHSIG, signal)`` of Linux.
-_PR_SET_PDEATHSIG = 1
-
 #: What a GPU's bench is called, unless ``HEADROOM_BENCH`` asks for the fake.
 _REAL_BENCH = "headroom.measure.cuda.bench"
 
 
 def main(gpu: int, parent: int) -> None:
     """Serve the requests of process ``parent`` for GPU ``gpu``."""
-    _die_with(parent)
+    die_with(parent)
     channel = _Channel(_private_stdout())
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
@@ -146,15 +143,6 @@ def _private_stdout() -> BinaryIO:
     os.set_inheritable(private, False)
     os.dup2(2, 1)
     return os.fdopen(private, "wb", buffering=0)
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process with its parent, even one that hangs inside a library."""
-    if sys.platform != "linux":
-        return  # the end of standard input still tells
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)  # it was gone before it could be asked for
 
 
 def _listen(requests: queue.SimpleQueue[bytes]) -> None:
