@@ -16,6 +16,9 @@ VIEW_LIMIT = 160
 
 ELLIPSIS = "…"
 
+#: Digits of the largest number that anything here counts, with room to spare.
+_MOST_DIGITS = 30
+
 #: Whole escape sequences (CSI, then OSC and its like up to their terminator), so that no tail of one is left.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
@@ -89,3 +92,14 @@ def plain_line(text: str, characters: int = 200) -> str:
     """
     line = "".join(character if character.isprintable() else " " for character in view(text, 4 * characters))
     return view(" ".join(line.split()), characters)
+
+
+def whole_number(text: str) -> int | None:
+    """``text`` as a whole number that is not negative; ``None`` for anything else, and for one of too many digits.
+
+    Python refuses to read thousands of digits with an error of its own.
+
+    >>> whole_number("64"), whole_number("-1"), whole_number("9" * 5000)
+    (64, None, None)
+    """
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

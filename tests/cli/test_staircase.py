@@ -72,7 +72,7 @@ def test_measured_rows_of_the_shipped_database_are_used_and_named(headroom, exam
     assert "Measured times are those of NVIDIA H200" in outcome.out
     assert "1 measured, 36 interpolated" in outcome.out
     only = headroom("staircase", example, "--layer", "layer3.0.conv2", "--gpu", "h200", "--source", "measured")
-    assert "1 widths: 1 measured" in only.out
+    assert "1 width: 1 measured" in only.out
     theirs = headroom("staircase", example, "--layer", "layer3.0.conv2", "--gpu", "t4", "--source", "measured")
     assert theirs.code == 2
     assert "was measured on" in theirs.err
@@ -108,6 +108,10 @@ def test_a_layer_s_name_is_escaped_on_the_page(tmp_path: Path) -> None:
         (("--conv", CONV, "--layer", "fc"), 2, "a convolution in words holds its widths"),
         (("--conv", CONV, "--dtype", "bf16", "--gpu", "gtx-1080-ti"), 2, "does not multiply bf16"),
         (("--conv", "c=8,h=8,w=8,k=1:100000:1"), 2, "take a larger step"),
+        (("--conv", "c=8,h=8,w=8,k=" + 5000 * "9"), 2, "expected a width or FROM:TO"),
+        (("--conv", "c=8,k=8,w=8,h=" + 5000 * "9"), 2, "expected a whole number from 1"),
+        (("--conv", "c=8,h=99999999,w=99999999,n=99999999,k=8:64"), 2, "multiply-adds: check its sizes"),
+        (("EXAMPLE", "--batch", 5000 * "9"), 2, "expected a whole number from 1"),
         (("--conv", CONV, "--source", "predicted", "--db", "x.sqlite"), 2, "asks no database"),
         (("--conv", CONV, "--db", "nowhere.sqlite"), 5, "nowhere.sqlite"),
         (("EXAMPLE", "--layer", "layer9"), 2, "has no layer 'layer9': its layers with widths are called"),

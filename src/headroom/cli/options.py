@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
+from headroom.text import plain_line, whole_number
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -100,8 +101,9 @@ def parse_dims(pairs: Sequence[str]) -> dict[str, int]:
 
 
 def _positive(option: str, text: str) -> int:
-    if not text.strip().isdecimal() or not 1 <= (number := int(text)) < 2**31:
-        raise UsageError(f"{option} {text!r}: expected a whole number from 1 to 2147483647")
+    number = whole_number(text.strip())
+    if number is None or not 1 <= number < 2**31:
+        raise UsageError(f"{option} '{plain_line(text, 60)}': expected a whole number from 1 to 2147483647")
     return number
 
 

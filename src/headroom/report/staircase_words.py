@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headroom import figures
+from headroom.advise.findings.common import counted
 from headroom.change.widths.staircase.curve import Point, Staircase
 from headroom.change.widths.staircase.layers import widths_of
 from headroom.change.widths.staircase.reading import Reading
@@ -24,7 +25,7 @@ _MOST_LISTED = 24
 def title(each: LayerReading, reading: Reading) -> str:
     """``layer3.0.conv2, 256 inputs``, with how often the model has it."""
     name = view(each.layer.module or each.layer.name or each.layer.step, 60)
-    fixed = f", {reading.staircase.fixed} inputs" if reading.staircase.fixed else ", as many inputs"
+    fixed = f", {reading.staircase.fixed} inputs" if reading.staircase.fixed else ", as many inputs as outputs"
     count = f", {each.subject.count} times" if each.subject.count > 1 else ""
     return f"{name}{fixed}{count}"
 
@@ -86,7 +87,7 @@ def _listed(widths: Sequence[int]) -> str:
 
 def _model(model: WaveModel) -> str:
     overhead = f"{figures.time(model.overhead_us)} and " if model.overhead_us else ""
-    cycle = f"{figures.time(model.cycle_us)} per wave of {figures.significant(model.wave_width, 3)} widths"
+    cycle = f"{figures.time(model.cycle_us)} per wave of {model.wave_width:,.0f} widths"
     return f"{overhead}{cycle}, off by {model.residual_pct:.1f} % (at most {model.worst_pct:.1f} %)"
 
 
@@ -94,4 +95,4 @@ def _sources(curve: Staircase) -> str:
     counts = {source: sum(point.source is source for point in curve.points) for source in Source}
     parts = [f"{count} {source.value}" for source, count in counts.items() if count]
     errors = [point.error_pct for point in curve.points]
-    return f"{len(curve.points)} widths: {', '.join(parts)}; error bars up to {figures.error(max(errors))}."
+    return f"{counted(len(curve.points), 'width')}: {', '.join(parts)}; error bars up to {figures.error(max(errors))}."

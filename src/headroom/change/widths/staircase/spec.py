@@ -8,6 +8,8 @@ from headroom.errors import UsageError
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Convolution
+from headroom.predict.table_input import MOST_MACS
+from headroom.text import plain_line, whole_number
 
 EXAMPLE = "c=512,h=64,w=64,k=64:512,r=3,s=3,n=1"
 
@@ -36,7 +38,8 @@ class Range:
         """
         parts = text.split(":")
         if not 1 <= len(parts) <= 3 or not all(_is_size(part) for part in parts):
-            raise UsageError(f"{what} {text!r}: expected a width or FROM:TO or FROM:TO:STEP, for example 64:512:8")
+            shown = plain_line(text, 60)
+            raise UsageError(f"{what} '{shown}': expected a width or FROM:TO or FROM:TO:STEP, for example 64:512:8")
         first, last = int(parts[0]), int(parts[min(1, len(parts) - 1)])
         if last < first:
             raise UsageError(f"{what} {text!r} ends before it begins: expected FROM:TO with FROM at most TO")
@@ -90,7 +93,8 @@ def _fields(text: str) -> dict[str, str]:
     for part in text.split(","):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name not in known:
-            raise UsageError(f"--conv: {part!r} is none of {', '.join(known)} with a value; for example {EXAMPLE}")
+            shown = plain_line(part, 60)
+            raise UsageError(f"--conv: '{shown}' is none of {', '.join(known)} with a value; for example {EXAMPLE}")
         if name in fields:
             raise UsageError(f"--conv gives {name} twice; give it once")
         fields[name] = value
@@ -117,6 +121,8 @@ def _layer(sizes: dict[str, int], in_width: int, out_width: int, padding: int | 
         batch, in_width, out_width, in_size, out_size, kernel, (sizes["stride"],) * 2, edges, (sizes["dilation"],) * 2,
         groups,
     )  # fmt: skip
+    if work.macs > MOST_MACS:
+        raise UsageError(f"--conv: the layer has more than {MOST_MACS:g} multiply-adds: check its sizes")
     return Layer(
         name="convolution",
         operator="Conv",
@@ -128,10 +134,12 @@ def _layer(sizes: dict[str, int], in_width: int, out_width: int, padding: int | 
 
 
 def _size(name: str, text: str, least: int = 1) -> int:
-    if not text.isdecimal() or not least <= int(text) <= _LARGEST:
-        raise UsageError(f"--conv {name}={text!r}: expected a whole number from {least} to {_LARGEST}")
-    return int(text)
+    number = whole_number(text)
+    if number is None or not least <= number <= _LARGEST:
+        raise UsageError(f"--conv {name}='{plain_line(text, 60)}': expected a whole number from {least} to {_LARGEST}")
+    return number
 
 
 def _is_size(text: str) -> bool:
-    return text.isdecimal() and 1 <= int(text) <= _LARGEST
+    number = whole_number(text)
+    return number is not None and 1 <= number <= _LARGEST
