@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import headroom as hr
+from headroom.report.html.staircase import _charts
 from headroom.report.staircase_words import HEADS, rows, stands, summary, title
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -45,6 +47,14 @@ def test_where_a_layer_stands_is_said_with_the_best_wider_one() -> None:
 def test_where_nothing_wider_was_looked_at_nothing_is_said_of_it(study: hr.Study) -> None:
     (each,) = study.layers
     assert stands(each, each.readings[0]) == ""
+
+
+def test_equally_wide_stairs_are_equally_wide_on_the_page(study: hr.Study) -> None:
+    """Eight times as wide is many stairs, not three doublings."""
+    (each,) = study.layers
+    for chart in _charts(each.readings[0]):
+        places = [point.x for point in max((curve.points for curve in chart.curves), key=len)]
+        assert np.diff(places) == pytest.approx(np.diff(places).mean())
 
 
 def test_the_page_draws_its_curves_and_asks_the_network_for_nothing(study: hr.Study, tmp_path: Path) -> None:

@@ -48,13 +48,17 @@ class _Axis:
         return 100 * (here - low) / (high - low) if high > low else 50.0
 
 
-def line_chart(lines: Lines, key: str) -> LineChart:
-    """The chart of ``lines``. Points whose place is not finite are left out; a chart without any has no curve."""
+def line_chart(lines: Lines, key: str, *, even: bool = False) -> LineChart:
+    """The chart of ``lines``. Points whose place is not finite are left out; a chart without any has no curve.
+
+    Args:
+        even: equal differences are equally far apart along the axis, however wide it is.
+    """
     series = [(view(name, 60), _finite(points)) for name, points in lines.series]
     xs = sorted({x for _, points in series for x, _ in points})
     ys = [y for _, points in series for _, y in points]
     (x_label, x_unit), (y_label, y_unit) = label_and_unit(lines.x), label_and_unit(lines.y)
-    across, up = _x_axis(xs), _y_axis(ys)
+    across, up = _x_axis(xs, even=even), _y_axis(ys)
 
     def describe(name: str, x: float, y: float) -> str:
         return tip(name, f"{_number(y)} {y_unit}".rstrip(), f"{x_label} {_number(x)} {x_unit}".rstrip())
@@ -99,9 +103,9 @@ def _curve(
     return Curve(name, css, pieces, marks)
 
 
-def _x_axis(xs: Sequence[float]) -> _Axis:
+def _x_axis(xs: Sequence[float], *, even: bool) -> _Axis:
     least, most = (xs[0], xs[-1]) if xs else (0.0, 1.0)
-    return _Axis(least, most, least > 0 and most / least >= _LOG_X_FROM)
+    return _Axis(least, most, not even and least > 0 and most / least >= _LOG_X_FROM)
 
 
 def _y_axis(ys: Sequence[float]) -> _Axis:

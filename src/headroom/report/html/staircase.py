@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from headroom.advise.questions.answer import Lines
 from headroom.change.widths.staircase.curve import Point
@@ -14,6 +15,9 @@ from headroom.report.html.lines import line_chart
 from headroom.report.html.page import render_page
 from headroom.report.staircase_words import HEADS, rows, stands, summary, title
 from headroom.text import view
+
+#: Stairs of equal width look so, over however many widths.
+_chart = partial(line_chart, even=True)
 
 _HELP = "Every mark is a width; its tip and the table have the figures."
 
@@ -62,7 +66,7 @@ def _section(each: LayerReading, reading: Reading, key: str) -> _Section:
 def _charts(reading: Reading) -> list[LineChart]:
     points = reading.staircase.points
     model = reading.model_with_overhead
-    latency = line_chart(
+    latency = _chart(
         Lines(
             title="Latency",
             x="width",
@@ -79,12 +83,12 @@ def _charts(reading: Reading) -> list[LineChart]:
     first, kept, fitted = latency.curves
     latency = replace(latency, help=_HELP, curves=(replace(fitted, points=()), first, replace(kept, pieces=())))
     throughput = Lines("Throughput", "width", "TFLOP/s", (("throughput", _series(points, [p.tflops for p in points])),))
-    charts = [latency, replace(line_chart(throughput, "throughput"), help="Flops over latency.")]
+    charts = [latency, replace(_chart(throughput, "throughput"), help="Flops over latency.")]
     used = [(point, 100 * point.utilisation) for point in points if point.utilisation is not None]
     if used:
         shares = _series([point for point, _ in used], [share for _, share in used])
         lines = Lines("Utilisation of the SMs", "width", "busy SMs %", (("busy SMs", shares),))
-        charts.append(replace(line_chart(lines, "utilisation"), help="Mean over all waves, from tiles and waves."))
+        charts.append(replace(_chart(lines, "utilisation"), help="Mean over all waves, from tiles and waves."))
     return charts
 
 
@@ -94,7 +98,7 @@ def _together(answer: Study) -> LineChart | None:
         return None
     curves = [reading.staircase for reading in answer.layers[0].readings]
     series = tuple((f"{each.fixed} inputs", _series(each.points, list(each.latencies_us))) for each in curves)
-    return replace(line_chart(Lines("Latency by input width", "width", "latency us", series), "inputs"), help=_HELP)
+    return replace(_chart(Lines("Latency by input width", "width", "latency us", series), "inputs"), help=_HELP)
 
 
 def _series(points: Sequence[Point], values: Sequence[float]) -> tuple[tuple[float, float], ...]:
