@@ -207,3 +207,54 @@ def test_pairs_of_widths_that_a_layer_cannot_have_are_never_mixed():
     )
 
     assert fastest(problem) == {"a": 16}
+
+
+def one_layer(times_us, candidates=(32, 64), weight=1.0, follows="a"):
+    group = ChoosableWidth("a", 48, candidates, weight)
+    table = {(3, width): time_us for width, time_us in zip((32, 48, 64), times_us, strict=False)}
+    return WidthProblem((group,), (LayerTable("a", Width(3), Width(parts={follows: ONE}), table),))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"times_us": (1.0, 2.0, float("nan"))}, "a takes nan µs at .3, 64."),
+        ({"times_us": (float("inf"), 2.0, 1.0)}, "a takes inf µs at .3, 32."),
+        ({"times_us": (1.0, -2.0, 1.0)}, "a takes -2.0 µs at .3, 48."),
+        ({"times_us": ()}, "a has no times"),
+        ({"times_us": (1.0, 2.0, 3.0), "weight": float("nan")}, "give a finite weight"),
+        ({"times_us": (1.0, 2.0, 3.0), "follows": "b"}, "a follows b, which is none of the groups"),
+    ],
+)
+def test_what_is_no_time_no_group_and_no_weight_is_refused_with_its_place(arguments, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        one_layer(**arguments)
+
+
+def test_two_groups_of_one_name_are_refused():
+    with pytest.raises(UsageError, match="one name"):
+        WidthProblem((ChoosableWidth("a", 4, ()), ChoosableWidth("a", 8, ())), ())
+
+
+@pytest.mark.parametrize("number", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_tolerance_that_limits_nothing_or_everything_is_refused(number):
+    with pytest.raises(UsageError, match="a tolerance of"):
+        fastest(one_layer((1.0, 2.0, 3.0)), tolerance=number)
+    with pytest.raises(UsageError, match="a target of nan"):
+        algorithm_2(one_layer((1.0, 2.0, 3.0)), 4, float("nan"))
+
+
+def test_a_move_that_gains_nothing_is_not_made():
+    assert fastest(one_layer((1.0, 1.0, 1.0))) == {"a": 48}
+    assert fastest(one_layer((0.0, 0.0, 0.0)), tolerance=100) == {"a": 48}
+    assert fastest(one_layer((1.0,))) == {"a": 32}
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e12])
+def test_the_fastest_is_found_whatever_the_size_of_the_times(scale):
+    assert fastest(one_layer((scale, 2 * scale, 1.5 * scale))) == {"a": 32}
+
+
+def test_nothing_to_choose_is_no_error():
+    assert fastest(WidthProblem((), ())) == {}
+    assert fastest(one_layer((1.0, 2.0, 3.0), candidates=())) == {"a": 48}

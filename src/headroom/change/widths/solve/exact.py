@@ -32,19 +32,35 @@ def fastest(problem: WidthProblem, *, tolerance: float | None = None, only_wider
 
     Args:
         problem: groups with their candidates, and tables of times.
-        tolerance: tau of equation 7: the sum of parameter gains stays inside (-tau, tau); ``None`` for no such limit.
+        tolerance: tau of equation 7, above zero: the sum of parameter gains stays inside (-tau, tau); ``None`` for no
+            such limit.
         only_wider: no group may lose a channel, which is what padding with zero channels can do.
 
+    A group whose move gains nothing stays as it is.
+
     Raises:
-        UsageError: no choice of widths has all its times in the tables, or the search takes too long.
+        UsageError: no choice of widths has all its times in the tables, no tolerance above zero, or the search takes
+            too long.
     """
+    if tolerance is not None and not 0 < tolerance < math.inf:
+        raise UsageError(f"a tolerance of {tolerance} is no limit to keep; give a number above zero, or none")
     program = _Program(problem, only_wider)
     rows = []
     if tolerance is not None:
         counts = all(float(group.weight).is_integer() for group in problem.groups)
         limit = math.ceil(tolerance) - 1 if counts else tolerance * (1 - _INSIDE)
         rows.append((program.gains, -limit, limit))
-    return program.solve(program.times, rows)
+    return _without_idle_moves(problem, program.solve(program.times, rows), tolerance)
+
+
+def _without_idle_moves(problem: WidthProblem, widths: dict[str, int], tolerance: float | None) -> dict[str, int]:
+    """The same time with fewer groups moved, where equal times made the choice arbitrary."""
+    for group in problem.groups:
+        back = {**widths, group.name: group.current}
+        inside = tolerance is None or abs(problem.gain(back)) < tolerance
+        if inside and problem.has_times(back) and problem.total_us(back) <= problem.total_us(widths):
+            widths = back
+    return widths
 
 
 def widest(problem: WidthProblem, *, at_most_us: float | None = None) -> dict[str, int]:
@@ -131,6 +147,8 @@ class _Program:
     def solve(self, objective: np.ndarray, limits: Sequence[tuple[np.ndarray, float, float]]) -> dict[str, int]:
         """The widths of least ``objective``."""
         size = self.times.size
+        if not size:
+            return {}
         entries = [(line, column, value) for line, (row, _) in enumerate(self._rows) for column, value in row.items()]
         lines, columns, values = (np.array(each) for each in zip(*entries, strict=True))
         equal = np.array([value for _, value in self._rows])
@@ -138,7 +156,8 @@ class _Program:
         constraints = [LinearConstraint(matrix, equal, equal)]
         constraints += [LinearConstraint(row[None, :], low, high) for row, low, high in limits]
         found = milp(
-            objective,
+            # The solver's tolerances are absolute, and times may be in any order of magnitude.
+            objective / (np.abs(objective).max() or 1.0),
             constraints=constraints,
             integrality=self._whole,
             bounds=Bounds(0, 1),

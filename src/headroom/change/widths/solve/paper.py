@@ -14,6 +14,7 @@ and what is done instead:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,10 +41,12 @@ def algorithm_2(problem: WidthProblem, tolerance: float, target: float) -> Outco
         target: delta, the wanted share of the current time.
 
     Raises:
-        UsageError: no tolerance above zero, or a table lacks a pair of widths.
+        UsageError: no tolerance above zero, a target that is no number, or a table lacks a pair of widths.
     """
     if not tolerance > 0:
         raise UsageError(f"a tolerance of {tolerance} allows nothing; give one above zero")
+    if math.isnan(target):
+        raise UsageError("a target of nan can never be reached; give the wanted share of the current time")
     before_us = problem.total_us(problem.current)
     best: Outcome | None = None
     while True:

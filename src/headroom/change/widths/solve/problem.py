@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -71,14 +72,44 @@ class LayerTable:
 
 @dataclass(frozen=True)
 class WidthProblem:
-    """Groups and the layers between them."""
+    """Groups and the layers between them.
+
+    Raises:
+        UsageError: two groups of one name, a layer of a group that is not there, a table without times, or times and
+            weights that are no finite numbers.
+    """
 
     groups: tuple[ChoosableWidth, ...]
     layers: tuple[LayerTable, ...]
 
+    def __post_init__(self) -> None:
+        names = {group.name for group in self.groups}
+        if len(names) < len(self.groups):
+            raise UsageError("two width groups have one name; give each a name of its own")
+        for group in self.groups:
+            if not math.isfinite(group.weight):
+                raise UsageError(f"a channel of {group.name} counts as {group.weight}; give a finite weight")
+        for layer in self.layers:
+            strange = next(iter({*layer.inputs.parts, *layer.outputs.parts} - names), None)
+            if strange is not None:
+                raise UsageError(f"{layer.name} follows {strange}, which is none of the groups; add that group")
+            if not layer.times_us:
+                raise UsageError(f"{layer.name} has no times; measure it at its current widths")
+            for pair, time_us in layer.times_us.items():
+                if not 0 <= time_us < math.inf:
+                    raise UsageError(f"{layer.name} takes {time_us} µs at {pair}; leave that pair out of its table")
+
     @property
     def current(self) -> dict[str, int]:
         return {group.name: group.current for group in self.groups}
+
+    def has_times(self, widths: Mapping[str, int]) -> bool:
+        """Whether every layer has a time at these widths."""
+        try:
+            self.total_us(widths)
+        except UsageError:
+            return False
+        return True
 
     def total_us(self, widths: Mapping[str, int]) -> float:
         """The sum of all layers' times."""
