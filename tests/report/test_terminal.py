@@ -109,3 +109,12 @@ def test_a_long_name_gives_way_to_the_end_of_its_module_which_tells_it_from_its_
     row = text.partition("The longest layers")[2].splitlines()[2]
     assert row.startswith("…")
     assert row.split()[0].endswith("self_attention.out_proj")
+
+
+def test_a_note_that_is_not_of_all_answers_says_of_which_it_is() -> None:
+    one, eight = (replace(make_analysis(batch), notes=("of all",)) for batch in (1, 8))
+    other = replace(eight, gpu=replace(eight.gpu, id="l4"), notes=("of all", "of the L4"))
+    some = replace(one, notes=("of all", "of one batch"))
+    text = _printed([some, eight, other])
+    shown = [line.strip() for line in text[text.index("Notes") :].splitlines()[1:4]]
+    assert shown == ["of all", "h200 batch 1: of one batch", "l4: of the L4"]

@@ -101,6 +101,21 @@ def measured_lines(analyses: Sequence[Analysis]) -> list[str]:
     return [f"Measured share of the sequential time: {shares}; the rest is predicted."] if measured else []
 
 
+def notes_of(analyses: Sequence[Analysis]) -> list[str]:
+    """Every note once, and of which answers it is where it is not of all."""
+    notes = dict.fromkeys(note for analysis in analyses for note in analysis.notes)
+    return [f"{whose}: {note}" if (whose := _whose(note, analyses)) else note for note in notes]
+
+
+def _whose(note: str, analyses: Sequence[Analysis]) -> str:
+    """The GPUs whose answers have ``note``, with their batches where others of theirs have not; empty for all."""
+    others = {analysis.gpu.id for analysis in analyses if note not in analysis.notes}
+    if not others:
+        return ""
+    own = (analysis for analysis in analyses if note in analysis.notes)
+    return ", ".join(dict.fromkeys(_short_title(a) if a.gpu.id in others else view(a.gpu.id, 16) for a in own))
+
+
 def _short_title(analysis: Analysis) -> str:
     return f"{view(analysis.gpu.id, 16)} batch {analysis.batch}"
 

@@ -19,7 +19,7 @@ from headroom.advise.questions.which_gpu import which_gpu
 from headroom.report import advice, summary
 from headroom.report.layer_table import layer_table
 from headroom.report.runs import runs
-from headroom.report.side_by_side import side_by_side
+from headroom.report.side_by_side import notes_of, side_by_side
 from headroom.report.your_run import host_times
 from headroom.text import view
 
@@ -47,7 +47,7 @@ def render(analyses: Sequence[Analysis], console: Console, *, max_latency_us: fl
         return
     for analysis in analyses:
         console.print(_short(analysis))
-    console.print(Group(*_notes(dict.fromkeys(note for analysis in analyses for note in analysis.notes))))
+    console.print(Group(*_notes(notes_of(analyses))))
 
 
 def _full(analysis: Analysis, width: int) -> RenderableType:
