@@ -17,6 +17,7 @@ from headroom.predict.explore import explore as engine
 from headroom.predict.explore.cost import Cost, cost_of, read_cost
 from headroom.predict.explore.designs_file import read_designs
 from headroom.predict.explore.space import Space, grid, named
+from headroom.text import view
 
 Setting = float | str
 StrPath = str | os.PathLike[str]
@@ -24,6 +25,11 @@ StrPath = str | os.PathLike[str]
 
 class Exploration(engine.Exploration):
     """The answer, with the outputs that a program wants from it."""
+
+    def __repr__(self) -> str:
+        """One line: the model's layers and the designs' arrays would fill a screen of a thousand."""
+        designs = f"{len(self.space)} designs, {len(self.possible)} possible"
+        return f"<Exploration of {view(self.graph.name, 60)} on {designs}, from {view(self.gpu.name, 60)}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract (schema in ``headroom/report/schema``)."""

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from headroom.advise.findings.common import counted
 from headroom.api import L2_STATES, SOURCES, checked, default_dtype, gpu_spec
 from headroom.change.widths.staircase import study as engine
 from headroom.change.widths.staircase.spec import Range, parse_conv
@@ -16,10 +17,16 @@ from headroom.errors import UsageError
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.text import view
 
 
 class Study(engine.Study):
     """The answer, with the outputs that a program wants from it."""
+
+    def __repr__(self) -> str:
+        """One line: every point of every curve would fill a screen of thousands."""
+        curves = sum(len(each.readings) for each in self.layers)
+        return f"<Study of {view(self.model, 60)} on {view(self.gpu.name, 60)}: {counted(curves, 'staircase')}>"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract (schema in ``headroom/report/schema``)."""

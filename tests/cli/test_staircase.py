@@ -143,6 +143,11 @@ def test_the_library_answers_the_same(example: Path) -> None:
         hr.staircase(conv=CONV, gpu="h200", source="guess")
 
 
+def test_an_answer_looked_at_in_a_session_is_one_short_line() -> None:
+    study = hr.staircase(conv=CONV, gpu="h200", source="predicted")
+    assert repr(study) == f"<Study of {CONV} on H200 SXM 141GB: 1 staircase>"
+
+
 def test_measuring_is_one_option_away(headroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADROOM_BENCH", 'fake:{"plans": 1}')
     options = ("--conv", "c=64,h=8,w=8,k=64:512:16", "--gpu", "h200", "--db", tmp_path / "m.sqlite")

@@ -147,6 +147,11 @@ def test_a_shorter_latency_never_makes_a_cold_layer_slower(latency: str) -> None
     assert (np.diff(found.figures.time_us) <= 1e-9).all()
 
 
+def test_an_answer_looked_at_in_a_session_is_one_short_line() -> None:
+    found = hr.explore(every_kind(), "h200", {"sms": [1, 2], "dram_bw": [1, 100]})
+    assert repr(found) == "<Exploration of net on 4 designs, 2 possible, from H200 SXM 141GB>"
+
+
 def test_an_axis_that_changes_nothing_is_said() -> None:
     large = matmul("g", "x", 4096, 4096, 4096)
     found = hr.explore(graph_of(large), "h200", {"sms": [1, 2], "l1_bw": [1, 2]}, dtype="bf16")
