@@ -29,7 +29,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.own.choice import calibration_title, own_calibration
+from headroom.predict.own.choice import calibration_note, calibration_title
 from headroom.predict.prediction import Prediction, Source
 
 #: Most groups that a table of modules shows before it is rolled up one level.
@@ -120,11 +120,11 @@ def find_all(case: Case, questions: Sequence[Answer]) -> tuple[Finding, ...]:
 
 
 def _calibration_notes(timed: TimedGraph) -> tuple[str, ...]:
-    """What a user's own calibration changes: the shipped one is no news."""
-    own = own_calibration(timed.gpu)
-    if own is None or all(prediction.source is not Source.PREDICTED for prediction in timed.predictions):
+    """What a user's own calibration means for times that are predicted."""
+    note = calibration_note(timed.gpu)
+    if note is None or all(prediction.source is not Source.PREDICTED for prediction in timed.predictions):
         return ()
-    return (f"Predicted times are made with {own.title} (headroom calibrate).",)
+    return (note,)
 
 
 def _layer_notes(timed: TimedGraph) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def predict(
     from headroom.files import STDOUT, refuse_overwriting, write_to
     from headroom.gpu.names import is_path
     from headroom.gpu.sheets import load_gpu
+    from headroom.predict.own.choice import calibration_note
     from headroom.predict.table import csv_chunks, explain_row, predict_table
     from headroom.predict.table_stream import open_stream
 
@@ -54,6 +55,8 @@ def predict(
         stream = open_stream(table, sheet, l2_state=l2)
         write_to(out, stream.chunks())
         summary = stream.summary
+    if note := calibration_note(sheet):
+        complain(note)
     if summary.bad_rows:
         bad = f"{summary.bad_rows} of {summary.rows} rows could not be predicted"
         complain(f"{bad}; the column 'error' says why")

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 import headroom as hr
 from builders import conv, graph, matmul, relu
+from headroom.cli.main import app
 from headroom.errors import StoreError, UsageError
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.chain import Chain
@@ -22,7 +24,7 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, load_calibration
 from headroom.predict.model import predict_layers
 from headroom.predict.own.calibrate import calibrate_own
-from headroom.predict.own.choice import calibration_of, forget, keep, own_calibration, own_file
+from headroom.predict.own.choice import calibration_note, calibration_of, forget, keep, own_calibration, own_file
 from headroom.predict.own.fit import MeasuredLayer, fit_terms, group_of, predicted_us, spread
 from headroom.predict.own.record import OwnCalibration, from_json, to_json
 from headroom.predict.own.terms import GROUPS, Terms, with_terms
@@ -162,6 +164,7 @@ def test_every_later_answer_uses_it_names_it_and_forgets_it() -> None:
         assert tuned.bounds.sequential_us > shipped.bounds.sequential_us
         assert tuned.to_dict()["calibration"] == own.title
         assert any(own.title in note for note in tuned.notes)
+        assert own.title in (calibration_note(H200) or "")
         other_sheet = replace(H200, clock_mhz=1000.0)
         assert own_calibration(other_sheet) is None
         assert calibration_of(load_gpu("a100-80gb-sxm")) is load_calibration()
@@ -173,11 +176,39 @@ def test_every_later_answer_uses_it_names_it_and_forgets_it() -> None:
     assert shipped.to_dict()["calibration"].startswith("constants shipped on ")
 
 
-def test_a_calibration_made_on_other_shared_constants_does_not_count() -> None:
-    keep(replace(own_of_sixty(), shared="another"), H200)
+@pytest.mark.parametrize(
+    ("stale", "reason"),
+    [
+        ({"shared": "another"}, "the constants that come with Headroom have changed since"),
+        ({"sheet": "another"}, "they were fitted with another sheet of H200 SXM 141GB"),
+    ],
+)
+def test_a_calibration_that_no_longer_counts_is_named_in_every_answer(
+    tmp_path: Path, stale: dict[str, str], reason: str
+) -> None:
+    own = replace(own_of_sixty(), **stale)
+    table = tmp_path / "table.csv"
+    table.write_text("op,m,n,k\nmatmul,1,2,3\n")
+    keep(own, H200)
     try:
         assert own_calibration(H200) is None
+        analysis = hr.analyze(graph(relu("r", "x")), H200, "bf16", source="predicted")
+        assert analysis.to_dict()["calibration"].startswith("constants shipped on ")
+        said = [" ".join(analysis.notes), CliRunner().invoke(app, ["predict", str(table), "--gpu", "h200"]).stderr]
     finally:
+        forget(H200)
+    assert all(f"{own.title} do not count here: {reason}. headroom calibrate fits them anew" in text for text in said)
+
+
+def test_where_it_cannot_be_kept_or_deleted_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "headroom").write_text("no folder")
+    with pytest.raises(UsageError, match=r"cannot write .*h200\.json"):
+        keep(own_of_sixty(), H200)
+    assert not forget(H200)
+    (tmp_path / "headroom").unlink()
+    own_file(H200).mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"cannot delete .*h200\.json"):
         forget(H200)
 
 
@@ -189,8 +220,6 @@ def test_a_gpu_that_nothing_was_measured_on_is_told_what_to_do() -> None:
 
 
 def test_the_command_forgets_what_is_there() -> None:
-    from headroom.cli.main import app
-
     keep(own_of_sixty(), H200)
     runner = CliRunner()
     assert "deleted" in runner.invoke(app, ["calibrate", "--gpu", "h200", "--forget"]).output

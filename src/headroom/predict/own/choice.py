@@ -25,13 +25,34 @@ def own_calibration(gpu: GpuSpec) -> OwnCalibration | None:
     Raises:
         UsageError: the file is damaged.
     """
-    file = own_file(gpu)
+    own = _kept(own_file(gpu))
+    return own if own is not None and own.fits(gpu) else None
+
+
+def calibration_note(gpu: GpuSpec) -> str | None:
+    """What the user's own calibration changes, in a sentence, or why the one that is there changes nothing; ``None``
+    where there is none: the shipped one is no news.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    own = _kept(own_file(gpu))
+    if own is None:
+        return None
+    if own.fits(gpu):
+        return f"Predicted times are made with {own.title} (headroom calibrate)."
+    return (
+        f"The {own.title} do not count here: {own.misfit(gpu)}. headroom calibrate fits them anew, "
+        "headroom calibrate --forget deletes them."
+    )
+
+
+def _kept(file: Path) -> OwnCalibration | None:
     try:
         changed = file.stat().st_mtime_ns
     except OSError:
         return None
-    own = _read(file, changed)
-    return own if own.fits(gpu) else None
+    return _read(file, changed)
 
 
 @lru_cache(maxsize=16)
@@ -56,15 +77,30 @@ def calibration_title(gpu: GpuSpec) -> str:
 
 
 def keep(own: OwnCalibration, gpu: GpuSpec) -> Path:
-    """Write ``own`` where :func:`own_calibration` finds it."""
+    """Write ``own`` where :func:`own_calibration` finds it.
+
+    Raises:
+        UsageError: the place cannot be written.
+    """
     file = own_file(gpu)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}; free the place") from error
     return write_whole(file, to_json(own))
 
 
 def forget(gpu: GpuSpec) -> bool:
-    """Delete the user's own calibration of ``gpu``; false where there was none."""
+    """Delete the user's own calibration of ``gpu``; false where there was none.
+
+    Raises:
+        UsageError: it cannot be deleted.
+    """
     file = own_file(gpu)
-    there = file.exists()
-    file.unlink(missing_ok=True)
-    return there
+    try:
+        file.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"cannot delete {file}: {error.strerror or error}") from error
+    return True

@@ -54,6 +54,12 @@ class OwnCalibration:
         """Whether it was made for this very sheet, on top of these very shared constants."""
         return (self.gpu, self.sheet, self.shared) == (gpu.id, sheet_digest(gpu), shared_digest())
 
+    def misfit(self, gpu: GpuSpec) -> str:
+        """Why one that does not fit ``gpu`` does not."""
+        if (self.gpu, self.sheet) != (gpu.id, sheet_digest(gpu)):
+            return f"they were fitted with another sheet of {gpu.name}"
+        return "the constants that come with Headroom have changed since"
+
     def applied(self, calibration: Calibration, gpu: GpuSpec) -> Calibration:
         """``calibration`` with this GPU's terms and error bars."""
         judged = {(row.kind, row.unit, row.family) for row in self.errors}
