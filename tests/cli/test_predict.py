@@ -54,7 +54,13 @@ def test_the_table_is_never_overwritten(headroom, table: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [("", "empty"), ("n,c\n1,2\n", "op"), ("op,n,n\nconv2d,1,2\n", "twice")],
+    [
+        ("", "empty"),
+        ("n,c\n1,2\n", "op"),
+        ("op,n,n\nconv2d,1,2\n", "twice"),
+        ("op,m,n,k,Direction\nmatmul,1,2,3,dgrad\n", "has a column 'Direction': write it 'direction'"),
+        ('op,m,n,k,note\nmatmul,1,2,3,"open\nmatmul,1,2,3,lost\n', "is not a CSV table: unexpected end of data"),
+    ],
 )
 def test_a_table_that_is_none_is_exit_code_3(headroom, tmp_path: Path, content: str, sentence: str) -> None:
     path = tmp_path / "broken.csv"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from headroom.errors import ModelError
+from headroom.predict.table_input import INPUT_COLUMNS
 
 #: Largest table that is read, in bytes: millions of rows, and an end to files that have none.
 LARGEST_TABLE_BYTES = 1 << 28
@@ -60,14 +61,16 @@ def open_cells(text: str, source: str) -> tuple[list[str], Iterator[list[str]]]:
 
 
 def _rows(lines: Iterable[str], source: str) -> Iterator[list[str]]:
+    """Strictly: a quote that nothing closes would take all further rows for one cell."""
     try:
-        yield from filter(None, csv.reader(lines, strict=False))
+        yield from filter(None, csv.reader(lines, strict=True))
     except csv.Error as error:
         raise ModelError(f"{source} is not a CSV table: {error}; check its quotes and line ends") from error
 
 
 def check_header(header: Sequence[str], source: str) -> None:
-    """Refuse a header that names a column twice or lacks ``op``.
+    """Refuse a header that names a column twice, lacks ``op``, or has a column in capitals that counts in small letters
+    only: it would be passed through, and the row answered for something else.
 
     Raises:
         ModelError: with the column's name.
@@ -77,5 +80,8 @@ def check_header(header: Sequence[str], source: str) -> None:
         if name in seen:
             raise ModelError(f"{source} has the column {name!r} twice: rename or remove one")
         seen.add(name)
+    for name in seen - set(INPUT_COLUMNS):
+        if name.lower() in INPUT_COLUMNS and name.lower() not in seen:
+            raise ModelError(f"{source} has a column {name!r}: write it {name.lower()!r}, or rename it")
     if "op" not in seen:
         raise ModelError(f"{source} has no column op: add one that says conv2d or matmul in every row")
