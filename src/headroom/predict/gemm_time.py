@@ -179,7 +179,8 @@ def estimate(
     if constants.step_cycles > 0.0:
         missing = _missing(problems, gpu, l2_state, constants)
         shortest = k_cta / tiles.k * step_us(gpu, constants.step_cycles, missing)
-        last = per_sm - (rounds - 1.0) * np.minimum(active, per_sm)
+        # At least one, which so many CTAs that they are no longer counted one by one leave open.
+        last = np.maximum(1.0, per_sm - (rounds - 1.0) * np.minimum(active, per_sm))
         idle = idle_us(cta, last, warps, shortest, gpu)
         busy, waiting_us = compute + idle, latency + idle
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a

@@ -87,6 +87,13 @@ def test_a_larger_layer_never_takes_less_and_a_cold_cache_never_helps(name: str)
     assert cold >= times[0]
 
 
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_from_a_cold_cache_images_and_filters_cross_dram(name: str) -> None:
+    many_filters = convs(1, 1000, 8)
+    cold = ALGORITHMS[name](many_filters, replace(machinery(), l2_state="cold"))
+    assert cold.dram_bytes[0] >= (9 * 1000 * 1000 + 1000 * 8 * 8) * 4
+
+
 def test_only_unit_steps_one_group_and_known_filters_are_transformed() -> None:
     assert can_run("WINOGRAD", convs(1, 8, 28)).all()
     assert can_run("WINOGRAD_NONFUSED", convs(1, 8, 28, taps=5)).all()

@@ -46,7 +46,7 @@ def _transformed(convs: ConvBatch, side: Floats, squares: Floats, machinery: Mac
     seen = np.minimum(side * side, convs.h * convs.w) * size
     kept = convs.out_h * convs.out_w / squares * size
     return in_turn(
-        (data_transform(filters * convs.taps * size, filters * spectrum, machinery), 1.0),
+        (data_transform(filters * convs.taps * size, filters * spectrum, machinery, machinery.l2_state), 1.0),
         (data_transform(images * seen, images * spectrum, machinery, machinery.l2_state), squares),
         (data_transform(outputs * spectrum, outputs * kept, machinery), squares),
         (product(convs.n, convs.k, convs.c, bins, COMPLEX_BYTES, machinery), squares),
