@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,19 @@ def test_what_has_no_model_of_its_backward_pass_counts_as_unknown() -> None:
     assert answer.coverage.known_macs_share == pytest.approx(1 / 3)
     kinds = {made.name: made.kind for made in graph_of_passes(graph(q, attention), "training").layers}
     assert kinds["m (gradient)"] is LayerKind.UNKNOWN
+
+
+def test_a_transposed_convolution_whose_gradients_are_left_out_is_named() -> None:
+    plain = CHAIN.layers[2]
+    transposed = replace(plain, name="up", work=replace(plain.work, direction="dgrad"))
+    model = replace(CHAIN, layers=(*CHAIN.layers[:2], transposed, CHAIN.layers[3]))
+    for direction in ("dgrad", "wgrad"):
+        assert (
+            graph_of_passes(model, direction)
+            .notes[-1]
+            .endswith("without those of 1 that have no model (transposed ones, say): up")
+        )
+        assert "no model" not in graph_of_passes(CHAIN, direction).notes[-1]
 
 
 @pytest.mark.parametrize("direction", ["dgrad", "wgrad", "training"])

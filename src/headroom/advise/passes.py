@@ -58,6 +58,9 @@ def graph_of_passes(graph: Graph, direction: str) -> Graph:
         note = "a training step: the forward and the backward pass, without the optimizer's step"
         return replace(graph, layers=(*graph.layers, *backward), notes=(*graph.notes, note))
     note = f"the {TITLES[direction]}s of convolutions and matrix products alone, without what lies between them"
+    if missing := [layer.name for layer in graph.layers if _has_no_gradient(layer)]:
+        note += f", and without those of {len(missing)} that have no model (transposed ones, say): {missing[0]}"
+        note += ", …" if len(missing) > 1 else ""
     outside = tuple(_gradient_of(tensor) for tensor in graph.outputs)
     return replace(graph, layers=backward, inputs=(*graph.inputs, *outside), outputs=(), notes=(*graph.notes, note))
 
@@ -99,6 +102,11 @@ def _backward(layer: Layer, passes: tuple[str, ...], given: frozenset[str]) -> I
         yield from _streaming(layer, wanted)
     elif wanted:  # the gradient passes through, so that those behind wait for those before
         yield _layer(layer, Free("gradient"), tuple(map(_gradient_of, layer.outputs)), tuple(map(_gradient_of, wanted)))
+
+
+def _has_no_gradient(layer: Layer) -> bool:
+    """Whether a layer multiplies, but nothing is known of its backward pass."""
+    return isinstance(layer.work, Convolution | Matmul) and gradient(layer, "dgrad") is None
 
 
 def _named(made: Layer, layer: Layer, name: str) -> Layer:
