@@ -112,9 +112,9 @@ class Shares:
 
     ``l2``, ``dram`` and ``cache`` are the shares of the sheet's bandwidths and of the last-level cache as in
     :class:`GemmConstants`, ``l2`` above 1 where a cluster's CTAs share loads; ``stores``, that share for results, which
-    nobody shares; ``copies``, the share of the L2's
-    bandwidth that padding and converting reach; ``sustained``, the share of the peak rate that the board's power allows
-    all SMs together. A cold cache adds ``cold_us``, ``cold_step_ns`` per step of K, and ``written_back`` as there.
+    nobody shares; ``copies``, the share of the L2's bandwidth that padding and converting reach; ``sustained``, the
+    share of the peak rate that the board's power allows all SMs together. A cold cache adds ``cold_us``,
+    ``cold_step_ns`` per step of K, and ``written_back`` as there.
     """
 
     l2: float
