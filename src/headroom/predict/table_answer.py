@@ -31,7 +31,7 @@ from headroom.predict.kernel_sorts import (
 )
 from headroom.predict.kernel_time import Channels
 from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
-from headroom.predict.library import Tiled, fastest, with_whole_channels
+from headroom.predict.library import Choice, Tiled, fastest, with_whole_channels
 from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
@@ -161,52 +161,63 @@ def _answer_gemms(
 ) -> None:
     """Tiles as given, or as a tuned library would choose them."""
     dtype, sort = question.dtype, question.sort
-    unit = unit_of(gpu, dtype)
-    constants = calibration.gemm(gpu, dtype, sort)
     has_tile = rows.sizes["tile_m"][question.index] > 0
-    for mask in (has_tile, ~has_tile):
-        index = question.index[mask]
-        if not len(index):
-            continue
-        tiled = _tiled_of(rows, index, sort, dtype)
-        problems = tiled.problems
-        names = np.zeros(len(index), dtype="<U1")
-        if mask is has_tile:
-            tiles = _given_tiles(rows, index, problems, gpu, dtype, sort)
-            whole = with_whole_channels(problems, tiled.taps, constants.channel_bytes / dtype.bytes)
-            best = estimate(whole, tiles, gpu, dtype, unit, constants, l2_state)
-        else:
-            choice = fastest(tiled, gpu, dtype, calibration, l2_state)
-            best, tiles, names = choice.estimate, choice.tiles, choice.transformed
-        if unit == "plain" and tiled.convs is not None and direction_of(sort) != "dgrad":
-            best = with_cache_bytes(best, tiled.convs, tiles, problems.c_bytes, gpu, dtype, where=names == "")
-        if unit == "tensor" and sort != "matmul":
-            extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
-            nchw = rows.words["layout"][index] == "nchw"
-            best = replace(best, time_us=best.time_us + np.where(nchw, extra, 0.0))
-        flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
-        if direction_of(sort) == "dgrad":
-            flops = 2.0 * _forward_macs(rows, index)
-        moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
-        floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
+    given, free = (replace(question, index=question.index[mask]) for mask in (has_tile, ~has_tile))
+    if len(given.index):
+        tiled = _tiled_of(rows, given.index, sort, dtype)
+        choice = _with_given_tiles(rows, given, tiled, gpu, l2_state, calibration)
+        _put_gemms(rows, given, tiled, choice, gpu, l2_state, calibration, answers)
+    if len(free.index):
+        tiled = _tiled_of(rows, free.index, sort, dtype)
+        choice = fastest(tiled, gpu, dtype, calibration, l2_state)
+        _put_gemms(rows, free, tiled, choice, gpu, l2_state, calibration, answers)
+
+
+def _with_given_tiles(
+    rows: LayerRows, question: Question, tiled: Tiled, gpu: GpuSpec, l2_state: str, calibration: Calibration
+) -> Choice:
+    dtype, sort = question.dtype, question.sort
+    constants = calibration.gemm(gpu, dtype, sort)
+    tiles = _given_tiles(rows, question.index, tiled.problems, gpu, dtype, sort)
+    whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / dtype.bytes)
+    found = estimate(whole, tiles, gpu, dtype, unit_of(gpu, dtype), constants, l2_state)
+    return Choice(found, tiles, np.zeros(len(question.index), dtype="<U1"))
+
+
+def _put_gemms(
+    rows: LayerRows, question: Question, tiled: Tiled, choice: Choice, gpu: GpuSpec, l2_state: str,
+    calibration: Calibration, answers: Answers,
+) -> None:  # fmt: skip
+    """What the chosen kernels cost, with what runs around them."""
+    index, dtype, sort = question.index, question.dtype, question.sort
+    unit, problems, is_direct = unit_of(gpu, dtype), tiled.problems, choice.transformed == ""
+    best = choice.estimate
+    if unit == "plain" and tiled.convs is not None and direction_of(sort) != "dgrad":
+        best = with_cache_bytes(best, tiled.convs, choice.tiles, problems.c_bytes, gpu, dtype, where=is_direct)
+    if unit == "tensor" and sort != "matmul":
+        extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
+        nchw = rows.words["layout"][index] == "nchw"
+        best = replace(best, time_us=best.time_us + np.where(nchw, extra, 0.0))
+    flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
+    if direction_of(sort) == "dgrad":
+        flops = 2.0 * _forward_macs(rows, index)
+    moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
+    floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
+    terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
+    direct, transformed = (
+        _bars(kind, unit, gpu, calibration, best.is_short, dtype, l2_state) for kind in (bar_kind(sort), "transformed")
+    )
+    answers.put(
+        index,
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
-        time = np.where(names == "", np.maximum(best.time_us, floor), best.time_us)
-        terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-        bars = np.where(
-            names == "",
-            _bars(bar_kind(sort), unit, gpu, calibration, best.is_short, dtype, l2_state),
-            _bars("transformed", unit, gpu, calibration, best.is_short, dtype, l2_state),
-        )
-        answers.put(
-            index,
-            time_us=time,
-            error_pct=widened_rows(bars, np.argmax(terms, axis=0), GEMM_LIMITS, gpu),
-            bottleneck=_limits(terms, GEMM_LIMITS),
-            tile_m=tiles.m,
-            tile_n=tiles.n,
-            tile_k=tiles.k,
-            **_grid(best),
-        )
+        time_us=np.where(is_direct, np.maximum(best.time_us, floor), best.time_us),
+        error_pct=widened_rows(np.where(is_direct, direct, transformed), np.argmax(terms, axis=0), GEMM_LIMITS, gpu),
+        bottleneck=_limits(terms, GEMM_LIMITS),
+        tile_m=choice.tiles.m,
+        tile_n=choice.tiles.n,
+        tile_k=choice.tiles.k,
+        **_grid(best),
+    )
 
 
 def _grid(best: Estimate) -> dict[str, Floats]:
