@@ -29,9 +29,10 @@ def read_with_weights(path: Path) -> onnx.ModelProto:
     """
     read_onnx(path)
     model = onnx.load(str(path.resolve()), load_external_data=False)
-    for initializer in model.graph.initializer:
-        if initializer.data_location == onnx.TensorProto.EXTERNAL:
-            _load(initializer, path.resolve().parent)
+    constants = (attribute.t for node in model.graph.node for attribute in node.attribute if attribute.HasField("t"))
+    for tensor in (*model.graph.initializer, *constants):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _load(tensor, path.resolve().parent)
     unshare(model)
     return model
 
@@ -60,8 +61,18 @@ def _load(tensor: onnx.TensorProto, folder: Path) -> None:
 
 
 def arrays(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """Every initializer by name."""
-    return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    """Every initializer by name.
+
+    Raises:
+        ModelError: one of them is damaged.
+    """
+    found = {}
+    for each in model.graph.initializer:
+        try:
+            found[each.name] = numpy_helper.to_array(each)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"the weights of {each.name} cannot be read: {error}; save the model again") from error
+    return found
 
 
 def write_model(path: Path, model: onnx.ModelProto) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,7 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
                 self.layers[name] = layer
                 self._layer_of[number] = name
                 self._note(name, node, layer)
-        plain = (node for number, (node, _) in enumerate(self._nodes) if number not in self._layer_of)
-        for name in dict.fromkeys(name for node in plain for name in node.input if name in arrays):
+        for name in dict.fromkeys(name for name in self._read() if name in arrays):
             self._keep(name)
         del self._arrays, self._shared
 
@@ -50,6 +49,12 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
     def layer_nodes(self) -> dict[str, onnx.NodeProto]:
         """The node of each layer, by the layer's name."""
         return {name: self._nodes[number][0] for number, name in self._layer_of.items()}
+
+    def _read(self) -> Iterator[str]:
+        """What is read while it runs, other than the tensors that a layer holds itself."""
+        for number, (node, _) in enumerate(self._nodes):
+            yield from node.input[:1] if number in self._layer_of else node.input
+        yield from self._outputs
 
     def _free_name(self, node: onnx.NodeProto) -> str:
         name = re.sub(r"\W+", "_", node.name or node.output[0]).strip("_") or "node"
@@ -76,6 +81,8 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
         """PyTorch's layer for a node with stored weights; ``None`` for every other node."""
         if node.op_type in ("Conv", "ConvTranspose") and self._has(node, 1):
             return self._convolution(node, values)
+        if node.op_type == "BatchNormalization" and values.get("training_mode", 0):
+            raise ModelError(f"{node.name or node.output[0]} normalises as in training, export it for inference")
         if node.op_type == "BatchNormalization" and self._has(node, 1, 2, 3, 4):
             layer = _Norm(self._arrays[node.input[1]].size, eps=values.get("epsilon", 1e-5))
             layer.weight, layer.bias = self._parameter(node.input[1]), self._parameter(node.input[2])
@@ -113,11 +120,15 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
         if pads[:rank] != pads[rank:]:
             raise ModelError(f"{node.name or node.output[0]} pads its sides differently, put a Pad node before it")
         transposed = node.op_type == "ConvTranspose"
+        if "output_shape" in values:
+            raise ModelError(f"{node.name or node.output[0]} asks for an output shape, write its pads out")
         kinds = (
             (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
             if transposed
             else (nn.Conv1d, nn.Conv2d, nn.Conv3d)
         )
+        if len(node.input) > 2 and node.input[2] and not self._has(node, 2):
+            raise ModelError(f"{node.name or node.output[0]} has a bias that is computed, store it as an initializer")
         groups = values.get("group", 1)
         ends = (
             (weight.shape[0], weight.shape[1] * groups) if transposed else (weight.shape[1] * groups, weight.shape[0])
@@ -150,12 +161,12 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
         values: dict[str, Tensor | None] = {"": None, **self._stored(), **dict(zip(self._inputs, inputs, strict=True))}
         for number, (node, named) in enumerate(self._nodes):
             if number in self._layer_of:
-                found: Any = self.layers[self._layer_of[number]](values[node.input[0]])
+                found: Any = self.layers[self._layer_of[number]](_value(values, node.input[0]))
             else:
-                found = run(node, named, [values[name] for name in node.input])
+                found = run(node, named, [_value(values, name) for name in node.input])
             results = found if isinstance(found, tuple | list) else (found,)
             values.update(zip(node.output, results, strict=False))
-        return tuple(values[name] for name in self._outputs)
+        return tuple(_value(values, name) for name in self._outputs)
 
     def _stored(self) -> dict[str, Tensor]:
         """Constants by name; parameters as they now are, for a copy has its own."""
@@ -168,6 +179,17 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
             }
         )
         return found
+
+
+def _value(values: Mapping[str, Tensor | None], name: str) -> Tensor | None:
+    """What has been computed under a name.
+
+    Raises:
+        ModelError: nothing has.
+    """
+    if name not in values:
+        raise ModelError(f"{name} is made by no node and no dense initializer; store sparse weights as dense ones")
+    return values[name]
 
 
 class _Norm(nn.modules.batchnorm._BatchNorm):  # type: ignore[misc]

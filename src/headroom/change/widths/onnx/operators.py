@@ -27,7 +27,10 @@ def run(node: onnx.NodeProto, attributes: Attributes, operands: Operands) -> Any
     operator = _OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if operator is None:
         raise ModelError(f"{node.name or node.output[0]} is a {node.op_type}, which cannot be widened around yet")
-    return operator(operands, attributes)
+    # What a Split is to make is written nowhere but in how many names it gives.
+    return operator(
+        operands, {"num_outputs": len(node.output), **attributes} if node.op_type == "Split" else attributes
+    )
 
 
 def _whole(value: Any) -> list[int]:
@@ -62,6 +65,8 @@ def _unsqueeze(operands: Operands, attributes: Attributes) -> Tensor:
 
 def _mean(operands: Operands, attributes: Attributes) -> Tensor:
     axes = _axes(operands, attributes)
+    if not axes and attributes.get("noop_with_empty_axes", 0):
+        return operands[0]
     keep = bool(attributes.get("keepdims", 1))
     return operands[0].mean(axes if axes is not None else list(range(operands[0].ndim)), keepdim=keep)
 
@@ -94,6 +99,8 @@ def _pooling(kind: str) -> Operator:
 def _pad(operands: Operands, attributes: Attributes) -> Tensor:
     if attributes.get("mode", "constant") != "constant":
         raise ModelError("a Pad repeats values, which cannot be widened around yet")
+    if len(operands) > 3 and operands[3] is not None:
+        raise ModelError("a Pad names its axes, write pads for all of them")
     pads = _whole(operands[1]) if len(operands) > 1 else attributes["pads"]
     value = float(operands[2]) if len(operands) > 2 and operands[2] is not None else 0.0
     rank = len(pads) // 2
@@ -103,6 +110,9 @@ def _pad(operands: Operands, attributes: Attributes) -> Tensor:
 
 def _slice(operands: Operands, attributes: Attributes) -> Tensor:
     found = operands[0]
+    if len(operands) == 1:
+        # Before opset 10 they were attributes.
+        operands = [found, *(attributes.get(key) for key in ("starts", "ends", "axes"))]
     starts, ends = _whole(operands[1]), _whole(operands[2])
     axes = _whole(operands[3]) if len(operands) > 3 and operands[3] is not None else list(range(len(starts)))
     steps = _whole(operands[4]) if len(operands) > 4 and operands[4] is not None else [1] * len(starts)
@@ -118,7 +128,7 @@ def _split(operands: Operands, attributes: Attributes) -> Any:
         return operands[0].split(_whole(operands[1]), axis)
     if "split" in attributes:
         return operands[0].split(_whole(attributes["split"]), axis)
-    return operands[0].chunk(attributes.get("num_outputs", 2), axis)
+    return operands[0].chunk(attributes["num_outputs"], axis)
 
 
 def _constant(operands: Operands, attributes: Attributes) -> Tensor:

@@ -1,4 +1,4 @@
-"""Give every node weights of its own: exporters store equal ones once, and then their groups seem to be one."""
+"""Give every node stored weights of its own: exporters store equal ones once, or in Constant nodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import onnx
 
 
 def unshare(model: onnx.ModelProto) -> None:
-    """Replace copies of stored tensors by stored tensors, and store one per use where several nodes read the same."""
+    """Store constants and copies of stored tensors, and one tensor per use where several nodes read the same.
+
+    Groups that share a weight would seem to be one, and weights in Constant nodes to be no weights.
+    """
     graph = model.graph
     stored = {each.name: each for each in graph.initializer}
     taken = {name for node in graph.node for name in (*node.input, *node.output)} | set(stored)
@@ -15,6 +18,8 @@ def unshare(model: onnx.ModelProto) -> None:
     for node in graph.node:
         if node.op_type == "Identity" and node.input[0] in stored and node.output[0] not in outputs:
             stored[node.output[0]] = _copied(graph, stored[node.input[0]], node.output[0])
+        elif node.op_type == "Constant" and node.attribute[0].name == "value" and node.output[0] not in outputs:
+            stored[node.output[0]] = _copied(graph, node.attribute[0].t, node.output[0])
         else:
             kept.append(node)
     del graph.node[:]
