@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headroom.change.widths.groups import operators
 from headroom.change.widths.groups.operators.registry import rule_of
+from headroom.change.widths.groups.run import tensors
 from headroom.change.widths.groups.stored import Atoms, Axis, stored
 from headroom.change.widths.groups.trace import ChannelTrace
 
@@ -78,9 +78,8 @@ def trace(module: nn.Module, run: Callable[[], Any], even: frozenset[str] = froz
     # Fused attention is a single operator; its plain form shows what happens inside.
     with sdpa_kernel(SDPBackend.MATH), watched:
         output = run()
-    flat, _ = torch.utils._pytree.tree_flatten(output)
-    for each in flat:
-        if isinstance(each, Tensor) and (labels := watched.labels(each)) is not None:
+    for each in tensors(output):
+        if (labels := watched.labels(each)) is not None:
             watched.freeze(labels, "is what the network returns")
     return _summary(watched, output)
 

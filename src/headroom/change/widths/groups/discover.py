@@ -26,11 +26,11 @@ def width_groups(module: nn.Module, example_inputs: Any) -> WidthGroups:
     """
     # The network's own code runs here, and may fail with anything.
     try:
-        copy.deepcopy(module)
+        watched = copy.deepcopy(module)
     except Exception as error:
         raise ModelError(f"the network cannot be copied, which every proof does first: {error}") from error
     try:
-        traced, even = _traced(module, example_inputs)
+        traced, even = _traced(watched, example_inputs)
     except ModelError:
         raise
     except Exception as error:

@@ -55,10 +55,18 @@ class Resizer:
     def fit(self, layer: nn.Module, attribute: str, axis: int, size: int) -> None:
         """The same for an attribute of a layer, if it has one there."""
         if getattr(layer, attribute, None) is not None:
-            self.resize(Axis(self._name_of[id(layer), attribute], axis), size)
+            self.resize(Axis(self.name(layer, attribute), axis), size)
 
     def name(self, layer: nn.Module, attribute: str) -> str:
-        return self._name_of[id(layer), attribute]
+        """The name of the tensor that a layer has there.
+
+        Raises:
+            WidthError: it is none of the stored ones: weight or spectral normalisation computes it from them.
+        """
+        name = self._name_of.get((id(layer), attribute))
+        if name is None:
+            raise WidthError(f"the {attribute} of a {type(layer).__name__} is computed from other tensors")
+        return name
 
 
 Fit = Callable[[Resizer, Any, Tensor, frozenset[str]], None]
@@ -71,7 +79,7 @@ def elastic(module: nn.Module, resizer: Resizer, even: frozenset[str]) -> Iterat
     for layer in module.modules():
         fit = next((fit for kind, fit in _FITS if isinstance(layer, kind)), None)
         if fit is not None:
-            hooks.append(layer.register_forward_pre_hook(_hook(fit, resizer, even)))
+            hooks.append(layer.register_forward_pre_hook(_hook(fit, resizer, even), with_kwargs=True))
     try:
         yield
     finally:
@@ -79,10 +87,13 @@ def elastic(module: nn.Module, resizer: Resizer, even: frozenset[str]) -> Iterat
             hook.remove()
 
 
-def _hook(fit: Fit, resizer: Resizer, even: frozenset[str]) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def before(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if inputs and isinstance(inputs[0], Tensor):
-            fit(resizer, layer, inputs[0], even)
+def _hook(
+    fit: Fit, resizer: Resizer, even: frozenset[str]
+) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    def before(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        entering = inputs[0] if inputs else named.get("input")
+        if isinstance(entering, Tensor):
+            fit(resizer, layer, entering, even)
 
     return before
 

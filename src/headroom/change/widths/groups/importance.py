@@ -20,6 +20,8 @@ def l1_importance(module: nn.Module, groups: WidthGroups) -> dict[Axis, np.ndarr
     tensors = stored(module)
     found = {}
     for axis in _made(groups):
+        if not tensors[axis.tensor].tensor.is_floating_point():
+            continue
         weights = tensors[axis.tensor].tensor.detach().abs().double().cpu()
         others = [each for each in range(weights.ndim) if each != axis.axis]
         total = (weights.sum(others) if others else weights).numpy()

@@ -48,7 +48,12 @@ def _layers(
         if not isinstance(layer, (_ConvNd, nn.Linear)):
             continue
         found: Any = layer
-        weight = names[id(found.weight)]
+        weight = names.get(id(found.weight))
+        if weight is None:
+            # Weight or spectral normalisation computes it, and no group lies along what it is computed from.
+            ends = ("in_features", "out_features") if isinstance(layer, nn.Linear) else ("in_channels", "out_channels")
+            yield LayerWidths(name, *(Width(getattr(found, end)) for end in ends))
+            continue
         if isinstance(layer, nn.Linear):
             one = Fraction(1)
             yield LayerWidths(

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from headroom.change.widths.groups.classes import Traced, trace
 from headroom.change.widths.groups.elastic import Resizer, WidthError, elastic
@@ -53,18 +55,31 @@ def moved(
         resizer.resize(axis, resizer.tensor(axis.tensor).shape[axis.axis] + delta)
     with evaluating(changed):
         try:
-            with elastic(changed, resizer, even):
-                call(changed, inputs)
-            after = trace(changed, lambda: call(changed, inputs), even)
+            with _WithoutConvolving():
+                with elastic(changed, resizer, even):
+                    call(changed, inputs)
+                after = trace(changed, lambda: call(changed, inputs), even)
         except WidthError:
             raise
         # The network's own code runs here, which may fail with anything; that is what the caller wants to know.
         except Exception as error:
-            raise WidthError(_sentence(error)) from error
+            raise WidthError(failure(error)) from error
     _check_counts(before, after, move.moving)
     old = {name: held.tensor for name, held in stored(module).items()}
     fill(before, after, old, stored(changed), choose, filling)
     return changed
+
+
+class _WithoutConvolving(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's annotations are not followed
+    """Within it, convolutions return numbers of the right shape, at once: here it matters where channels go."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not torch.ops.aten.convolution.default:
+            return func(*args, **(kwargs or {}))
+        like = func(*(each.to("meta") if isinstance(each, torch.Tensor) else each for each in args), **(kwargs or {}))
+        result = torch.empty_like(like, device=args[0].device)
+        # Numbers that differ, for code that divides by their spread.
+        return result.copy_(torch.linspace(-1, 1, result.numel(), device=result.device).view(result.shape))
 
 
 def _check_counts(before: Traced, after: Traced, moving: Mapping[Any, int]) -> None:
@@ -81,6 +96,7 @@ def _check_counts(before: Traced, after: Traced, moving: Mapping[Any, int]) -> N
             raise WidthError(f"{-gained if gained < 0 else gained} channels of {kind.layer} would come or go with it")
 
 
-def _sentence(error: Exception) -> str:
+def failure(error: Exception) -> str:
+    """What a network's own code failed with, as the end of a sentence."""
     lines = str(error).strip().splitlines()
     return f"its own code fails with {type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from headroom.change.widths.groups.classes import Kind, Traced
 from headroom.change.widths.groups.elastic import OutputError, SilentError, WidthError
 from headroom.change.widths.groups.layout import Filling
-from headroom.change.widths.groups.move import Move, moved
+from headroom.change.widths.groups.move import Move, failure, moved
 from headroom.change.widths.groups.run import difference, outputs, telling
 from headroom.change.widths.groups.stored import stored
 
@@ -42,9 +42,15 @@ class Stand:
                     _randomise(name.rpartition(".")[2], held.tensor, generator)
         self.inputs = telling(inputs, self.module, generator)
         self.random = np.random.default_rng(seed)
-        self.outputs = outputs(self.module, self.inputs)
+        try:
+            self.outputs = outputs(self.module, self.inputs)
+        # The network's own code, which may insist on the type that its weights had.
+        except Exception as error:
+            raise WidthError(f"in float64 {failure(error)}") from error
+        if not self.outputs:
+            raise WidthError("it returns no floating-point tensors, so that nothing can be proved")
         finite = all(bool(torch.isfinite(each).all()) for each in self.outputs)
-        if not self.outputs or not finite:
+        if not finite:
             raise WidthError("its outputs on random weights are no finite numbers, which can prove nothing")
         single = any(each.dtype != torch.float64 for each in self.outputs)
         self.equal = EQUAL_FLOAT32 if single else EQUAL
@@ -83,7 +89,7 @@ def _removes_dead_ones_only(stand: Stand, before: Traced, shrink: Move, even: fr
     kept: dict[Any, np.ndarray] = {}
 
     def choose(kind: Kind, count: int) -> np.ndarray:
-        kept[kind.key] = np.sort(stand.random.permutation(kind.count)[:count])
+        kept[kind.key] = _with_a_hole(kind.count, count, stand.random)
         return kept[kind.key]
 
     smaller = outputs(moved(stand.module, stand.inputs, before, shrink, even, choose, filling), stand.inputs)
@@ -92,6 +98,15 @@ def _removes_dead_ones_only(stand: Stand, before: Traced, shrink: Move, even: fr
     if not apart <= stand.equal:
         raise OutputError(f"removing dead channels changes its outputs by {100 * apart:.2g} %")
     return difference(stand.outputs, smaller) > _TELLS * stand.equal
+
+
+def _with_a_hole(count: int, left: int, random: np.random.Generator) -> np.ndarray:
+    """``left`` of ``count`` channels, drawn so that some of them change their place and their neighbours.
+
+    Where only the last channels went, nobody would notice code that treats each by its place.
+    """
+    inner = random.permutation(np.arange(1, count - 1))
+    return np.sort(np.delete(np.arange(count), np.concatenate([inner, [0, count - 1]])[: count - left]))
 
 
 def _with_dead_channels(module: nn.Module, before: Traced, kept: dict[Any, np.ndarray]) -> nn.Module:

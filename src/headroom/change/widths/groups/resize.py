@@ -72,8 +72,10 @@ def set_widths(
     chosen = {name: _group(groups, name) for name in widths}
     move = _move(chosen, widths)
     rescale = frozenset(key for group in chosen.values() if group.rescaled for key in group.keys)
-    with evaluating(module):
-        before = trace(module, lambda: call(module, example_inputs), groups.even)
+    # A copy runs, because a network may keep count of its runs.
+    watched = copy.deepcopy(module)
+    with evaluating(watched):
+        before = trace(watched, lambda: call(watched, example_inputs), groups.even)
     choose = first_ones if importance is None else _by(importance, before.atoms)
     filling = Filling(growth, seed, rescale)
     try:

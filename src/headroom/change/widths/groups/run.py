@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 
 def call(module: nn.Module, inputs: Any) -> Any:
-    """The module's outputs for a tensor, a tuple of arguments or a dict of them."""
+    """The module's outputs for a tensor, a tuple of arguments or a dict of them, which it may write into: copies."""
+    inputs = torch.utils._pytree.tree_map(lambda each: each.clone() if isinstance(each, Tensor) else each, inputs)
     if isinstance(inputs, Mapping):
         return module(**inputs)
     return module(*inputs) if isinstance(inputs, tuple | list) else module(inputs)
@@ -21,6 +22,8 @@ def call(module: nn.Module, inputs: Any) -> Any:
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Within it the module is in evaluation mode and computes no gradients; afterwards each part is as it was.
 
+    What the module draws at random is not missing from the caller's stream of random numbers.
+
     PyTorch's fused encoder is off: it is a single operator that shows nothing of what happens inside.
     """
     training = {part: part.training for part in module.modules()}
@@ -28,7 +31,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     torch.backends.mha.set_fastpath_enabled(False)
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
@@ -39,8 +42,24 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 def outputs(module: nn.Module, inputs: Any) -> list[Tensor]:
     """Every floating-point tensor that the module returns in evaluation mode."""
     with evaluating(module):
-        flat, _ = torch.utils._pytree.tree_flatten(call(module, inputs))
-    return [each for each in flat if isinstance(each, Tensor) and each.is_floating_point()]
+        found = tensors(call(module, inputs))
+    return [each for each in found if each.is_floating_point()]
+
+
+def tensors(output: Any) -> list[Tensor]:
+    """Every tensor of what a module returns: in tuples, lists and dicts, and in the attributes of any other object."""
+    found: list[Tensor] = []
+    # Objects may hold each other; a list keeps them alive, so that their ids stay theirs.
+    waiting: list[Any] = [output]
+    met: list[Any] = []
+    while waiting:
+        flat, _ = torch.utils._pytree.tree_flatten(waiting.pop())
+        found.extend(each for each in flat if isinstance(each, Tensor))
+        for each in flat:
+            if not isinstance(each, Tensor | nn.Module | type) and not any(each is other for other in met):
+                met.append(each)
+                waiting.extend(value for value in getattr(each, "__dict__", {}).values())
+    return found
 
 
 def difference(first: list[Tensor], second: list[Tensor]) -> float:

@@ -120,13 +120,18 @@ class Search:
     def _try(self, kinds: tuple[Kind, ...], with_settings: bool = False) -> _Found:
         """The smallest steps in which these kinds move together and pass the proof."""
         reasons: list[str] = []
+        computes_otherwise = False
         for steps in self._steps(kinds, _SMALLEST if with_settings else _MULTIPLES):
+            if computes_otherwise and not self._can_shrink(kinds, steps):
+                # Smaller steps ran and failed the proof; where nothing can be removed, half of it is left to pass.
+                break
             for settings in possible_settings(self._module, kinds, steps) if with_settings else ((),):
                 for rescaled in (False, True):
                     refused = self._refused(kinds, steps, settings, rescaled)
                     if refused is None:
                         return _Found(kinds, steps, settings, rescaled)
                     reasons.append(str(refused))
+                    computes_otherwise |= isinstance(refused, OutputError | SilentError)
                     if not (isinstance(refused, OutputError) and self._has_queries(kinds)):
                         break
         return _Found(kinds, {}, frozen=reasons[0] if reasons else "no layer chooses this width")

@@ -53,7 +53,8 @@ def tie_stored(trace: ChannelTrace, elements: Tensor, labels: Tensor) -> None:
     """Tie a stored tensor's axes to the channels they lie along.
 
     Along such an axis each channel meets one position, or, where a channel is a whole group of a convolution, each
-    position one channel. Along any other (the tokens of a position table) every channel meets every position.
+    position one channel. Along any other (the tokens of a position table) every channel meets every position. One
+    number that several channels meet (the slope of a PReLU, the scale of a branch) is nobody's.
     """
     name = trace.atoms.holder(elements)
     if name is None:
@@ -71,4 +72,6 @@ def _one_each(channels: Tensor, atoms: Tensor) -> bool:
     channels, atoms = channels.reshape(-1), atoms.reshape(-1)
     owned = channels >= 0
     met = together(channels[owned], atoms[owned])
-    return met.shape[1] > 0 and met.shape[1] in (torch.unique(met[0]).numel(), torch.unique(met[1]).numel())
+    owners, positions = torch.unique(met[0]).numel(), torch.unique(met[1]).numel()
+    one_number = positions == 1 and owners > 1
+    return not one_number and met.shape[1] > 0 and met.shape[1] in (owners, positions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headroom.change.widths.groups.labels import spread
+from headroom.change.widths.groups.labels import compact, spread
 from headroom.change.widths.groups.operators.registry import follows
 from headroom.change.widths.groups.trace import Call, ChannelTrace
 
@@ -30,14 +30,12 @@ def per_plane(trace: ChannelTrace, call: Call) -> None:
         trace.freeze(labels, f"{call.name} on a tensor of {source.ndim} axes, of which none is the channels'")
         return
     channel -= 1
-    first = labels
-    for axis in range(source.ndim):
-        if axis != channel:
-            first = first.narrow(axis, 0, 1)
-    # All of a plane belongs to one channel, wherever it came from.
-    trace.tie(labels, first.expand(labels.shape))
+    # All of a plane belongs to one channel, wherever it came from; a padding around it belongs to none.
+    owners = compact(labels)[0].amax([axis for axis in range(source.ndim) if axis != channel], keepdim=True)
+    owners = owners.expand([size if axis == channel else 1 for axis, size in enumerate(labels.shape)])
+    trace.tie(labels, owners.expand(labels.shape))
     for result in call.results:
-        trace.label(result, spread(first.reshape(-1), channel, result.shape))
+        trace.label(result, spread(owners.reshape(-1), channel, result.shape))
     trace.step(labels)
 
 
