@@ -86,6 +86,7 @@ def test_the_best_batch_under_a_latency_is_named(headroom, example: Path) -> Non
         (["EXAMPLE", "--gpu", "t4", "--system", "zzz"], 5, "system 'zzz' is unknown"),
         (["EXAMPLE", "--gpu", "t4", "--source", "predicted", "--system", "abc"], 2, "asks no database"),
         (["EXAMPLE", "--gpu", "h200", "--json", "/no/such/folder/a.json"], 2, "cannot write /no/such/folder/a.json"),
+        (["EXAMPLE", "--l2", "hot"], 2, "Invalid value for '--l2': 'hot' is not one of 'warm', 'cold'."),
         (["EXAMPLE", "--no-such-option"], 2, "see headroom analyze --help"),
         ([], 2, "see headroom analyze --help"),
         (["no.such.module:thing", "--gpu", "h200"], 3, "no.such.module"),

@@ -91,7 +91,9 @@ def run(arguments: list[str]) -> int:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "headroom"
-        return _fail(f"{error.format_message()} (see {command} --help)", error.exit_code, arguments)
+        # Typer names Python's class of error on the way, which tells a user nothing.
+        message = error.format_message().replace("Value error, ", "")
+        return _fail(f"{message} (see {command} --help)", error.exit_code, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED, arguments)
     except Exception as error:  # noqa: BLE001 - the last resort of a command line
