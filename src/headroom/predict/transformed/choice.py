@@ -34,8 +34,8 @@ _TITLES = {
 
 
 def title(name: str) -> str:
-    """An algorithm as people call it; a transformed kernel that no model names is one of them all."""
-    return _TITLES.get(name, "Winograd or FFT")
+    """An algorithm as people call it."""
+    return _TITLES[name]
 
 
 @dataclass(frozen=True, slots=True)
