@@ -49,7 +49,7 @@ headroom analyze other.onnx --gpu my-gpu.toml
 `headroom calibrate` takes every single layer that the database has of the GPU (at most 250 of each group of kernels),
 and keeps its result in the user's data folder, in `calibrations/`. Every later prediction for this very sheet uses
 it, and says so: in the notes of the terminal and of the report, and under `calibration` in JSON. It no longer counts
-when the sheet or the package's own constants change; `--forget` deletes it.
+when the sheet or the package's own constants change, which the same places then say; `--forget` deletes it.
 
 ## What is fitted
 

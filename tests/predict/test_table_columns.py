@@ -51,6 +51,14 @@ def test_a_bad_value_costs_its_row_and_says_why() -> None:
     assert not found.answers.time_us.any()
 
 
+def test_a_batch_of_convolutions_or_a_product_in_groups_is_not_answered_for_less_work() -> None:
+    found = predict_columns({"op": ["conv2d", "matmul"], **dict.fromkeys("nchwkrsm", 1), "batch": 8, "groups": 4}, H200)
+    assert found.errors == [
+        "batch is 8, but conv2d has none: say it with n",
+        "groups is 4, but matmul has none: say it with batch",
+    ]
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [

@@ -47,6 +47,9 @@ INPUT_COLUMNS = ("op", "direction", *_SIZES, *_PAIRS, "dtype", "layout", "algori
 #: What each operation cannot do without.
 _NEEDED = {"conv2d": ("n", "c", "h", "w", "k", "r", "s"), "matmul": ("m", "n", "k")}
 
+#: What an operation does not have, and the column that says it: passed over, the row would be answered for less work.
+_FOREIGN = {"conv2d": ("batch", "n"), "matmul": ("groups", "batch")}
+
 
 @dataclass
 class LayerRows:
@@ -236,6 +239,10 @@ def _check_needed(parsed: LayerRows) -> None:
         for name in names:
             for index in np.flatnonzero((op == operation) & (size[name] == 0)):
                 _blame(parsed.errors, int(index), f"{name} is empty: {operation} needs it")
+    for operation, (name, right) in _FOREIGN.items():
+        for index in np.flatnonzero((op == operation) & (size[name] > 1)):
+            value = int(size[name][index])
+            _blame(parsed.errors, int(index), f"{name} is {value}, but {operation} has none: say it with {right}")
     convolution = op == "conv2d"
     groups = np.maximum(size["groups"], 1)
     for name in ("c", "k"):
