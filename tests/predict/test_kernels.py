@@ -102,3 +102,11 @@ def test_large_filters_in_fp32_run_as_fourier_transforms_faster_than_direct() ->
 def test_gpus_whose_kernels_nobody_timed_are_predicted_by_tiles() -> None:
     assert load_calibration().kernels(V100, DataType.FP32, "matmul") is None
     assert load_calibration().kernels(H200, DataType.BF16, "vector") is None
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "tf32", "fp32"])
+def test_a_filter_gradient_divides_its_long_sum_and_takes_about_as_long_as_the_forward_pass(dtype: str) -> None:
+    sizes = {"op": "conv2d", "dtype": dtype, "n": 32, "c": 64, "h": 56, "w": 56, "k": 64, "r": 3, "s": 3, "padding": 1}
+    answers = predict_table([sizes, {**sizes, "direction": "wgrad"}], H200).answers
+    assert answers.ctas[1] > H200.sms / 2
+    assert answers.time_us[1] < 2.5 * answers.time_us[0]

@@ -126,7 +126,13 @@ class Calibration:
         return own is not None and own[0] == sort
 
     def kernels(self, gpu: GpuSpec, dtype: DataType, sort: str) -> KernelSet | None:
-        """The library's own kernels for ``sort`` (as in :meth:`gemm`) where they were timed one by one."""
+        """The library's own kernels for ``sort`` (as in :meth:`gemm`) where they were timed one by one.
+
+        Forward kernels do not stand in for filter gradients, whose few results each sum over all images: a library
+        divides that sum among CTAs, and has other kernels for it.
+        """
+        if sort == "wgrad":
+            return None
         own = _nearest(self.own_kernels, gpu, dtype, sort)
         if own is None or (own[0] != sort and self.has_own(gpu, dtype, sort)):
             return None
