@@ -172,3 +172,11 @@ def test_a_gpu_without_a_table_transforms_too_with_a_wider_bar() -> None:
     known, unknown = one(square(8, 64, 56)), one(square(8, 64, 56), A100)
     assert "Winograd" in unknown.algorithm
     assert unknown.error_pct > known.error_pct
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_beyond_the_largest_square_are_no_undefined_arithmetic() -> None:
+    """Nothing crosses DRAM in a warm cache, and nothing times infinity is no number: numpy then warns its users."""
+    found = fastest_transformed(convs(1, 8, 300), machinery(A100))
+    assert found.names[0] != "FFT"
+    assert np.isfinite(found.estimate.dram_us).all()

@@ -8,6 +8,8 @@ runs show them.)
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from headroom.predict.delta import ConvBatch
@@ -27,7 +29,7 @@ def whole(convs: ConvBatch, machinery: Machinery) -> Estimate:
         side = np.where(reach <= candidate, candidate, side)
     fits = np.isfinite(side)
     found = _transformed(convs, np.where(fits, side, TILE_SIDE), np.ones_like(side), machinery)
-    return in_turn((found, np.where(fits, 1.0, np.inf)))
+    return replace(found, time_us=np.where(fits, found.time_us, np.inf))
 
 
 def tiled(convs: ConvBatch, machinery: Machinery) -> Estimate:
