@@ -83,8 +83,8 @@ def setting(content: dict[str, Any]) -> list[str]:
         "The same share goes from the second convolution's 500 im2col columns, the first linear layer's 800 inputs and",
         f"the second one's 500, at once. A sample of inputs is {content['sample_rows']} rows of"
         f" {content['sample_images']} training images. *Who goes* is",
-        "decided by the paper's search over correlations of weights, of inputs, or of contributions,",
-        "or, to compare with, by the smallest weight norm or at random.",
+        "decided by the paper's search over correlations of weights, of inputs, or of contributions; by least damage",
+        "on the sample; or, to compare with, by the smallest weight norm or at random.",
         "",
     ]
 
