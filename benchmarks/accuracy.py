@@ -16,13 +16,14 @@ from dataclasses import replace
 import numpy as np
 
 from accuracy_page import page
+from bar_coverage import all_tables, coverage, left_out
 from convolution_fit import fit_usual, is_older, timed_alike
 from estimates import answered, chosen, given, streamed
 from h200_report import h200_report
 from headroom.files import write_whole
 from headroom.graph.tensor import DataType
-from headroom.predict.calibration import load_calibration
-from headroom.predict.constants import GemmConstants, family_of, unit_of
+from headroom.predict.calibration import UNLIKE_FACTOR, load_calibration
+from headroom.predict.constants import GemmConstants
 from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch
 from headroom.predict.delta import estimate as delta_estimate
 from headroom.predict.delta.prior import MISS_RATES, with_miss_rate
@@ -245,38 +246,6 @@ def stream_report(cases: list[Cases]) -> list[dict[str, object]]:
     return answers
 
 
-def coverage(cases: list[Cases]) -> list[dict[str, object]]:
-    """Share of rows inside the error bars that the package would print, per source and GPU.
-
-    The source's constant is taken off; rows that consist of it mostly are left out, as in the calibration.
-    """
-    calibration = load_calibration()
-    answers = []
-    for case in cases:
-        unit = unit_of(case.gpu, case.dtype)
-        best = answered(case, calibration)
-        held = case.held_out
-        core = best.time_us
-        fit = scale_and_constant(core[~held], case.measured_us[~held])
-        usable = held & (core > max(0.0, fit.constant_us))
-        bar = np.where(
-            best.is_short,
-            calibration.error_pct(case.kind, unit, case.gpu, "short"),
-            calibration.error_pct(case.kind, unit, case.gpu, "long"),
-        )
-        inside = 100 * np.abs(case.measured_us - core - fit.constant_us) <= bar * core
-        answers.append(
-            {
-                "source": case.source,
-                "gpu": case.gpu.id,
-                "family": family_of(case.gpu),
-                "rows": int(usable.sum()),
-                "inside_share": round(float(inside[usable].mean()), 3) if usable.any() else None,
-            }
-        )
-    return answers
-
-
 def main() -> None:
     warnings.filterwarnings("ignore", message="divide by zero")
     neusight = neusight_convolutions()
@@ -303,6 +272,8 @@ def main() -> None:
         *deepbench_matmuls(UNSEEN_GPUS),
     ]
     usual = [c for c in convolutions if c.dtype is DataType.FP32 and c.direction == "forward" and not c.gathering]
+    tables = list(all_tables([*convolutions, *products], benanza_streams(), load_calibration()))
+    others = left_out(load_calibration())
     result = {
         "calibration_date": load_calibration().date,
         "convolutions": compare(convolutions, convolution_models),
@@ -311,8 +282,9 @@ def main() -> None:
         "drift": drift(neusight),
         "leave_one_gpu_out": leave_one_gpu_out(neusight),
         "streams": stream_report(benanza_streams()),
-        "coverage": coverage([*convolutions, *products]),
-        "h200": h200_report(),
+        "unlike_factor": UNLIKE_FACTOR,
+        "coverage": coverage(tables, load_calibration(), others),
+        "h200": h200_report(others),
         "h200_choice": kernel_choice(),
         "lbl_networks": json.loads((RESULTS / "lbl_networks.json").read_text())["rows"],
     }

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from bar_page import error_bars
+
 INTRODUCTION = """# How far off the predictions are
 
 Written by `python benchmarks/accuracy.py`; the figures with all their digits are in
@@ -128,15 +130,7 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
             for kind, e in d["kinds"].items()
         ],
     )
-    yield "## Error bars\n"
-    yield "Share of held-out rows inside the error bar that the package prints; it is made to hold four of five.\n"
-    yield from _table(
-        ("source", "GPU", "rows", "inside"),
-        [
-            (d["source"], d["gpu"], d["rows"], "-" if d["inside_share"] is None else f"{100 * d['inside_share']:.0f} %")
-            for d in result["coverage"]
-        ],
-    )
+    yield from error_bars(result)
     yield from _worst_rows(result)
 
 
@@ -288,9 +282,9 @@ def _h200(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     counted = [entry for entry in entries if not entry["op"].startswith("conv2d: ")]
     held = sum(entry["held_out_rows"] for entry in counted)
     inside = sum(entry["held_out_rows"] * entry["inside_share"] for entry in counted)
-    yield f"Of all {held} held-out rows, {100 * inside / held:.0f} % lie inside the printed error bar, which is taken"
-    yield "from the same rows (per sort of kernel, multiplier, data type and cache state; of fewer than 20 rows all"
-    yield "data types together).\n"
+    yield f"Of all {held} held-out rows, {100 * inside / held:.0f} % lie inside an error bar made without"
+    yield "them (a fifth of the rows left out at a time; per sort of kernel, multiplier, data type and cache state, of"
+    yield "fewer than 20 rows all data types together). *Error bar* is the printed one, made from all of them.\n"
 
 
 def _choice(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:

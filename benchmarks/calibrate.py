@@ -23,6 +23,7 @@ from h200_fit import FAMILY as HOPPER
 from h200_fit import hopper_bars, with_hopper, with_kernels
 from h200_rows import SOURCE as H200_SOURCE
 from headroom.predict.calibration import Calibration, ErrorRow, load_calibration, parse_calibration
+from headroom.predict.error_groups import PRODUCT_KINDS
 from headroom.predict.kernel_record import record_of
 from product_fit import plain_product_bars, tensor_product_bars, with_plain_products, with_tensor_products
 from record import ROOT
@@ -71,7 +72,7 @@ def part_of(bar: ErrorBar) -> str:
         return "transforms"
     if bar["unit"] == "tensor":
         return "tensor"
-    return "plain-matmul" if bar["kind"] == "matmul" else "plain"
+    return "plain-matmul" if bar["kind"] in PRODUCT_KINDS else "plain"
 
 
 def rounded(value: object) -> object:
@@ -91,10 +92,10 @@ def constants_of(calibration: Calibration) -> dict[str, object]:
     return rounded(record)
 
 
-def fitted(calibration: Calibration, names: list[str]) -> dict[str, object]:
-    """The data file's content with the parts ``names`` fitted anew."""
+def fitted(calibration: Calibration, names: list[str], *, constants: bool = True) -> dict[str, object]:
+    """The data file's content with the parts ``names`` fitted anew; without ``constants`` their error bars alone."""
     shipped = [asdict(row) for row in calibration.errors]
-    for name in names:
+    for name in names if constants else ():
         calibration = PARTS[name].fit(calibration)
     content = {
         "date": date.today().isoformat(),
@@ -119,9 +120,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the theory's shared constants.")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="fit this part alone")
     parser.add_argument("--out", type=Path, default=TARGET)
+    parser.add_argument("--bars", action="store_true", help="keep the constants, and take the error bars anew")
     asked = parser.parse_args()
     names = [name for name in PARTS if not asked.only or name in asked.only]
-    content = fitted(load_calibration(), names)
+    content = fitted(load_calibration(), names, constants=not asked.bars)
     asked.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({name: content["constants"][name.replace("-", "_")] for name in names if "hopper" not in name}))
 

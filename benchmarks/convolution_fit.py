@@ -61,15 +61,11 @@ def with_convolutions(calibration: Calibration) -> Calibration:
     return replace(calibration, plain=newer, own_gemm={**calibration.own_gemm, **sets})
 
 
-def convolution_bars(calibration: Calibration) -> list[dict[str, object]]:
+def convolution_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
     """Their error bars."""
-
-    def predict(case: Cases) -> tuple[np.ndarray, np.ndarray]:
-        best = answered(case, calibration)
-        return best.time_us, best.is_short
-
     gradients = [case for direction in ("dgrad", "wgrad") for case in deepbench_convolutions(direction=direction)]
-    return bars([*neusight_convolutions(), *deepbench_convolutions(), *_precomputed(), *gradients], predict)
+    cases = [*neusight_convolutions(), *deepbench_convolutions(), *_precomputed(), *gradients]
+    return bars(cases, lambda case: answered(case, calibration), without)
 
 
 def halves(cases: Sequence[Cases]) -> list[Cases]:

@@ -10,12 +10,12 @@ the fastest implementation known.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from error_bars import fold
 from fourier_fit import fit_fourier
 from h200_rows import Timed, timed_sizes
 from h200_shipped import timed_layers
@@ -24,6 +24,7 @@ from h200_tiled import fit_tiled, off, settle
 from headroom.gpu.sheets import load_gpu
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import AttentionConstants, unit_of
+from headroom.predict.error_groups import holding
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import sorts_of
@@ -35,12 +36,12 @@ GPU = load_gpu("h200")
 FAMILY = "hopper"
 TILED_OPS = ("matmul", "conv2d")
 
-#: Held-out rows below which a group has no bar of its own: its data types are then taken together, and below a quarter
-#: of it the states of the cache as well.
+#: Held-out rows below which a group has no bar of its own: its data types are then taken together, and below
+#: :data:`FEWEST_HELD` the states of the cache as well.
 FEWEST = 20
 
-#: Of ten rows that a bar is made for, it holds eight.
-HELD_SHARE = 0.8
+#: Held-out rows below which the rows that were fitted on count too: of nine rows none is left outside a bar.
+FEWEST_HELD = 10
 
 
 def measured(rows: Sequence[Timed]) -> np.ndarray:
@@ -109,31 +110,35 @@ def with_kernels(calibration: Calibration, rows: Sequence[Timed] | None = None) 
     return replace(calibration, own_kernels=sets, own_fourier={FAMILY: fit_fourier(rows, GPU)})
 
 
-def hopper_bars(calibration: Calibration) -> list[dict[str, object]]:
-    """Per sort of kernel, unit, data type and cache state, the half-width that holds four of five held-out rows."""
-    rows = [row for row in timed_layers() if row.held_out]
+def hopper_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
+    """Per sort of kernel, unit, data type and cache state, the half-width that holds nine of ten held-out rows.
+
+    The rows of one :func:`error_bars.fold` stay ``without``, if given.
+    """
+    rows = [row for row in timed_layers() if fold([row.label])[0] != without]
     far = 100 * np.abs(measured(rows) / predicted(rows, calibration) - 1)
     groups: dict[tuple[str, str, str, str], list[float]] = {}
-    for key, distance in zip(groups_of(rows, calibration), far, strict=True):
-        groups.setdefault(key, []).append(float(distance))
-    for few, wider in ((FEWEST, lambda dtype, l2: ("", l2)), (FEWEST // 4, lambda dtype, l2: ("", ""))):
+    fitted: dict[tuple[str, str], list[float]] = {}
+    for row, key, distance in zip(rows, groups_of(rows, calibration), far, strict=True):
+        if row.held_out:
+            groups.setdefault(key, []).append(float(distance))
+        else:
+            fitted.setdefault(key[:2], []).append(float(distance))
+    for few, wider in ((FEWEST, lambda dtype, l2: ("", l2)), (FEWEST_HELD, lambda dtype, l2: ("", ""))):
         for (kind, unit, dtype, l2), distances in sorted(groups.items()):
             if len(distances) < few:
                 del groups[kind, unit, dtype, l2]
                 groups.setdefault((kind, unit, *wider(dtype, l2)), []).extend(distances)
+    for (kind, unit, dtype, l2), distances in groups.items():
+        if not dtype and not l2 and len(distances) < FEWEST_HELD:
+            distances += fitted.get((kind, unit), [])
     return [
         {
             "kind": kind, "unit": unit, "family": FAMILY, "regime": "any",
-            "error_pct": round(bar_pct(distances), 1), "rows": len(distances), "dtype": dtype, "l2": l2,
+            "error_pct": round(holding(distances), 1), "rows": len(distances), "dtype": dtype, "l2": l2,
         }
         for (kind, unit, dtype, l2), distances in sorted(groups.items())
     ]  # fmt: skip
-
-
-def bar_pct(distances: Sequence[float]) -> float:
-    """The distance that holds its share of further rows like these: one of them more than of these alone."""
-    place = math.ceil(HELD_SHARE * (len(distances) + 1)) - 1
-    return sorted(distances)[min(place, len(distances) - 1)]
 
 
 def groups_of(rows: Sequence[Timed], calibration: Calibration) -> list[tuple[str, str, str, str]]:

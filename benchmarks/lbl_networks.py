@@ -93,6 +93,7 @@ def predict_fold(fold: int, data: Path) -> list[Case]:
                 "measured_us": measured.bounds.sequential_us, "predicted_us": bounds.sequential_us,
                 "shipped_us": shipped.sequential_us, "fused_measured_us": measured.bounds.fused_us,
                 "fused_predicted_us": bounds.fused_us, "error_pct": bounds.sequential_error_pct,
+                "fused_error_pct": bounds.fused_error_pct,
             }
         )  # fmt: skip
         print(rows[-1], flush=True)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from error_bars import bars, gemm_bars
-from estimates import chosen, given, sample, typical
+from error_bars import bars
+from estimates import answered, chosen, given, sample, typical
 from h200_tiled import off, settle
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
@@ -105,10 +105,9 @@ def seen_tiles(case: Cases) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count >= LEAST_SHARE * len(names))
 
 
-def plain_product_bars(calibration: Calibration) -> list[dict[str, object]]:
-    products = neusight_matmuls("linear") + neusight_matmuls("bmm")
-    cases = [*(sample(case) for case in products), *deepbench_matmuls()]
-    return bars(cases, lambda case: gemm_bars(case, calibration.plain_matmul))
+def plain_product_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
+    cases = [*neusight_matmuls("linear"), *neusight_matmuls("bmm"), *deepbench_matmuls()]
+    return bars(cases, lambda case: answered(case, calibration), without)
 
 
 def with_tensor_products(calibration: Calibration) -> Calibration:
@@ -117,11 +116,10 @@ def with_tensor_products(calibration: Calibration) -> Calibration:
     return replace(calibration, tensor=fit_tensor(cases))
 
 
-def tensor_product_bars(calibration: Calibration) -> list[dict[str, object]]:
+def tensor_product_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
     """Those of products, and of convolutions on the first tensor cores."""
-    predict = lambda case: gemm_bars(case, calibration.tensor)  # noqa: E731
-    products = bars([sample(case, 8000) for case in aiconfigurator_matmuls()], predict)
-    return products + bars(benanza_convolutions("IMPLICIT_PRECOMP_GEMM", DataType.FP16), predict)
+    cases = [*aiconfigurator_matmuls(), *benanza_convolutions("IMPLICIT_PRECOMP_GEMM", DataType.FP16)]
+    return bars(cases, lambda case: answered(case, calibration), without)
 
 
 #: Of the SMs, how many draw all that the last-level cache delivers: the share at which both tables' short rows turn.

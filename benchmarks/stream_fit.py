@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from error_bars import bars, stream_bars
+from error_bars import bars, stream_answer
 from estimates import streamed
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import KernelCost, StreamConstants, family_of
@@ -21,8 +21,8 @@ def with_streams(calibration: Calibration) -> Calibration:
     return replace(calibration, stream=fit_stream([case.where(~case.held_out) for case in benanza_streams()]))
 
 
-def kernel_bars(calibration: Calibration) -> list[dict[str, object]]:
-    return bars(benanza_streams(), lambda case: stream_bars(case, calibration.stream))
+def kernel_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
+    return bars(benanza_streams(), lambda case: stream_answer(case, calibration.stream), without)
 
 
 def fit_stream(cases: list[Cases]) -> StreamConstants:

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import least_squares
 
+from error_bars import Groups, Residuals, add_rows, fold, rows_of
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import TransformConstants, family_of
+from headroom.predict.error_groups import REGIMES, regimes_of
 from headroom.predict.gemm_time import Estimate, Floats
 from headroom.predict.transformed import ALGORITHMS, Machinery
 from transformed_tables import Runs, benanza_runs, neusight_runs
@@ -18,6 +20,9 @@ SAMPLE, WEIGHED = 300, 60
 
 #: Throttles by a factor that differs from algorithm to algorithm: good for ranking only.
 THROTTLED = ("Benanza", "t4")
+
+#: Fitted rows of a source below which nothing tells what it adds to each.
+LEAST_FITTED = 5
 
 _SHARED = 4
 
@@ -60,39 +65,30 @@ def estimated(runs: Runs, calibration: Calibration) -> Estimate:
     return ALGORITHMS[runs.algorithm](runs.convs, machinery)
 
 
-def overhead_us(runs: Runs, predicted_us: Floats, order: Floats) -> Floats:
-    """What a source adds to rows at ``order``: a constant and a drift, with which (and a scale) the predictions are
-    off by the least mean absolute relative error."""
-    drifts = runs.order.any()
-    columns = [predicted_us, np.ones(len(runs)), *([runs.order] if drifts else [])]
-    design = np.column_stack(columns) / runs.measured_us[:, None]
-    weights = np.ones(len(runs))
-    for _ in range(30):  # iteratively reweighted least squares
-        root = np.sqrt(weights)
-        solution = np.linalg.lstsq(design * root[:, None], root, rcond=None)[0]
-        weights = 1 / np.maximum(np.abs(design @ solution - 1), 1e-3)
-    return solution[1] + (solution[2] * order if drifts else 0.0 * order)
+def residuals_of(runs: Runs, predicted_us: Floats) -> Residuals | None:
+    """The rows' distances from predictions of them all; None where one half has too few rows to tell what the source
+    adds.
+    """
+    held = runs.held_out
+    if not held.any() or (~held).sum() < LEAST_FITTED:
+        return None
+    return Residuals.of(predicted_us, runs.measured_us, runs.order, held)
 
 
 def all_runs() -> list[Runs]:
     return [runs for runs in (*neusight_runs(), *benanza_runs()) if runs.algorithm in ALGORITHMS]
 
 
-def transform_bars(calibration: Calibration) -> list[dict[str, object]]:
-    """Per family, the half-width that holds four of five held-out rows, as :func:`error_bars.bars` counts them."""
-    groups: dict[str, list[np.ndarray]] = {}
+def transform_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
+    """Per family and regime, the half-width that holds nine of ten held-out rows, as :func:`error_bars.bars` counts
+    them."""
+    groups: Groups = {}
     for runs in all_runs():
-        predicted, held = estimated(runs, calibration).time_us, runs.held_out
-        if not held.any() or held.all():
+        answer = estimated(runs, calibration)
+        found = residuals_of(runs, answer.time_us)
+        if found is None:
             continue
-        added_us = overhead_us(runs.where(~held), predicted[~held], runs.order)
-        off_pct = 100 * np.abs(runs.measured_us - predicted - added_us) / predicted
-        usable = held & (predicted > np.maximum(0.0, added_us))
-        groups.setdefault(family_of(runs.gpu), []).append(off_pct[usable])
-    return [
-        {
-            "kind": "transformed", "unit": "plain", "family": family, "regime": "any",
-            "error_pct": round(float(np.quantile(np.concatenate(offs), 0.8)), 1), "rows": int(sum(map(len, offs))),
-        }
-        for family, offs in sorted(groups.items())
-    ]  # fmt: skip
+        counted = found.counted if without is None else found.counted & (fold(runs.labels) != without)
+        regimes = np.array(REGIMES)[regimes_of(answer.time_us, answer.is_short)]
+        add_rows(groups, ("transformed", "plain", family_of(runs.gpu)), regimes, counted, found)
+    return rows_of(groups)

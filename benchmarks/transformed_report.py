@@ -17,11 +17,12 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, load_calibration
 from headroom.predict.constants import family_of
 from headroom.predict.delta import ConvBatch
+from headroom.predict.error_groups import REGIMES, regimes_of
 from headroom.predict.table import predict_table
 from headroom.predict.transformed import Machinery, fastest_transformed, title
 from record import ROOT, write_result
 from statistics_of import errors, scale_and_constant
-from transformed_fit import all_runs, estimated, overhead_us
+from transformed_fit import all_runs, estimated, residuals_of
 from transformed_tables import Runs, fastest_runs
 
 PAGE = ROOT / "docs" / "transformed.md"
@@ -57,8 +58,8 @@ PER_ALGORITHM = """## Each algorithm by itself
 
 Held-out shapes. *Fitted*: with one scale, one constant and, for NeuSight, one drift per row of this table, fitted on
 the other half (the drift is that of the source's run, see [accuracy.md](accuracy.md)). *Unfitted*: the prediction as
-it stands. *Inside*: held-out rows within the printed error bar, the source's constant and drift taken off. Benanza's T4
-throttled; none of its rows is fitted on.
+it stands. *Inside*: held-out rows within the printed error bar, the source's scale, constant and drift taken off.
+Benanza's T4 throttled; none of its rows is fitted on.
 """
 
 PER_LAYER = """## The fastest of all algorithms
@@ -73,23 +74,24 @@ as one) is the fastest, or takes at most a tenth longer.
 def algorithm_rows(calibration: Calibration) -> list[dict[str, Any]]:
     answers = []
     for runs in all_runs():
-        predicted, held = estimated(runs, calibration).time_us, runs.held_out
-        if held.sum() < 3 or (~held).sum() < 5:
+        best, held = estimated(runs, calibration), runs.held_out
+        predicted = best.time_us
+        found = residuals_of(runs, predicted)
+        if held.sum() < 3 or found is None:
             continue
-        added = overhead_us(runs.where(~held), predicted[~held], runs.order)
-        # With the source's constant and drift taken off, only the scale remains to be fitted.
-        fit = scale_and_constant(predicted[~held], np.maximum(1.0, runs.measured_us - added)[~held])
-        fitted = fit.apply(predicted) + added
-        bar = calibration.error_pct("transformed", "plain", runs.gpu, "long", DataType.FP32, "warm")
-        usable = held & (predicted > np.maximum(0.0, added))
-        inside = 100 * np.abs(runs.measured_us - predicted - added) <= bar * predicted
+        fitted = found.fit.scale * predicted + found.fit.added_us(runs.order)
+        regimes = np.array(REGIMES)[regimes_of(best.time_us, best.is_short)]
+        bars = np.array(
+            [calibration.error_pct("transformed", "plain", runs.gpu, str(x), DataType.FP32, "warm") for x in regimes]
+        )
         answers.append(
             {
                 "source": runs.source, "gpu": runs.gpu.id, "family": family_of(runs.gpu), "algorithm": runs.algorithm,
-                "rows": int(held.sum()), "scale": round(fit.scale, 4),
+                "rows": int(held.sum()), "scale": round(found.fit.scale, 4),
                 "fitted": errors(fitted[held], runs.measured_us[held]).as_dict(),
                 "unfitted": errors(predicted[held], runs.measured_us[held]).as_dict(),
-                "bar_pct": bar, "inside_share": round(float(inside[usable].mean()), 3),
+                "bar_pct": round(float(np.median(bars[found.counted])), 1),
+                "inside_share": round(float((found.off_pct <= bars)[found.counted].mean()), 3),
             }
         )  # fmt: skip
     return answers

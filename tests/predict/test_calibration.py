@@ -79,12 +79,12 @@ def test_a_layer_unlike_any_calibrated_one_has_a_wider_bar() -> None:
 @pytest.mark.parametrize(
     ("kind", "unit", "most"),
     [
-        ("matmul", "tensor", 25), ("convolution", "tensor", 20), ("pointwise", "tensor", 15),
-        ("pointwise", "plain", 15), ("biased", "tensor", 25), ("convolution", "plain", 25),
-        ("attention", "tensor", 60), ("elementwise", "plain", 10),
-        ("activation", "plain", 10), ("normalization", "plain", 15), ("layer normalization", "plain", 20),
-        ("softmax", "plain", 40), ("reduction", "plain", 40), ("movement", "plain", 15), ("transposition", "plain", 20),
-        ("pooling", "plain", 30), ("depthwise", "plain", 40),
+        ("matmul", "tensor", 36), ("convolution", "tensor", 25), ("pointwise", "tensor", 15),
+        ("pointwise", "plain", 21), ("biased", "tensor", 28), ("convolution", "plain", 27),
+        ("attention", "tensor", 60), ("elementwise", "plain", 11),
+        ("activation", "plain", 12), ("normalization", "plain", 34), ("layer normalization", "plain", 20),
+        ("softmax", "plain", 40), ("reduction", "plain", 40), ("movement", "plain", 27), ("transposition", "plain", 37),
+        ("pooling", "plain", 46), ("depthwise", "plain", 51),
     ],
 )  # fmt: skip
 def test_hopper_has_bars_of_its_own_residuals(kind: str, unit: str, most: float) -> None:
@@ -111,23 +111,46 @@ def test_without_any_relative_the_bar_is_blind() -> None:
     assert replace(load_calibration(), errors=()).error_pct("convolution", "plain", V100, "long") == BLIND_ERROR_PCT
 
 
-def test_the_published_share_of_rows_inside_the_bars_is_about_four_of_five() -> None:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "accuracy.json"
-    rows = [
-        r for r in json.loads(path.read_text())["coverage"] if r["source"] in ("NeuSight conv", "aiconfigurator bf16")
-    ]
-    assert len(rows) == 5
-    assert all(0.75 <= row["inside_share"] <= 0.95 for row in rows)
+ACCURACY = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "accuracy.json"
+
+#: Tables whose shares are not what the bars were made for; docs/accuracy.md says of each why.
+OUTSIDE = {
+    ("Benanza IMPLICIT_GEMM", "t4"), ("Benanza IMPLICIT_PRECOMP_GEMM", "t4"),
+    ("Benanza IMPLICIT_GEMM", "v100-sxm2-16gb"),
+}  # fmt: skip
 
 
-def test_the_h200_s_own_layers_lie_inside_the_bars_four_times_out_of_five() -> None:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "accuracy.json"
-    rows = [row for row in json.loads(path.read_text())["h200"] if not row["op"].startswith("conv2d: ")]
+def test_nine_of_ten_rows_of_every_table_lie_inside_bars_that_they_had_no_part_in() -> None:
+    rows = [r for r in json.loads(ACCURACY.read_text())["coverage"] if r["rows"] >= 60]
+    products = [r for r in rows if "WINOGRAD" not in r["source"] and (r["source"], r["gpu"]) not in OUTSIDE]
+    assert len(products) == 23
+    assert all(0.85 <= row["inside_share"] <= 0.95 for row in products)
+    transformed = [r for r in rows if "WINOGRAD" in r["source"] and r["gpu"] != "t4"]
+    assert all(0.79 <= row["inside_share"] <= 0.97 for row in transformed)
+    every = sum(r["rows"] * r["inside_share"] for r in rows) / sum(r["rows"] for r in rows)
+    assert every == pytest.approx(0.9, abs=0.01)
+
+
+def test_strangers_bars_hold_nine_of_ten_rows_on_average_over_tables() -> None:
+    rows = [r for r in json.loads(ACCURACY.read_text())["coverage"] if r["gpu"] != "t4"]
+    assert 0.85 <= sum(r["unlike_unscaled_share"] for r in rows) / len(rows) <= 0.95
+
+
+def test_the_h200_s_own_layers_lie_inside_bars_made_without_them_nine_times_out_of_ten() -> None:
+    rows = [row for row in json.loads(ACCURACY.read_text())["h200"] if not row["op"].startswith("conv2d: ")]
     held = sum(row["held_out_rows"] for row in rows)
     inside = sum(row["held_out_rows"] * row["inside_share"] for row in rows)
     assert held > 7000
-    assert 0.75 <= inside / held <= 0.95
-    assert all(row["inside_share"] >= 0.75 for row in rows if row["held_out_rows"] >= 40)
+    assert inside / held == pytest.approx(0.9, abs=0.02)
+    assert all(row["inside_share"] >= 0.8 for row in rows if row["held_out_rows"] >= 40)
+
+
+def test_sums_of_networks_left_out_lie_inside_their_bars() -> None:
+    rows = json.loads(ACCURACY.read_text())["lbl_networks"]
+    for bound in ("", "fused_"):
+        off_pct = [abs(r[f"{bound}measured_us"] / r[f"{bound}predicted_us"] - 1) * 100 for r in rows]
+        inside = sum(off <= r[f"{bound}error_pct"] for off, r in zip(off_pct, rows, strict=True))
+        assert inside >= 0.9 * len(rows)
 
 
 def test_the_published_errors_on_h200_layers_meet_their_targets() -> None:

@@ -30,10 +30,10 @@ def staircase(filters: int):
     return predict_layers([subject], H200, DataType.BF16)[0]
 
 
-def test_four_of_five_steps_of_the_staircase_lie_within_their_error_bars() -> None:
+def test_nine_of_ten_steps_of_the_staircase_lie_within_their_error_bars() -> None:
     answers = {us: staircase(filters) for filters, us in BEST_PLAN_US.items()}
     inside = [abs(us - answer.time_us) <= answer.error_pct / 100 * answer.time_us for us, answer in answers.items()]
-    assert sum(inside) >= 0.8 * len(inside)
+    assert sum(inside) >= 0.85 * len(inside)
 
 
 def test_the_staircase_is_right_to_a_fifth_on_average() -> None:

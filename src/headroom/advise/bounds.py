@@ -13,7 +13,7 @@ from headroom.predict.prediction import Source
 from headroom.predict.roofline import graph_floor
 
 #: GPUs of one architecture whose L2 was measured differ by up to this much in bytes per clock and SM.
-DERIVED_L2_ERROR_PCT = 25.0
+DERIVED_L2_ERROR_PCT = 33.0
 
 
 def lower_bounds(timed: TimedGraph) -> Bounds:

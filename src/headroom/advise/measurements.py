@@ -20,6 +20,9 @@ REPEATABILITY_PCT = 3.0
 #: Below this a layer is a few launches long and its repeatability is not promised: its error bar is doubled.
 SHORT_US = 20.0
 
+#: Half-width that holds nine of ten samples of a bell curve, in its interquartile ranges: 1.645 of 1.349 deviations.
+_RANGES = 1.22
+
 #: Spread assumed of a row that does not tell its own: where a measurement begins to be called noisy.
 UNTOLD_SPREAD_PCT = 10.0
 
@@ -62,14 +65,14 @@ def usable(row: Timing | NetworkTiming) -> bool:
 
 
 def error_pct(median_us: float, iqr_us: float | None) -> float:
-    """Error bar of a measured time: the half-width inside which four of five repetitions fall, in percent.
+    """Error bar of a measured time: the half-width inside which nine of ten repetitions fall, in percent.
 
-    Four of five samples of a bell curve lie within 0.95 interquartile ranges of their median, so the bar is the
-    interquartile range, and never less than what measuring again in another process may change.
+    Nine of ten samples of a bell curve lie within 1.22 interquartile ranges of their median, so the bar is that much,
+    and never less than what measuring again in another process may change.
     """
     repeatable = REPEATABILITY_PCT if median_us >= SHORT_US else 2 * REPEATABILITY_PCT
     spread = UNTOLD_SPREAD_PCT if iqr_us is None else 100 * iqr_us / median_us
-    return max(repeatable, spread)
+    return max(repeatable, _RANGES * spread)
 
 
 def measured(theory: Prediction, timing: Timing) -> Prediction:

@@ -25,6 +25,9 @@ GENERAL_SORT = {
     "unaligned": "convolution",
     "pointwise": "convolution",
     "biased": "convolution",
+    "narrow": "matmul",
+    "deep": "matmul",
+    "batched": "matmul",
 }
 
 

@@ -63,6 +63,10 @@ def fills_no_load(channels: Floats | int, dtype: DataType) -> NDArray[np.bool_]:
     return odd
 
 
+_BAR_KINDS = {"forward": "convolution", "dgrad": "input gradient", "wgrad": "weight gradient"}
+
+
 def bar_kind(sort: str) -> str:
     """What the calibration's error bars call the kernels of ``sort``."""
-    return "convolution" if direction_of(sort) in ("forward", "dgrad", "wgrad") else sort
+    direction = direction_of(sort)
+    return _BAR_KINDS.get(direction, sort)

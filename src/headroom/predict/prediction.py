@@ -33,7 +33,7 @@ class Prediction:
     """Time and traffic of one layer on one GPU.
 
     ``time_us`` is ``None`` only for an unknown layer. ``error_pct`` is the half-width, in percent of
-    ``time_us``, inside which four of five measured layers like this one fall. ``floor_us`` is the layer's
+    ``time_us``, inside which nine of ten measured layers like this one fall. ``floor_us`` is the layer's
     speed of light, never above ``time_us``. Traffic is in bytes loaded and stored at each level; ``tile`` is
     (m, n, k) of the CTA tile, ``ctas`` its grid, ``waves`` grid over the CTAs that fit at once (a
     fraction), ``tail_utilization`` the mean share of busy SMs over all waves, the last one included.

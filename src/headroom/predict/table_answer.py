@@ -18,13 +18,13 @@ from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
+from headroom.predict.error_groups import product_bars
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
 from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kernel_sorts import (
     CONVOLUTION_SORTS,
     LEAST_TRANSFORMED,
     STRIDED_GRADIENT,
-    bar_kind,
     convolution_sorts,
     direction_of,
     fills_no_load,
@@ -204,14 +204,12 @@ def _put_gemms(
     moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-    direct, transformed = (
-        _bars(kind, unit, gpu, calibration, best.is_short, dtype, l2_state) for kind in (bar_kind(sort), "transformed")
-    )
+    bars = product_bars(problems, best, ~is_direct, sort, gpu, dtype, l2_state, calibration)
     answers.put(
         index,
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
         time_us=np.where(is_direct, np.maximum(best.time_us, floor), best.time_us),
-        error_pct=widened_rows(np.where(is_direct, direct, transformed), np.argmax(terms, axis=0), GEMM_LIMITS, gpu),
+        error_pct=widened_rows(bars, np.argmax(terms, axis=0), GEMM_LIMITS, gpu),
         bottleneck=_limits(terms, GEMM_LIMITS),
         tile_m=choice.tiles.m,
         tile_n=choice.tiles.n,
@@ -246,7 +244,7 @@ def _answer_streams(
     found = estimate_streams(streams, [kind] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
-    bars = _bars(kind, "plain", gpu, calibration, found.is_short, dtype, l2_state)
+    bars = _bars(kind, gpu, calibration, found.is_short, dtype, l2_state)
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
@@ -268,14 +266,13 @@ def _limits(terms: Floats, names: tuple[Bottleneck, ...]) -> NDArray[np.str_]:
 
 def _bars(
     kind: str,
-    unit: str,
     gpu: GpuSpec,
     calibration: Calibration,
     short: NDArray[np.bool_],
     dtype: DataType,
     l2_state: str,
 ) -> Floats:
-    of = {name: calibration.error_pct(kind, unit, gpu, name, dtype, l2_state) for name in ("short", "long")}
+    of = {name: calibration.error_pct(kind, "plain", gpu, name, dtype, l2_state) for name in ("short", "long")}
     return np.where(short, of["short"], of["long"])
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from headroom.gpu.designs import Sheets, stack_of
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.layer import Layer
+from headroom.predict.error_groups import product_bars
 from headroom.predict.explore.figures import Figures, Floats, Index
 from headroom.predict.explore.space import NEUTRAL, Setting
 from headroom.predict.gemm_time import Estimate, Tiles, estimate
-from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import tiled_of
 from headroom.predict.library import Tiled, fastest, with_whole_channels
@@ -59,9 +59,8 @@ class Products:
         flops, moved = np.tile(self.flops, len(which)), np.tile(self.moved_bytes, len(which))
         floor = floors_of(flops, moved, flat.peak_tflops(c.dtype), flat, c.l2_state)
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-        sort = bar_kind(self.tiled.sort)
-        bars = np.where(best.is_short, self._bar(sort, "short"), self._bar(sort, "long"))
-        bars, limits = np.where(transformed, self._bar("transformed", "long"), bars), np.argmax(terms, axis=0)
+        sort, limits = self.tiled.sort, np.argmax(terms, axis=0)
+        bars = product_bars(repeated.problems, best, transformed, sort, c.gpu, c.dtype, c.l2_state, c.calibration)
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
         time_us = np.where(transformed, best.time_us, np.maximum(best.time_us, floor))
         figures.add(
@@ -72,10 +71,6 @@ class Products:
             GEMM_LIMITS,
             self.counts,
         )
-
-    def _bar(self, kind: str, regime: str) -> float:
-        c = self.context
-        return c.calibration.error_pct(kind, c.unit, c.gpu, regime, c.dtype, c.l2_state)
 
     def _cut(self, tiled: Tiled, gpu: GpuSpec, chosen: Tiles, tile: Setting) -> Estimate:
         """The products with the tile as set in place of the library's."""

@@ -13,12 +13,12 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Gemm, Work
 from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
+from headroom.predict.error_groups import product_bars
 from headroom.predict.gemm_time import Estimate, Problems
 from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kernel_sorts import (
     LEAST_TRANSFORMED,
     STRIDED_GRADIENT,
-    bar_kind,
     convolution_sorts,
     direction_of,
     fills_no_load,
@@ -26,7 +26,7 @@ from headroom.predict.kernel_sorts import (
 from headroom.predict.kernel_time import Channels
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import predict_streams
-from headroom.predict.kinds.terms import longest, regime
+from headroom.predict.kinds.terms import longest
 from headroom.predict.library import TRANSFORMED_SORTS, Choice, Tiled, fastest
 from headroom.predict.memory_bound import transposition_us
 from headroom.predict.prediction import Bottleneck, Prediction, Source
@@ -147,7 +147,11 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
         best = replace(best, time_us=best.time_us + extra)
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
     choice = replace(choice, estimate=best)
-    return [_prediction(i, layer, floors[i], choice, sort, context) for i, layer in enumerate(layers)]
+    bars = product_bars(
+        problems, best, choice.transformed != "", sort, context.gpu, context.dtype, context.l2_state,
+        context.calibration,
+    )  # fmt: skip
+    return [_prediction(i, layer, floors[i], choice, float(bars[i]), context) for i, layer in enumerate(layers)]
 
 
 def problems_of(layers: Sequence[Layer], dtype: DataType) -> Problems:
@@ -211,7 +215,9 @@ def _result_row(work: Convolution) -> float:
     return float(math.prod(work.out_size)) if work.direction == "forward" else 0.0
 
 
-def _prediction(index: int, layer: Layer, floor: float, choice: Choice, sort: str, context: Context) -> Prediction:
+def _prediction(
+    index: int, layer: Layer, floor: float, choice: Choice, error_pct: float, context: Context
+) -> Prediction:
     best, tiles = choice.estimate, choice.tiles
     name = str(choice.transformed[index])
     # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
@@ -219,14 +225,7 @@ def _prediction(index: int, layer: Layer, floor: float, choice: Choice, sort: st
     time = max(float(best.time_us[index]), floor)
     return Prediction(
         time_us=time,
-        error_pct=context.calibration.error_pct(
-            "transformed" if name else bar_kind(sort),
-            context.unit,
-            context.gpu,
-            regime(bool(best.is_short[index])),
-            context.dtype,
-            context.l2_state,
-        ),
+        error_pct=error_pct,
         source=Source.PREDICTED,
         bottleneck=bottleneck_of(index, best),
         floor_us=floor,

@@ -12,6 +12,7 @@ from headroom.errors import StoreError
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration, ErrorRow, load_calibration
 from headroom.predict.constants import family_of, unit_of
+from headroom.predict.error_groups import holding
 from headroom.predict.gemm_time import Floats
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
@@ -27,9 +28,6 @@ FEWEST = 10
 
 #: Rows of one group that are looked at; more are thinned out evenly, because a fit has few terms and takes its time.
 MOST_PER_GROUP = 250
-
-#: Of ten further rows like them, an error bar holds eight.
-HELD_SHARE = 0.8
 
 
 def calibrate_own(
@@ -96,15 +94,10 @@ def _bars(rows: Sequence[MeasuredLayer], off_pct: Floats, gpu: GpuSpec, tuned: C
     for row, distance in zip(rows, off_pct, strict=True):
         groups.setdefault(_kind_of(row, gpu, tuned), []).append(float(distance))
     return [
-        ErrorRow(kind, unit, family_of(gpu), "any", round(_bar_pct(distances), 1), len(distances))
+        ErrorRow(kind, unit, family_of(gpu), "any", round(holding(distances), 1), len(distances))
         for (kind, unit), distances in sorted(groups.items())
         if len(distances) >= FEWEST
     ]
-
-
-def _bar_pct(distances: Sequence[float]) -> float:
-    place = math.ceil(HELD_SHARE * (len(distances) + 1)) - 1
-    return sorted(distances)[min(place, len(distances) - 1)]
 
 
 def _kind_of(row: MeasuredLayer, gpu: GpuSpec, tuned: Calibration) -> tuple[str, str]:

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 class Point:
     """A layer at one width.
 
-    ``error_pct`` is the error bar of ``latency_us``: the half-width inside which four of five measurements fall.
+    ``error_pct`` is the error bar of ``latency_us``: the half-width inside which nine of ten measurements fall.
     ``noise_pct`` is how far the same point, found again in the same way, moves (one standard deviation): 0 for a
     prediction, which errs but repeats exactly. ``utilisation`` is the mean share of busy SMs over all waves, ``ctas``
     the grid, ``waves`` the grid over the SMs, rounded up; ``None`` where nothing tells. ``implementation`` is what the
