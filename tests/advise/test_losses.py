@@ -67,14 +67,14 @@ def attention_run(masked: bool, kernels: int = 1) -> Case:
 def test_masked_attention_makes_the_time_of_a_captured_model_unsure() -> None:
     masked, free = (found(attention_run(masked=each), "launch_gaps") for each in (True, False))
     assert "± 90 %" in masked.action
-    assert "± 6.0 %" in free.action
+    assert "± 8.0 %" in free.action
     assert masked.error_pct > free.error_pct
     assert "Pass no mask" in masked.limits
     assert "Pass no mask" not in free.limits
 
 
 def test_masked_attention_that_ran_composed_is_composed_in_the_prediction_too() -> None:
-    assert "± 6.0 %" in found(attention_run(masked=True, kernels=6), "launch_gaps").action
+    assert "± 8.0 %" in found(attention_run(masked=True, kernels=6), "launch_gaps").action
 
 
 def test_a_replayed_graph_is_told_nothing_of_graphs_or_of_the_host() -> None:
