@@ -15,13 +15,14 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, ErrorRow
 from headroom.predict.constants import family_of, unit_of
-from headroom.predict.error_groups import PRODUCT_KINDS, REGIMES, product_kinds, regimes_of
+from headroom.predict.error_groups import PRODUCT_KINDS, REGIMES, product_kinds, regimes_of, transformed_kind
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.tiles import GATHERING_TILES, undivided
 from product_fit import plain_product_bars, tensor_product_bars
 from stream_fit import kernel_bars
 from tables import Cases
 from transformed_fit import all_runs, estimated, residuals_of, transform_bars
+from transformed_tables import Runs
 
 #: What makes the error bars, part by part.
 PARTS = (convolution_bars, plain_product_bars, tensor_product_bars, kernel_bars, transform_bars, hopper_bars)
@@ -65,7 +66,7 @@ def all_tables(cases: Sequence[Cases], streams: Sequence[Cases], calibration: Ca
         if found is not None:
             regimes = regimes_of(best.time_us, best.is_short)
             source = f"{runs.source} {runs.algorithm}"
-            yield Table(source, runs.gpu, found, _transform_bars(runs.gpu, regimes), fold(runs.labels))
+            yield Table(source, runs.gpu, found, _transform_bars(runs, regimes), fold(runs.labels))
 
 
 def kernel_given(case: Cases, calibration: Calibration) -> Answer:
@@ -100,9 +101,11 @@ def _stream_bars(case: Cases, answer: Answer) -> BarsOf:
     return bars_of
 
 
-def _transform_bars(gpu: GpuSpec, regimes: np.ndarray) -> BarsOf:
+def _transform_bars(runs: Runs, regimes: np.ndarray) -> BarsOf:
+    kind = transformed_kind(runs.algorithm)
+
     def bars_of(bars: Calibration) -> np.ndarray:
-        known = [bars.error_pct("transformed", "plain", gpu, name, DataType.FP32) for name in REGIMES]
+        known = [bars.error_pct(kind, "plain", runs.gpu, name, DataType.FP32) for name in REGIMES]
         return np.array(known)[regimes]
 
     return bars_of

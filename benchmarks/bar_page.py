@@ -24,8 +24,6 @@ THROTTLED = "its clock fell by half, by how long a row took: no figure of a shee
 
 REASONS = {
     ("t4", "Benanza"): THROTTLED,
-    ("v100-sxm2-16gb", "Benanza WINOGRAD_NONFUSED"): "another library version than NeuSight's, whose rows are more",
-    ("v100-sxm2-16gb", "Benanza WINOGRAD"): "nearer than the unfused algorithm, with which it shares a bar",
     ("t4", "NeuSight conv WINOGRAD_NONFUSED"): "shares its bar with Benanza's throttled rows",
     ("m40", "DeepBench"): "nothing of Maxwell was fitted on: it has the wider bar of a stranger",
     ("v100-sxm2-16gb", "Benanza IMPLICIT_GEMM"): "shares the usual kernels' bar",

@@ -68,7 +68,7 @@ def part_of(bar: ErrorBar) -> str:
         return "hopper"
     if bar["kind"] in STREAM_KINDS:
         return "stream"
-    if bar["kind"] == "transformed":
+    if bar["kind"] in ("transformed", "fused transform"):
         return "transforms"
     if bar["unit"] == "tensor":
         return "tensor"

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from error_bars import Groups, Residuals, add_rows, fold, rows_of
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import TransformConstants, family_of
-from headroom.predict.error_groups import REGIMES, regimes_of
+from headroom.predict.error_groups import REGIMES, regimes_of, transformed_kind
 from headroom.predict.gemm_time import Estimate, Floats
 from headroom.predict.transformed import ALGORITHMS, Machinery
 from transformed_tables import Runs, benanza_runs, neusight_runs
@@ -90,5 +90,5 @@ def transform_bars(calibration: Calibration, without: int | None = None) -> list
             continue
         counted = found.counted if without is None else found.counted & (fold(runs.labels) != without)
         regimes = np.array(REGIMES)[regimes_of(answer.time_us, answer.is_short)]
-        add_rows(groups, ("transformed", "plain", family_of(runs.gpu)), regimes, counted, found)
+        add_rows(groups, (transformed_kind(runs.algorithm), "plain", family_of(runs.gpu)), regimes, counted, found)
     return rows_of(groups)

@@ -17,7 +17,7 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration, load_calibration
 from headroom.predict.constants import family_of
 from headroom.predict.delta import ConvBatch
-from headroom.predict.error_groups import REGIMES, regimes_of
+from headroom.predict.error_groups import REGIMES, regimes_of, transformed_kind
 from headroom.predict.table import predict_table
 from headroom.predict.transformed import Machinery, fastest_transformed, title
 from record import ROOT, write_result
@@ -81,8 +81,9 @@ def algorithm_rows(calibration: Calibration) -> list[dict[str, Any]]:
             continue
         fitted = found.fit.scale * predicted + found.fit.added_us(runs.order)
         regimes = np.array(REGIMES)[regimes_of(best.time_us, best.is_short)]
+        kind = transformed_kind(runs.algorithm)
         bars = np.array(
-            [calibration.error_pct("transformed", "plain", runs.gpu, str(x), DataType.FP32, "warm") for x in regimes]
+            [calibration.error_pct(kind, "plain", runs.gpu, str(x), DataType.FP32, "warm") for x in regimes]
         )
         answers.append(
             {

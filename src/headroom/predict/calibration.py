@@ -43,6 +43,7 @@ STAND_INS = {
     "input gradient": "convolution",
     "weight gradient": "convolution",
     "transformed": "convolution",
+    "fused transform": "convolution",
     "attention": "matmul",
     "recurrent": "matmul",
     "depthwise": "convolution",

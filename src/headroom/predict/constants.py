@@ -25,6 +25,7 @@ GENERAL_SORT = {
     "unaligned": "convolution",
     "pointwise": "convolution",
     "biased": "convolution",
+    "fused transform": "transformed",
     "narrow": "matmul",
     "deep": "matmul",
     "batched": "matmul",

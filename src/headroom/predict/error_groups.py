@@ -33,6 +33,9 @@ BRIEF_US = 300.0
 PRODUCT_KINDS = ("matmul", "narrow", "deep", "batched")
 NARROW, DEEP = 64, 6000
 
+#: Of the algorithms that do less arithmetic, the one that does it all in one kernel.
+FUSED = "WINOGRAD"
+
 
 def holding(distances: Sequence[float] | Floats, weights: Floats | None = None) -> float:
     """The distance that holds :data:`HELD_SHARE` of further rows like these: one of them more than of these alone.
@@ -60,10 +63,15 @@ def product_kinds(problems: Problems) -> NDArray[np.intp]:
     return np.where(problems.batch > 1, 3, np.where(problems.k > DEEP, 2, np.where(narrow, 1, 0)))
 
 
+def transformed_kind(algorithm: str) -> str:
+    """What the error bars call the kernels of an algorithm that does less arithmetic."""
+    return "fused transform" if algorithm == FUSED else "transformed"
+
+
 def product_bars(
     problems: Problems,
     best: Estimate,
-    transformed: NDArray[np.bool_],
+    transformed: NDArray[np.str_],
     sort: str,
     gpu: GpuSpec,
     dtype: DataType,
@@ -72,14 +80,14 @@ def product_bars(
 ) -> Floats:
     """Error bars in percent, shape (P,), of products that all run on kernels of ``sort``.
 
-    ``transformed`` ones are Winograd's and the FFT's.
+    ``transformed`` names the algorithm of Winograd's and the FFT's kernels, and is empty for the others.
     """
     kinds: tuple[str, ...] = PRODUCT_KINDS if sort == "matmul" else (bar_kind(sort),)
     rows = product_kinds(problems) if sort == "matmul" else np.zeros(len(best.time_us), dtype=np.intp)
-    rows = np.where(transformed, len(kinds), rows)
+    rows = np.where(transformed != "", len(kinds) + (transformed == FUSED), rows)
     unit = unit_of(gpu, dtype)
     known = [
         [calibration.error_pct(kind, unit, gpu, regime, dtype, l2_state) for regime in REGIMES]
-        for kind in (*kinds, "transformed")
+        for kind in (*kinds, *(transformed_kind(name) for name in ("", FUSED)))
     ]
     return np.array(known)[rows, regimes_of(best.time_us, best.is_short)]

@@ -204,7 +204,7 @@ def _put_gemms(
     moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-    bars = product_bars(problems, best, ~is_direct, sort, gpu, dtype, l2_state, calibration)
+    bars = product_bars(problems, best, choice.transformed, sort, gpu, dtype, l2_state, calibration)
     answers.put(
         index,
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.

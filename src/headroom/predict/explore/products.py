@@ -55,12 +55,13 @@ class Products:
         asked = repeated if tile == NEUTRAL else replace(repeated, convs=None)
         choice = fastest(asked, column, c.dtype, c.calibration, c.l2_state)
         best = choice.estimate if tile == NEUTRAL else self._cut(repeated, flat, choice.tiles, tile)
-        transformed = (choice.transformed != "") & (tile == NEUTRAL)
+        names = choice.transformed if tile == NEUTRAL else np.full(len(rows), "")
+        transformed = names != ""
         flops, moved = np.tile(self.flops, len(which)), np.tile(self.moved_bytes, len(which))
         floor = floors_of(flops, moved, flat.peak_tflops(c.dtype), flat, c.l2_state)
         terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
         sort, limits = self.tiled.sort, np.argmax(terms, axis=0)
-        bars = product_bars(repeated.problems, best, transformed, sort, c.gpu, c.dtype, c.l2_state, c.calibration)
+        bars = product_bars(repeated.problems, best, names, sort, c.gpu, c.dtype, c.l2_state, c.calibration)
         # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
         time_us = np.where(transformed, best.time_us, np.maximum(best.time_us, floor))
         figures.add(

@@ -148,7 +148,7 @@ def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list
     floors = floors_us(layers, context.gpu, context.dtype, context.l2_state)
     choice = replace(choice, estimate=best)
     bars = product_bars(
-        problems, best, choice.transformed != "", sort, context.gpu, context.dtype, context.l2_state,
+        problems, best, choice.transformed, sort, context.gpu, context.dtype, context.l2_state,
         context.calibration,
     )  # fmt: skip
     return [_prediction(i, layer, floors[i], choice, float(bars[i]), context) for i, layer in enumerate(layers)]
