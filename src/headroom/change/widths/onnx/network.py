@@ -63,9 +63,13 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
         return name
 
     def _keep(self, name: str) -> None:
-        """Store what no layer holds: numbers that can have channels as parameters, shapes and indices as they are."""
-        if not np.issubdtype(self._arrays[name].dtype, np.floating):
-            self._constants[name] = torch.from_numpy(np.array(self._arrays[name]))
+        """Store what no layer holds: what can have channels as parameters; shapes, indices, single numbers as they are.
+
+        Proofs make parameters random: a ReLU6 whose bounds were random would let hardly anything through.
+        """
+        array = self._arrays[name]
+        if array.ndim == 0 or not np.issubdtype(array.dtype, np.floating):
+            self._constants[name] = torch.from_numpy(np.array(array))
             return
         key = f"t{len(self.tensors)}"
         self.tensors[key] = self._parameter(name)
