@@ -93,7 +93,7 @@ def test_the_residual_says_how_far_the_paper_s_model_is_from_today_s_kernels() -
 
 
 def test_strict_fp32_follows_equation_3_with_a_constant() -> None:
-    """One wave per 32 filters or so on an H200, the tile's width; where another kernel is faster a step is cut short."""
+    """One wave per 32 filters or so on an H200, the tile's width; a step is cut where another kernel is faster."""
     model = fit_wave_model(predicted("c=512,h=64,w=64,k=64:512", dtype=DataType.FP32), overhead=True)
     assert model.wave_width == pytest.approx(32, rel=0.03)
     assert model.residual_pct < 3

@@ -63,7 +63,7 @@ class OnnxNetwork(nn.Module):  # type: ignore[misc]  # PyTorch's annotations are
         return name
 
     def _keep(self, name: str) -> None:
-        """Store what no layer holds: what can have channels as parameters; shapes, indices, single numbers as they are.
+        """Store what no layer holds: parameters where channels can be; shapes, indices and single numbers as they are.
 
         Proofs make parameters random: a ReLU6 whose bounds were random would let hardly anything through.
         """
