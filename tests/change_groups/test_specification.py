@@ -75,6 +75,7 @@ def test_weights_that_would_run_code_are_refused(found, tmp_path, monkeypatch):
         ({"tensors": {"0.0.weight": [16, 3, 3]}}, "0.0.weight cannot be"),
         ({"tensors": {"0.0.weight": [1 << 40, 3, 3, 3]}}, "0.0.weight cannot be"),
         ({"tensors": {"strange": [3]}}, "strange cannot be"),
+        ({"tensors": {"0.0.weight": 16}}, "0.0.weight cannot be"),
         ({"tensors": []}, "has no tensors"),
         ({"attributes": {"strange": {"groups": 3}}}, "names the module 'strange'"),
         ({"attributes": {"0.0": {"forward": 3}}}, "sets 0.0.forward"),
@@ -86,6 +87,16 @@ def test_a_damaged_specification_is_refused_with_the_place(found, tmp_path, chan
     module, wider, widths = changed(found, "resnext")
     path, _ = save_widths(tmp_path, module, wider, widths)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+
+    with pytest.raises(ModelError, match=message):
+        load_widths(zoo.resnext()[0], tmp_path)
+
+
+@pytest.mark.parametrize(("weights", "message"), [([1.0], "is no state dict"), ({}, "cannot be")])
+def test_weights_that_are_not_those_of_the_specification_are_refused(found, tmp_path, weights, message):
+    module, wider, widths = changed(found, "resnext")
+    _, path = save_widths(tmp_path, module, wider, widths)
+    torch.save(weights, path)
 
     with pytest.raises(ModelError, match=message):
         load_widths(zoo.resnext()[0], tmp_path)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from headroom.change.saved import read_description, read_weights, write_weights
 from headroom.change.synapses.plan import SynapsePlan
 from headroom.change.synapses.slim import empty_slim, layer_of, put
 from headroom.errors import ModelError, UsageError
@@ -32,10 +33,7 @@ def save_slim(folder: Path, network: nn.Module, plan: SynapsePlan) -> tuple[Path
     described, weights = folder / "synapses.json", folder / "weights.pt"
     bias = [name for name in plan.layers if _bias(network.get_submodule(name))]
     content = {"format": FORMAT, "version": VERSION, "layers": plan.to_dict(), "bias": bias}
-    try:
-        torch.save(network.state_dict(), weights)
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot write {weights}: {error}; choose another folder") from error
+    write_weights(weights, network)
     write_whole(described, json.dumps(content, indent=2) + "\n")
     return described, weights
 
@@ -50,7 +48,7 @@ def load_slim(network: nn.Module, folder: Path) -> nn.Module:
     """
     described = _described(folder / "synapses.json")
     plan = SynapsePlan.from_dict(described["layers"])
-    weights = _weights(folder / "weights.pt")
+    weights = read_weights(folder / "weights.pt")
     try:
         for name, layer_plan in plan.layers.items():
             dense = layer_of(network, name)
@@ -80,23 +78,9 @@ def _check_table(name: str, table: Any, count: int) -> None:
 
 
 def _described(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT or found.get("version") != VERSION:
+    found = read_description(path, "description of synapse vectors")
+    if found.get("format") != FORMAT or found.get("version") != VERSION:
         raise ModelError(f"{path} is no description of synapse vectors of version {VERSION}; save the network again")
     if not isinstance(found.get("layers"), dict) or not isinstance(found.get("bias"), list):
         raise ModelError(f"{path} lacks its layers or the names of those with a bias; save the network again")
-    return found
-
-
-def _weights(path: Path) -> Mapping[str, Any]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    # A stranger's file can fail in any way that the reader of archives knows.
-    except Exception as error:
-        raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} is no state dict; save the network again")
     return found

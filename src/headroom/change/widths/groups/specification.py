@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from headroom.change.saved import read_description, read_weights, write_weights
 from headroom.change.widths.groups.elastic import ADAPTING, Resizer
 from headroom.change.widths.groups.stored import Axis, stored
 from headroom.errors import ModelError, UsageError
@@ -64,10 +65,7 @@ def save_widths(folder: Path, original: nn.Module, changed: nn.Module, widths: M
     """
     specified, weights = folder / "widths.json", folder / "weights.pt"
     write_whole(specified, json.dumps(specification(original, changed, widths), indent=2) + "\n")
-    try:
-        torch.save(changed.state_dict(), weights)
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot write {weights}: {error}; choose another folder") from error
+    write_weights(weights, changed)
     return specified, weights
 
 
@@ -79,12 +77,8 @@ def load_widths(module: nn.Module, folder: Path) -> nn.Module:
     Raises:
         ModelError: a file is missing or damaged, or does not fit the module.
     """
-    specified = _read(folder / "widths.json")
-    try:
-        weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
-    # A stranger's file can fail in any way that the reader of archives knows.
-    except Exception as error:
-        raise ModelError(f"cannot read {folder / 'weights.pt'}: {str(error).splitlines()[0]}") from error
+    specified = read_description(folder / "widths.json", "width specification")
+    weights = read_weights(folder / "weights.pt")
     apply_specification(module, specified, weights)
     try:
         module.load_state_dict(weights)
@@ -104,12 +98,17 @@ def apply_specification(module: nn.Module, specified: Mapping[str, Any], weights
     resizer = Resizer(module)
     held = stored(module)
     for name, shape in _entries(specified, "tensors").items():
-        if name not in held or held[name].tensor.ndim != len(shape) or list(weights[name].shape) != list(shape):
+        known = held[name].tensor.ndim if name in held else None
+        if not isinstance(shape, list) or len(shape) != known or _shape(weights.get(name)) != shape:
             raise ModelError(f"the width specification does not fit: {name} cannot be {shape}")
         for axis, size in enumerate(shape):
             resizer.resize(Axis(name, axis), size)
     for name, values in _entries(specified, "attributes").items():
         _set(module, name, values)
+
+
+def _shape(tensor: Any) -> list[int] | None:
+    return list(tensor.shape) if isinstance(tensor, torch.Tensor) else None
 
 
 def _set(module: nn.Module, name: str, values: Mapping[str, Any]) -> None:
@@ -127,14 +126,4 @@ def _entries(specified: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = specified.get(key)
     if not isinstance(found, dict):
         raise ModelError(f"the width specification has no {key}; save it again")
-    return found
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} is no width specification")
     return found
