@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
     pytest.mark.skipif(os.cpu_count() == 1, reason="one core answers a table in one process"),
 ]
@@ -45,6 +46,13 @@ def state(pid: int) -> tuple[str, int]:
     return fields[0], int(fields[1])
 
 
+def left_after(children: set[int], deadline: float) -> set[int]:
+    """Those of the children that still live when the time of ``time.monotonic()`` has come."""
+    while living(children) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return living(children)
+
+
 def children_of(parent: int) -> set[int]:
     """Its children, once there are two: it has begun by then."""
     deadline = time.monotonic() + 60
@@ -62,8 +70,9 @@ def test_ctrl_c_ends_the_command_and_its_children_within_two_seconds(
 ) -> None:
     children = children_of(command.pid)
     time.sleep(after_s)
+    deadline = time.monotonic() + PATIENCE_S
     os.killpg(command.pid, signal.SIGINT)
-    assert (command.wait(PATIENCE_S), living(children)) == (130, set())
+    assert (command.wait(PATIENCE_S), left_after(children, deadline)) == (130, set())
     assert command.stderr is not None
     assert command.stderr.read() == "headroom: interrupted\n"
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
@@ -75,7 +84,4 @@ def test_no_child_outlives_a_command_that_is_killed(command: subprocess.Popen[st
     time.sleep(1.0)
     command.send_signal(how)
     command.wait(PATIENCE_S)
-    deadline = time.monotonic() + PATIENCE_S
-    while living(children) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert living(children) == set()
+    assert left_after(children, time.monotonic() + PATIENCE_S) == set()
