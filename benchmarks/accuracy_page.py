@@ -7,6 +7,7 @@ from statistics import fmean, median
 from typing import Any
 
 from bar_page import error_bars
+from page_tables import table
 
 INTRODUCTION = """# How far off the predictions are
 
@@ -122,7 +123,7 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
     yield "On GPUs that no constant was fitted on, and beside a learned utilisation: see [products.md](products.md).\n"
     yield from _comparison(result["matmuls"])
     yield "## Memory-bound kernels (cuDNN 7.6, fp32)\n"
-    yield from _table(
+    yield from table(
         ("GPU", "kind", "rows", "mean %", "median %"),
         [
             (d["gpu"], kind, e["rows"], _p(e["mean_pct"]), _p(e["median_pct"]))
@@ -140,7 +141,7 @@ def _convolutions(result: Mapping[str, Any]) -> Iterator[str]:
     yield from _comparison(result["convolutions"])
     yield "### Rows of 1 ms and more\n"
     yield "With the scale and the constant of all rows of the source.\n"
-    yield from _table(
+    yield from table(
         ("source", "GPU", "rows", "mean %", "median %"),
         [
             (entry["source"], entry["gpu"], long["rows"], _p(long["mean_pct"]), _p(long["median_pct"]))
@@ -150,13 +151,13 @@ def _convolutions(result: Mapping[str, Any]) -> Iterator[str]:
     )
     yield "### What each cost is worth\n"
     yield COSTS
-    yield from _table(
+    yield from table(
         ("source", "GPU", "all", "no shortest step", "no storing", "no torn bursts", "none of them"),
         [(d["source"], d["gpu"], *(_p(value) for value in d["mean_pct"].values())) for d in result["costs"]],
     )
     yield "### NeuSight's drift\n"
     yield SLOW_START
-    yield from _table(
+    yield from table(
         ("GPU", "added at the start, us", "added by the end, us", "mean %", "median %"),
         [
             (d["gpu"], d["start_us"], d["growth_us"], _p(d["errors"]["mean_pct"]), _p(d["errors"]["median_pct"]))
@@ -164,7 +165,7 @@ def _convolutions(result: Mapping[str, Any]) -> Iterator[str]:
         ],
     )
     yield "### Shared constants on a GPU they have not seen\n"
-    yield from _table(
+    yield from table(
         ("GPU left out", "mean %", "median %", "rank"),
         [
             (d["gpu"], _p(d["all"]["mean_pct"]), _p(d["all"]["median_pct"]), f"{d['all']['spearman']:.3f}")
@@ -175,7 +176,7 @@ def _convolutions(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _worst_rows(result: Mapping[str, Any]) -> Iterator[str]:
     yield "## Worst rows\n"
-    yield from _table(
+    yield from table(
         ("source", "GPU", "row", "measured, us", "predicted, us", "why"),
         [
             (e["source"], e["gpu"], w["row"], w["measured_us"], w["predicted_us"], w["why"])
@@ -185,7 +186,7 @@ def _worst_rows(result: Mapping[str, Any]) -> Iterator[str]:
     )
     yield "### H200, held-out rows\n"
     yield "What the prediction stood for is in the last column.\n"
-    yield from _table(
+    yield from table(
         ("operation", "data type", "row", "measured, us", "predicted, us", "predicted as"),
         [
             (e["op"], e["dtype"], w["row"], w["measured_us"], w["predicted_us"], w["why"])
@@ -200,7 +201,7 @@ def _summary(result: Mapping[str, Any]) -> Iterator[str]:
     """One line per source and GPU: mean errors of the models, and the target where one is set."""
     yield "Mean absolute relative error in percent.\n"
     yield "Tables of others, with one scale and one constant per source and GPU:\n"
-    yield from _table(
+    yield from table(
         ("source", "GPU", "rows", "Headroom", "DeLTA as published", "wave model", "roofline", "target"),
         [
             (
@@ -212,7 +213,7 @@ def _summary(result: Mapping[str, Any]) -> Iterator[str]:
         ],
     )  # fmt: skip
     yield "This project's own times of an H200 with a warm L2, held-out rows, nothing fitted to the source:\n"
-    yield from _table(
+    yield from table(
         (
             "operation", "data type", "rows", "Headroom", "roofline / 0.8 + 3 us", "roofline", "target",
             "Headroom, geometric", "target",
@@ -258,7 +259,7 @@ _BY_TILES = "Headroom, by tiles alone"
 def _h200(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "## Layers timed on an H200\n"
     yield H200
-    yield from _table(
+    yield from table(
         (
             "operation", "data type", "L2", "held-out rows", "geometric %", "by tiles alone", "mean %", "median %",
             "rank",
@@ -294,7 +295,7 @@ def _choice(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "Over the held-out layers with a warm L2: how often the theory takes the very kernel (family, tile,"
     yield "division of K) that was measured fastest, and, where its choice was timed on the layer at all, how often"
     yield "that is within 5 % of the fastest and how far above it the median lies. Several kernels are often alike.\n"
-    yield from _table(
+    yield from table(
         ("kernels", "layers", "to choose from", "the fastest itself", "timed", "within 5 %", "median above, %"),
         [
             (
@@ -320,11 +321,11 @@ def _bounds(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "shipped constants, which know half of the layers.\n"
     groups = sorted({(row["dtype"], str(row["batch"])) for row in rows})
     every = {key: [r for r in rows if (r["dtype"], str(r["batch"])) == key] for key in groups}
-    yield from _table(
+    yield from table(
         ("data type", "batch", "networks", "sequential, mean", "median", "worst", "fused, mean", "shipped, mean"),
         [(*key, len(part), *_bound_errors(part)) for key, part in [*every.items(), (("all", ""), list(rows))]],
     )
-    yield from _table(
+    yield from table(
         ("network", "data type", "batch", "measured, us", "predicted, us", "off, %", "fused: measured", "predicted"),
         [
             (
@@ -352,7 +353,7 @@ def _three(statistics: Mapping[str, float]) -> tuple[str, str, str]:
 def _comparison(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for entry in entries:
         yield f"### {entry['source']}, {entry['gpu']} ({entry['rows']} rows)\n"
-        yield from _table(
+        yield from table(
             (
                 "model", "mean %", "median %", "geometric %", "rank", "held out: mean %", "unfitted: mean %", "scale",
                 "constant, us",
@@ -371,11 +372,3 @@ def _comparison(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _p(value: float) -> str:
     return f"{value:.1f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
-    yield ""

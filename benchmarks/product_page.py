@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from page_tables import table
+
 INTRODUCTION = """# Matrix products on GPUs that nothing was fitted on
 
 Written by `python benchmarks/product_accuracy.py`; all digits are in `benchmarks/results/product_accuracy.json`. What
@@ -70,7 +72,7 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
     yield PLAIN
     yield from _models(result["plain"], MODELS)
     yield AGREEMENT
-    yield from _table(
+    yield from table(
         ("source", "GPU", "rows", "same", "close", "tiles"),
         [
             (e["source"], e["gpu"], e["rows"], _share(e["same_share"]), _share(e["close_share"]), ", ".join(e["tiles"]))
@@ -81,7 +83,7 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _models(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
     yield "Mean absolute relative error in percent; in brackets the median.\n"
-    yield from _table(
+    yield from table(
         ("source", "GPU left out", "rows", *names, "rank", "target"),
         [
             (
@@ -97,11 +99,3 @@ def _models(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Itera
 
 def _share(value: float) -> str:
     return f"{100 * value:.0f} %"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
-    yield ""

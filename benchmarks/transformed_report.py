@@ -7,7 +7,7 @@ The figures with all their digits go to ``benchmarks/results/transformed.json``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from headroom.predict.delta import ConvBatch
 from headroom.predict.error_groups import REGIMES, regimes_of, transformed_kind
 from headroom.predict.table import predict_table
 from headroom.predict.transformed import Machinery, fastest_transformed, title
+from page_tables import table
 from record import ROOT, write_result
 from statistics_of import errors, scale_and_constant
 from transformed_fit import all_runs, estimated, residuals_of
@@ -146,7 +147,7 @@ def page(result: dict[str, Any]) -> str:
 def _body(result: dict[str, Any]) -> Iterator[str]:
     yield INTRODUCTION
     yield PER_ALGORITHM
-    yield from _table(
+    yield from table(
         (
             "source", "GPU", "algorithm", "rows", "fitted: mean %", "median %", "rank", "scale", "unfitted: mean %",
             "error bar %", "inside",
@@ -161,7 +162,7 @@ def _body(result: dict[str, Any]) -> Iterator[str]:
         ],
     )  # fmt: skip
     yield PER_LAYER
-    yield from _table(
+    yield from table(
         (
             "GPU", "rows", "transformed, measured", "mean %", "median %", "rank", "unfitted: mean %",
             "im2col only: mean %", "unfitted: mean %", "named",
@@ -179,14 +180,6 @@ def _body(result: dict[str, Any]) -> Iterator[str]:
     )  # fmt: skip
     names = ", ".join(f"{name} ({title(name)})" for name in ("WINOGRAD", "WINOGRAD_NONFUSED", "FFT", "FFT_TILING"))
     yield f"Names: {names}."
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
-    yield ""
 
 
 def main() -> None:
