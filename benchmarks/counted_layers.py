@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,25 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--gpu", type=int, default=0)
     parser.add_argument("--dry-run", action="store_true", help="a fake GPU, a few points")
     return parser.parse_args()
+
+
+def run(
+    asked: argparse.Namespace,
+    name: str,
+    points: Callable[[DataType], Iterable[Point]],
+    write_page: Callable[[list[dict[str, Any]], dict[str, Any]], str],
+) -> None:
+    """Measure what is missing, or have the page written from what is there, as the command line asks."""
+    if asked.what == "page":
+        print(write_page(*kept(asked.out, name)))
+        return
+    every = [point for dtype in asked.dtype.split(",") for point in points(DataType(dtype))]
+    if asked.dry_run:
+        with rehearsal():
+            left = measure(every[:2] + every[-2:], asked.out, name, asked.limit)
+    else:
+        left = measure(every, asked.out, name, asked.limit, asked.gpu)
+    print(f"{left} layers are left; run again to go on" if left else "every layer is there")
 
 
 def measure(points: Sequence[Point], out: Path, name: str, limit_s: float, gpu: int = 0) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from counted_layers import Point, arguments, kept, measure, rehearsal
+from counted_layers import Point, arguments, run
 from delta_study import charts
 from delta_study.figures import SWEEPS, swept_convolution
 from delta_study.networks import layer_of
@@ -123,23 +123,12 @@ def _table(rows: Sequence[dict[str, Any]], dtype: DataType) -> list[str]:
     return [*lines, ""]
 
 
-def main() -> None:
-    asked = arguments(__doc__)
-    if asked.what == "measure":
-        every = [point for name in asked.dtype.split(",") for point in points(DataType(name))]
-        if asked.dry_run:
-            with rehearsal():
-                left = measure(every[:2] + every[-2:], asked.out, NAME, asked.limit)
-        else:
-            left = measure(every, asked.out, NAME, asked.limit, asked.gpu)
-        print(f"{left} layers are left; run again to go on" if left else "every layer is there")
-        return
-    rows, about = kept(asked.out, NAME)
+def write_page(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
     for name, svg in chart_files(rows).items():
         (CHARTS / name).write_text(svg, "utf-8")
     PAGE.write_text(page(rows, about), "utf-8")
-    print(PAGE.read_text("utf-8"))
+    return PAGE.read_text("utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    run(arguments(__doc__), NAME, points, write_page)

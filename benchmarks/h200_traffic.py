@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from counted_layers import Point, arguments, kept, measure, rehearsal
+from counted_layers import Point, arguments, run
 from delta_study.networks import NETWORKS, layer_of, unique
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.layer import Layer
@@ -161,21 +161,10 @@ def _worst(rows: Sequence[dict[str, Any]], level: str) -> list[str]:
     return [*lines, ""]
 
 
-def main() -> None:
-    asked = arguments(__doc__)
-    if asked.what == "measure":
-        every = [point for name in asked.dtype.split(",") for point in points(DataType(name))]
-        if asked.dry_run:
-            with rehearsal():
-                left = measure(every[:2] + every[-2:], asked.out, NAME, asked.limit)
-        else:
-            left = measure(every, asked.out, NAME, asked.limit, asked.gpu)
-        print(f"{left} layers are left; run again to go on" if left else "every layer is there")
-        return
-    rows, about = kept(asked.out, NAME)
+def write_page(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
     PAGE.write_text(page(rows, about), "utf-8")
-    print(PAGE.read_text("utf-8"))
+    return PAGE.read_text("utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    run(arguments(__doc__), NAME, points, write_page)
