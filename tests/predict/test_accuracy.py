@@ -12,9 +12,13 @@ import pytest
 
 from headroom.gpu.sheets import load_gpu
 from headroom.predict.table import predict_table
+from predict.fitted import scaled_error
 
 IM2COL = re.compile(r"scudnn_(\d+)x(\d+)")
 OTHERS = re.compile("winograd|fft|gcgemm")
+
+#: What a source may add to each of its rows.
+PLAUSIBLE_CONSTANTS_US = np.linspace(-100, 400, 251)
 
 
 def im2col_rows(shared_data: Path, gpu: str, *, tiles: bool) -> tuple[list[dict[str, object]], np.ndarray]:
@@ -36,19 +40,6 @@ def im2col_rows(shared_data: Path, gpu: str, *, tiles: bool) -> tuple[list[dict[
     return rows, np.array(times)
 
 
-def mean_error(predicted: np.ndarray, measured: np.ndarray) -> float:
-    """Least mean absolute relative error with one scale and one constant."""
-
-    def with_constant(constant: float) -> float:
-        ratio, weight = (measured - constant) / predicted, predicted / measured
-        order = np.argsort(ratio)
-        cumulative = np.cumsum(weight[order])
-        scale = ratio[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
-        return float(np.mean(np.abs(scale * predicted + constant - measured) / measured))
-
-    return min(with_constant(constant) for constant in np.linspace(-100, 400, 251))
-
-
 @pytest.mark.parametrize("tiles", [True, False], ids=["tile given", "tile chosen"])
 @pytest.mark.parametrize(
     ("gpu", "sheet", "target"),
@@ -63,7 +54,7 @@ def test_im2col_convolutions_are_predicted_better_than_the_target(
 ) -> None:
     rows, measured = im2col_rows(shared_data, gpu, tiles=tiles)
     predicted = predict_table(rows, load_gpu(sheet)).answers.time_us
-    assert mean_error(predicted, measured) < target
+    assert scaled_error(predicted, measured, PLAUSIBLE_CONSTANTS_US) < target
 
 
 PASSES = {"forward": "fwd_ms", "dgrad": "bwd_input_ms", "wgrad": "bwd_weight_ms"}
@@ -102,4 +93,4 @@ def test_all_three_passes_are_predicted_within_a_sixth_on_gpus_seen_and_unseen(
     rows, measured = deepbench_rows(shared_data, gpu, direction)
     assert len(rows) == 52
     predicted = predict_table(rows, load_gpu(sheet)).answers.time_us
-    assert mean_error(predicted, measured) < 0.15
+    assert scaled_error(predicted, measured, PLAUSIBLE_CONSTANTS_US) < 0.15

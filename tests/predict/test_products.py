@@ -15,21 +15,12 @@ from headroom.predict.calibration import load_calibration
 from headroom.predict.gemm_time import Problems
 from headroom.predict.table import predict_table
 from headroom.predict.tiles import choose
+from predict.fitted import scaled_error
 
 EVERY = 7
 
-
-def scaled_error(predicted: np.ndarray, measured: np.ndarray) -> float:
-    """Least mean absolute relative error with one scale and one constant."""
-
-    def with_constant(constant: float) -> float:
-        ratio, weight = (measured - constant) / predicted, predicted / measured
-        order = np.argsort(ratio)
-        cumulative = np.cumsum(weight[order])
-        scale = ratio[order][np.searchsorted(cumulative, cumulative[-1] / 2)]
-        return float(np.mean(np.abs(scale * predicted + constant - measured) / measured))
-
-    return min(with_constant(constant) for constant in np.linspace(-5, 120, 126))
+#: What a source may add to each of its rows.
+PLAUSIBLE_CONSTANTS_US = np.linspace(-5, 120, 126)
 
 
 def predicted_us(layers: list[dict[str, object]], gpu: str, l2_state: str = "warm") -> np.ndarray:
@@ -58,7 +49,7 @@ def test_published_fp32_products_are_met(shared_data: Path, kind: str, gpu: str,
         {"op": "matmul", "batch": r["B"], "m": r["M"], "n": r["K"], "k": r["N"], "dtype": "fp32"} for r in rows
     ]
     measured = np.array([1e3 * float(r["latency_ms"]) for r in rows])
-    assert scaled_error(predicted_us(layers, sheet), measured) < most
+    assert scaled_error(predicted_us(layers, sheet), measured, PLAUSIBLE_CONSTANTS_US) < most
 
 
 @pytest.mark.parametrize(
@@ -75,7 +66,7 @@ def test_published_bf16_products_are_met(
     rows = [r for r in table if r[column] and int(r["m"]) > 1][::EVERY]
     layers: list[dict[str, object]] = [{"op": "matmul", "dtype": "bf16", **{d: r[d] for d in "mnk"}} for r in rows]
     measured = np.array([1e3 * float(r[column]) for r in rows])
-    assert scaled_error(predicted_us(layers, sheet, l2_state), measured) < most
+    assert scaled_error(predicted_us(layers, sheet, l2_state), measured, PLAUSIBLE_CONSTANTS_US) < most
 
 
 def product(batch: int, m: int, n: int, k: int, width: float) -> Problems:
