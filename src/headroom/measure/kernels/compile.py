@@ -17,6 +17,7 @@ from headroom.measure.kernels.registry import CONSTANTS, Capability, KernelSourc
 from headroom.text import plain_line
 
 _FOLDER = Path(str(files("headroom.measure.kernels")))
+_MACROS = tuple((name, str(value)) for name, value in CONSTANTS.items())
 #: Lines of NVRTC's log that an error quotes: the first complaint and where it is.
 _QUOTED_LINES = 3
 
@@ -36,8 +37,26 @@ def compile_kernel(source: KernelSource, capability: Capability) -> Any:
 
 
 @cache
-def compile_text(text: str, file: str, target: str) -> Any:
-    """CUDA C++ ``text``, called ``file`` in errors, compiled for ``target`` (``sm_90a``)."""
+def compile_text(
+    text: str,
+    file: str,
+    target: str,
+    *,
+    folders: tuple[Path, ...] = (_FOLDER,),
+    macros: tuple[tuple[str, str], ...] = _MACROS,
+    names: tuple[str, ...] = (),
+) -> Any:
+    """CUDA C++ ``text``, called ``file`` in errors, compiled for ``target`` (``sm_90a``); once per process.
+
+    Args:
+        folders: where ``#include`` looks.
+        macros: names and what they stand for.
+        names: instances of templates to compile, ``conv<128, 64>``; the ``cuda.core.ObjectCode`` gives each by that
+            name.
+
+    Raises:
+        GpuError: cuda-core or NVRTC is not installed, or it does not compile; the sentence quotes NVRTC.
+    """
     try:
         from cuda.core import Program, ProgramOptions
     except ImportError as error:
@@ -47,10 +66,10 @@ def compile_text(text: str, file: str, target: str) -> Any:
         options = ProgramOptions(
             name=file,
             arch=target,
-            include_path=str(_FOLDER),
-            define_macro=[(name, str(value)) for name, value in CONSTANTS.items()],
+            include_path=[str(folder) for folder in folders],
+            define_macro=list(macros) or None,
         )
-        return Program(text, "c++", options).compile("cubin", logs=log)
+        return Program(text, "c++", options).compile("cubin", name_expressions=names, logs=log)
     except Exception as error:  # a missing library, a refused option, a syntax error: all named alike
         raise GpuError(
             f"NVRTC could not compile {file} for {target}: {_first_lines(log.getvalue() or str(error))}; "
