@@ -61,10 +61,10 @@ def _counted(content: dict[str, Any]) -> Iterator[str]:
         f"The paper synthesised both instructions with a 45 nm library: {PAPER_AREA_MM2:.2f} mm2, {PAPER_AREA_PCT} % "
         f"of a Titan X (Pascal) (section 4.2.3 says 0.22 %), and {PAPER_POWER_W} W, 0.99 %. That is "
         f"{of_paper_um2:.0f} um2 and {1e3 * PAPER_POWER_W / UNITS:.2f} mW for each of its {UNITS} floating-point "
-        f"units. Ours has the transistors of {equivalents:.0f} NAND gates; at {NAND_UM2} um2 each, as in an open 45 nm library, that is "
-        f"{um2:.0f} um2, {100 * um2 / of_paper_um2:.0f} % of the paper's: the area is believable. How close it comes "
-        "is chance: a count has no wires and no drivers for writes of 64 and 128 bits, and theirs is another library. "
-        "Power needs a layout and an activity; none is given here.",
+        f"units. Ours has the transistors of {equivalents:.0f} NAND gates; at {NAND_UM2} um2 each, as in an open "
+        f"45 nm library, that is {um2:.0f} um2, {100 * um2 / of_paper_um2:.0f} % of the paper's: the area is "
+        "believable. How close it comes is chance: a count has no wires and no drivers for writes of 64 and 128 "
+        "bits, and theirs is another library. Power needs a layout and an activity; none is given here.",
         118,
     )
 
