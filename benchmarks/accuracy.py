@@ -19,6 +19,7 @@ from accuracy_page import page
 from bar_coverage import all_tables, coverage, left_out
 from convolution_fit import fit_usual, is_older, timed_alike
 from estimates import answered, chosen, given, streamed
+from gradient_bars import unseen_gradients
 from h200_report import h200_report
 from headroom.files import write_whole
 from headroom.graph.tensor import DataType
@@ -284,6 +285,7 @@ def main() -> None:
         "streams": stream_report(benanza_streams()),
         "unlike_factor": UNLIKE_FACTOR,
         "coverage": coverage(tables, load_calibration(), others),
+        "unseen_gradients": unseen_gradients(load_calibration()),
         "h200": h200_report(others),
         "h200_choice": kernel_choice(),
         "lbl_networks": json.loads((RESULTS / "lbl_networks.json").read_text())["rows"],

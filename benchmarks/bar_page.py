@@ -44,6 +44,7 @@ def error_bars(result: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _outside(rows)
     yield from _unlike(rows)
+    yield from _gradients(result["unseen_gradients"])
     yield from _sums(result["lbl_networks"])
 
 
@@ -74,6 +75,30 @@ def _unlike(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         f"{_share(shares[1])} unscaled (without the T4, which throttles)."
     )
     yield "A stranger's scale is part of what its bar promises; single tables lie far on either side.\n"
+
+
+GRADIENTS = """### Gradients that nobody timed
+
+Input and weight gradients have constants and bars of their own on plain units, fitted on Pascal. Elsewhere (all tensor
+cores, and Hopper's plain units) forward kernels' constants predict them, and no forward layer says how well. These
+tables do: DeepBench's gradients as predicted with everything forgotten that was fitted on gradients, with the scale
+and constant of the source's forward rows. *Slower* is how many times as long as predicted the median row took; the bar
+of each table is made from the other tables of the same gradient. The bar that is printed is made from all of them, and
+is not widened further: what it was made from are strangers already. A depthwise convolution's gradients get it too.
+"""
+
+
+def _gradients(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield GRADIENTS
+    yield "| gradient | GPU | type | unit | rows | slower | median % off | others' bar % | inside |"
+    yield "|" + "---|" * 9
+    for row in rows:
+        yield (
+            f"| {row['kind']} | {row['gpu']} | {row['dtype']} | {row['unit']} | {row['rows']} | {row['slower']:.2f} "
+            f"| {row['median_pct']:.1f} | {row['bar_pct']:.1f} | {_share(row['inside_share'])} |"
+        )
+    yield "\nOf tensor cores' weight gradients the T4's in fp16 are the only ones: half of them lie outside what plain"
+    yield "units would let expect. Hopper's input gradients in bf16 have a bar of their own, of ten transposed ones.\n"
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

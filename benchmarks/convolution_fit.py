@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 
 from error_bars import bars
 from estimates import answered, chosen, given, typical
+from gradient_bars import unseen_bars
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, family_of
@@ -65,7 +66,7 @@ def convolution_bars(calibration: Calibration, without: int | None = None) -> li
     """Their error bars."""
     gradients = [case for direction in ("dgrad", "wgrad") for case in deepbench_convolutions(direction=direction)]
     cases = [*neusight_convolutions(), *deepbench_convolutions(), *_precomputed(), *gradients]
-    return bars(cases, lambda case: answered(case, calibration), without)
+    return [*bars(cases, lambda case: answered(case, calibration), without), *unseen_bars(calibration)]
 
 
 def halves(cases: Sequence[Cases]) -> list[Cases]:

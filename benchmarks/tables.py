@@ -144,14 +144,19 @@ def _sizes(n, c, h, w, k, r, s, stride, pad_h, pad_w) -> dict[str, Floats]:
 #: DeepBench's column of times per pass.
 _PASSES = {"forward": "fwd_ms", "dgrad": "bwd_input_ms", "wgrad": "bwd_weight_ms"}
 
+#: How DeepBench spells a data type in training.
+_PRECISIONS = {DataType.FP32: "fp32", DataType.FP16: "fp16_mixed"}
 
-def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS, direction: str = "forward") -> list[Cases]:
-    """Fp32 rows of one pass that are likely im2col: no stride-1 3x3 (Winograd) or stride-1 filters of 5 and more
+
+def deepbench_convolutions(
+    gpus: dict[str, str] = DEEPBENCH_GPUS, direction: str = "forward", dtype: DataType = DataType.FP32
+) -> list[Cases]:
+    """Training rows of one pass that are likely im2col: no stride-1 3x3 (Winograd) or stride-1 filters of 5 and more
     taps a side (FFT); at least 8 input channels (others run special first-layer kernels).
     """
     table = pd.read_csv(TABLES / "deepbench_conv.csv")
     table["time_ms"] = pd.to_numeric(table[_PASSES[direction]], errors="coerce")
-    table = table[(table.precision == "fp32") & table.gpu.isin(list(gpus)) & (table.time_ms > 0)]
+    table = table[(table.precision == _PRECISIONS[dtype]) & table.gpu.isin(list(gpus)) & (table.time_ms > 0)]
     r, s = table.R_filter_h, table.S_filter_w
     one = (table.stride_h == 1) & (table.stride_w == 1)
     keep = (table.stride_h == table.stride_w) & ~(one & (np.maximum(r, s) >= 3)) & (table.C >= 8)
@@ -161,14 +166,15 @@ def deepbench_convolutions(gpus: dict[str, str] = DEEPBENCH_GPUS, direction: str
         r, s = rows.R_filter_h, rows.S_filter_w
         p = (rows.H + 2 * rows.pad_h - r) // rows.stride_h + 1
         q = (rows.W + 2 * rows.pad_w - s) // rows.stride_w + 1
-        problems = convolution_problems(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, p, q, rows.stride_w, 4)
+        width = float(dtype.bytes)
+        problems = convolution_problems(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, p, q, rows.stride_w, width)
         if direction != "forward":
             problems = gradient_problems(problems, rows.N * rows.H * rows.W, rows.C, direction)
         labels = zip(rows.N, rows.C, rows.H, rows.W, rows.K, r, s, rows.stride_h, strict=True)
         title = "DeepBench conv" if direction == "forward" else f"DeepBench {direction}"
         cases.append(
             Cases(
-                title, load_gpu(gpus[name]), "convolution", DataType.FP32, problems,
+                title, load_gpu(gpus[name]), "convolution", dtype, problems,
                 floats(rows.time_ms) * 1e3,
                 tuple(f"n{a} c{b} {c}x{d} k{e} {f}x{g} stride {h}" for a, b, c, d, e, f, g, h in labels),
                 np.zeros(len(rows)), may_split=direction == "wgrad", direction=direction,

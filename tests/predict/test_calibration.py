@@ -93,6 +93,44 @@ def test_hopper_has_bars_of_its_own_residuals(kind: str, unit: str, most: float)
     assert all(2 <= row.error_pct <= most for row in rows)
 
 
+@pytest.mark.parametrize("unit", ["plain", "tensor"])
+@pytest.mark.parametrize("gpu", [H200, B200], ids=["H200", "B200"])
+def test_gradients_that_nobody_timed_do_not_wear_a_forward_layer_s_bar(gpu: GpuSpec, unit: str) -> None:
+    calibration = load_calibration()
+    unseen = {r.kind: r.error_pct for r in calibration.errors if r.kind.startswith("unseen ")}
+    assert set(unseen) == {"unseen input gradient", "unseen weight gradient"}
+    assert all(150 <= pct <= 300 for pct in unseen.values())
+    for regime in ("short", "brief", "long"):
+        for kind in ("weight gradient", "depthwise weight gradient", "depthwise input gradient"):
+            found = calibration.error_pct(kind, unit, gpu, regime, DataType.FP32, "warm")
+            assert found == unseen[f"unseen {kind.removeprefix('depthwise ')}"]
+        forward = calibration.error_pct("convolution", unit, gpu, regime)
+        assert calibration.error_pct("input gradient", unit, gpu, regime) > 2 * forward
+
+
+def test_gradients_with_another_architecture_s_constants_have_twice_its_bar() -> None:
+    calibration = load_calibration()
+    for gradient in ("input gradient", "weight gradient"):
+        pascal = calibration.error_pct(gradient, "plain", load_gpu("titan-xp"), "brief")
+        assert calibration.error_pct(gradient, "plain", V100, "brief") == UNLIKE_FACTOR * pascal
+        assert calibration.error_pct(gradient, "tensor", V100, "brief") > UNLIKE_FACTOR * pascal
+
+
+@pytest.mark.parametrize("groups", [1, 64])
+@pytest.mark.parametrize("dtype", ["bf16", "fp32"])
+def test_a_table_s_gradients_on_hopper_have_wider_bars_than_their_forward_layers(dtype: str, groups: int) -> None:
+    sizes = {"op": "conv2d", "n": 8, "c": 64, "h": 56, "w": 56, "k": 64, "r": 3, "s": 3, "dtype": dtype}
+    rows = [{**sizes, "direction": direction, "groups": groups} for direction in ("forward", "dgrad", "wgrad")]
+    forward, *gradients = predict_table(rows, H200).answers.error_pct
+    assert min(gradients) > 2 * forward
+
+
+def test_bars_of_unseen_gradients_hold_on_average_over_tables_that_they_were_not_made_from() -> None:
+    rows = json.loads(ACCURACY.read_text())["unseen_gradients"]
+    assert len(rows) == 8
+    assert 0.85 <= sum(row["inside_share"] for row in rows) / len(rows) <= 0.95
+
+
 def test_a_special_sort_of_kernel_takes_the_bar_of_its_kind_where_it_has_none() -> None:
     calibration = load_calibration()
     general = calibration.error_pct("normalization", "plain", V100, "long")

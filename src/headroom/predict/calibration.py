@@ -30,6 +30,7 @@ from headroom.predict.constants import (
 )
 from headroom.predict.fourier import FourierConstants
 from headroom.predict.kernel_record import kernel_set
+from headroom.predict.kernel_sorts import GRADIENT_SORTS, unseen_kind
 from headroom.predict.kernel_time import KernelSet
 
 _Set = TypeVar("_Set", GemmConstants, KernelSet)
@@ -40,8 +41,6 @@ UNLIKE_FACTOR = 2.0
 #: The measured kind that is most like a kind without a table, or without one on some unit.
 STAND_INS = {
     "convolution": "matmul",
-    "input gradient": "convolution",
-    "weight gradient": "convolution",
     "transformed": "convolution",
     "fused transform": "convolution",
     "attention": "matmul",
@@ -172,7 +171,8 @@ class Calibration:
         Of several bars those of the layer's data type, cache state and regime count, as far as there are any.
 
         Relatives run on the same unit (where there are any) and are of the same kind or its stand-in
-        (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time.
+        (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time. Gradients have no stand-in:
+        where constants of forward kernels alone predict them, the bar is that of such predictions.
         """
         asked = (kind, unit, family_of(gpu), regime, dtype, l2_state)
         if asked not in self._bars:
@@ -193,6 +193,10 @@ class Calibration:
             own = [r for r in self.errors if (r.kind, r.unit, r.family) == (name, unit, family)]
             if own:
                 return _bar(own, like)
+        gradient = next((name for name in GRADIENT_SORTS if kind.endswith(name)), None)
+        if gradient is not None and not self._knows_gradient(kind, unit, family):
+            unseen = [r for r in self.errors if r.kind == unseen_kind(gradient)]
+            return _bar(unseen, like) if unseen else BLIND_ERROR_PCT
         kinds = (kind, GENERAL_SORT.get(kind, kind), STAND_INS.get(kind, kind))
         relatives = [r for r in self.errors if r.kind in kinds and r.unit == unit]
         relatives = relatives or [r for r in self.errors if r.kind in kinds]
@@ -202,6 +206,13 @@ class Calibration:
         nearest = [row for row in relatives if _years_apart(row.family, family) == distance]
         same_kind = [row for row in nearest if row.kind == kind]
         return UNLIKE_FACTOR * _bar(same_kind or nearest, like)
+
+    def _knows_gradient(self, kind: str, unit: str, family: str) -> bool:
+        """Whether the constants that predict a gradient were fitted on gradients, if only another architecture's."""
+        own = f"{_LIKE.get(family, family)} {unit}"
+        prefix = own if f"{own} convolution" in self.own_gemm else unit
+        is_fitted = f"{prefix} {GRADIENT_SORTS.get(kind, kind)}" in self.own_gemm
+        return is_fitted and any((row.kind, row.unit) == (kind, unit) for row in self.errors)
 
 
 def family_with_own(gpu: GpuSpec) -> str:

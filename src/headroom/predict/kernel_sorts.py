@@ -65,8 +65,22 @@ def fills_no_load(channels: Floats | int, dtype: DataType) -> NDArray[np.bool_]:
 
 _BAR_KINDS = {"forward": "convolution", "dgrad": "input gradient", "wgrad": "weight gradient"}
 
+#: By the error bars' name of a gradient, the sort that its kernels have constants for where any were timed. With unit
+#: steps an input gradient runs on forward kernels, but nobody who has not timed the others knows how well.
+GRADIENT_SORTS = {"input gradient": STRIDED_GRADIENT, "weight gradient": "wgrad"}
+
 
 def bar_kind(sort: str) -> str:
     """What the calibration's error bars call the kernels of ``sort``."""
     direction = direction_of(sort)
     return _BAR_KINDS.get(direction, sort)
+
+
+def direct_bar_kind(sort: str, direction: str) -> str:
+    """:func:`bar_kind` of a kernel without multiplier tiles that runs a convolution's ``direction``."""
+    return f"{sort} {_BAR_KINDS[direction]}" if direction in ("dgrad", "wgrad") else sort
+
+
+def unseen_kind(gradient: str) -> str:
+    """The bars of a gradient that was predicted by constants of forward kernels alone."""
+    return f"unseen {gradient}"

@@ -26,6 +26,7 @@ from headroom.predict.kernel_sorts import (
     LEAST_TRANSFORMED,
     STRIDED_GRADIENT,
     convolution_sorts,
+    direct_bar_kind,
     direction_of,
     fills_no_load,
 )
@@ -244,7 +245,7 @@ def _answer_streams(
     found = estimate_streams(streams, [kind] * len(index), gpu, rate, constants, l2_state)
     floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
     terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
-    bars = _bars(kind, gpu, calibration, found.is_short, dtype, l2_state)
+    bars = _bars(direct_bar_kind(kind, direction), gpu, calibration, found.is_short, dtype, l2_state)
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),

@@ -11,7 +11,7 @@ from headroom.graph.layer import Layer
 from headroom.predict.explore.figures import Figures, Floats, Index
 from headroom.predict.explore.space import Setting
 from headroom.predict.kinds.context import Context
-from headroom.predict.kinds.streaming import sort_of, streams_of
+from headroom.predict.kinds.streaming import bar_kind_of, sort_of, streams_of
 from headroom.predict.memory_bound import estimate_streams
 from headroom.predict.roofline import floors_of, useful_flops
 from headroom.predict.sheet_doubt import widened_rows
@@ -28,14 +28,15 @@ class StreamLayers:
         self._flops = np.array([useful_flops(layer) for layer in layers], dtype=np.float64)
         self._moved = np.array([layer.bytes(context.dtype) for layer in layers], dtype=np.float64)
         self._multiplies = np.array([layer.kind.computes_gemm for layer in layers], dtype=bool)
-        self._bars = {regime: self._error_pcts(regime) for regime in ("short", "long")}
+        kinds = [bar_kind_of(layer) for layer in layers]
+        self._bars = {regime: self._error_pcts(kinds, regime) for regime in ("short", "long")}
 
     def __len__(self) -> int:
         return len(self._counts)
 
-    def _error_pcts(self, regime: str) -> Floats:
+    def _error_pcts(self, kinds: Sequence[str], regime: str) -> Floats:
         c = self._context
-        pcts = (c.calibration.error_pct(sort, "plain", c.gpu, regime, c.dtype, c.l2_state) for sort in self._sorts)
+        pcts = (c.calibration.error_pct(kind, "plain", c.gpu, regime, c.dtype, c.l2_state) for kind in kinds)
         return np.array(list(pcts), dtype=np.float64)
 
     def add_to(self, figures: Figures, sheets: Sheets, which: Index, tile: Setting) -> None:

@@ -21,6 +21,7 @@ from headroom.graph.work import (
     Softmax,
 )
 from headroom.predict.delta.traffic import SECTOR_BYTES
+from headroom.predict.kernel_sorts import direct_bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.terms import longest, regime
 from headroom.predict.memory_bound import StreamEstimate, Streams, estimate_streams
@@ -58,7 +59,7 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
         streams_of(layers, dtype), sorts, gpu, plain, context.stream_constants, context.l2_state
     )
     floors = floors_us(layers, gpu, dtype, context.l2_state)
-    return [_prediction(i, layer, sorts[i], floors[i], estimate, context) for i, layer in enumerate(layers)]
+    return [_prediction(i, layer, floors[i], estimate, context) for i, layer in enumerate(layers)]
 
 
 def streams_of(layers: Sequence[Layer], dtype: DataType) -> Streams:
@@ -93,6 +94,12 @@ def sort_of(layer: Layer) -> str:
         case Movement() if _moves_innermost(layer):
             return "transposition"
     return layer.kind.value
+
+
+def bar_kind_of(layer: Layer) -> str:
+    """What the calibration's error bars call the layer's kernel."""
+    sort = sort_of(layer)
+    return direct_bar_kind(sort, layer.work.direction) if isinstance(layer.work, Convolution) else sort
 
 
 def _moves_innermost(layer: Layer) -> bool:
@@ -197,9 +204,7 @@ def _gather_factor(row_bytes: int) -> float:
     return (touched + row_bytes) / (2.0 * row_bytes)
 
 
-def _prediction(
-    index: int, layer: Layer, sort: str, floor: float, estimate: StreamEstimate, context: Context
-) -> Prediction:
+def _prediction(index: int, layer: Layer, floor: float, estimate: StreamEstimate, context: Context) -> Prediction:
     time = max(float(estimate.time_us[index]), floor)
     ctas = int(estimate.ctas[index])
     sms = context.gpu.sms
@@ -207,7 +212,12 @@ def _prediction(
     return Prediction(
         time_us=time,
         error_pct=context.calibration.error_pct(
-            sort, "plain", context.gpu, regime(bool(estimate.is_short[index])), context.dtype, context.l2_state
+            bar_kind_of(layer),
+            "plain",
+            context.gpu,
+            regime(bool(estimate.is_short[index])),
+            context.dtype,
+            context.l2_state,
         ),
         source=Source.PREDICTED,
         bottleneck=_bottleneck(index, estimate),

@@ -17,7 +17,7 @@ from headroom.predict.gemm_time import Floats
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.gemm import sorts_of
-from headroom.predict.kinds.streaming import sort_of
+from headroom.predict.kinds.streaming import bar_kind_of
 from headroom.predict.own.fit import MeasuredLayer, fit_terms, group_of, predicted_us, tested
 from headroom.predict.own.record import Gain, OwnCalibration, shared_digest, sheet_digest
 from headroom.predict.own.terms import with_terms
@@ -104,7 +104,7 @@ def _kind_of(row: MeasuredLayer, gpu: GpuSpec, tuned: Calibration) -> tuple[str,
     """What the error bars call the row's kernel, and the unit that they know it on."""
     group, unit = group_of(row.layer, gpu, row.dtype), unit_of(gpu, row.dtype)
     if group == "streams":
-        return sort_of(row.layer), "plain"
+        return bar_kind_of(row.layer), "plain"
     if group == "attention":
         return "attention", unit
     sort = sorts_of([row.layer], Context(gpu, row.dtype, row.l2, None, tuned))[0]
