@@ -90,8 +90,8 @@ def forget_stdout() -> None:
     os.close(nowhere)
 
 
-def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Path:
-    """Write text to ``path`` through a temporary file, fsync and replace; return the path.
+def write_whole(path: str | os.PathLike[str], chunks: str | bytes | Iterable[str]) -> Path:
+    """Write text or bytes to ``path`` through a temporary file, fsync and replace; return the path.
 
     Whatever goes wrong, the old file is still there in full and no temporary file is left. What is no file but a device
     or a pipe (``/dev/null``) is written into: replaced, it would be gone for every program on the machine.
@@ -104,12 +104,9 @@ def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Pa
         return _write_into(target, chunks)
     temporary: str | None = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
             temporary = file.name
-            for chunk in (chunks,) if isinstance(chunks, str) else chunks:
-                file.write(chunk)
+            file.writelines(_as_bytes(chunks))
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
@@ -124,10 +121,16 @@ def write_whole(path: str | os.PathLike[str], chunks: str | Iterable[str]) -> Pa
     return target
 
 
-def _write_into(target: Path, chunks: str | Iterable[str]) -> Path:
+def _as_bytes(chunks: str | bytes | Iterable[str]) -> Iterable[bytes]:
+    if isinstance(chunks, bytes):
+        return (chunks,)
+    return (chunk.encode() for chunk in ((chunks,) if isinstance(chunks, str) else chunks))
+
+
+def _write_into(target: Path, chunks: str | bytes | Iterable[str]) -> Path:
     try:
-        with target.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines((chunks,) if isinstance(chunks, str) else chunks)
+        with target.open("wb") as stream:
+            stream.writelines(_as_bytes(chunks))
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}; choose another path or free it") from error
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from headroom.errors import ModelError, UsageError
+from headroom.errors import ModelError
+from headroom.files import write_whole
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
@@ -19,10 +21,18 @@ def write_weights(path: Path, network: nn.Module) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
-    try:
-        torch.save(network.state_dict(), path)
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot write {path}: {error}; choose another folder") from error
+    write_tensors(path, network.state_dict())
+
+
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors, numbers and text in dicts and lists: what :func:`read_weights` reads. Whole or absent.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    held = io.BytesIO()
+    torch.save(dict(content), held)
+    write_whole(path, held.getvalue())
 
 
 def read_weights(path: Path) -> Mapping[str, Any]:

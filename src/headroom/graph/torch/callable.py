@@ -32,7 +32,7 @@ def load_callable(reference: str) -> tuple[Any, Any]:
         ModelError: no such module or attribute, or the callable failed or returned something else.
     """
     require_torch(reference)
-    made = _called(_imported(reference), reference)
+    made = _called(imported(reference), reference)
     return _split(made, reference)
 
 
@@ -46,7 +46,13 @@ def require_torch(subject: str) -> None:
         raise UsageError(f"reading {subject} needs PyTorch; install it with: pip install 'headroom[torch]'")
 
 
-def _imported(reference: str) -> Any:
+def imported(reference: str) -> Any:
+    """Import ``package.module`` and return its attribute ``callable``, whatever that is; nothing is called.
+
+    Raises:
+        UsageError: the reference has no such form.
+        ModelError: no such module or attribute, or importing it failed.
+    """
     path, colon, attribute = reference.partition(":")
     if not colon or not path or not attribute:
         raise UsageError(f"{reference!r} is no package.module:callable; write for example models.net:make")

@@ -1,0 +1,77 @@
+"""A user's own training function and data, named as package.module:callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from headroom.change.training import BuiltIn, Recipe, TensorBatches, own_data, own_trainer
+from headroom.errors import ModelError, UsageError
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Writes a module into a folder on the path; returns its name, which no other test uses."""
+
+    def write(text: str) -> str:
+        name = f"own_{abs(hash(request.node.nodeid))}"
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return name
+
+    return write
+
+
+def test_a_users_function_trains_the_module_and_says_how_well(written: Callable[[str], str], fresh: nn.Module) -> None:
+    name = written("def fit(module):\n    module[0].weight.data.zero_()\n    return 91\n\ndef quiet(module): pass\n")
+    assert own_trainer(f"{name}:fit")(fresh) == 91.0
+    assert bool((fresh[0].weight == 0).all())
+    assert own_trainer(f"{name}:quiet")(fresh) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("raise ValueError('no data here')", "fit raised ValueError: no data here; it is called with the module"),
+        ("return 'good'", "fit returned 'good'; it is called with the module"),
+        ("return float('nan')", "fit returned nan"),
+        ("raise SystemExit", "fit raised SystemExit: no message"),
+    ],
+)
+def test_what_a_users_function_does_wrong_is_one_sentence(
+    body: str, sentence: str, written: Callable[[str], str], fresh: nn.Module
+) -> None:
+    name = written(f"def fit(module):\n    {body}\n")
+    with pytest.raises(ModelError, match=sentence):
+        own_trainer(f"{name}:fit")(fresh)
+
+
+def test_what_is_no_function_is_refused_before_anything_is_trained(written: Callable[[str], str]) -> None:
+    name = written("fit = 3\n")
+    with pytest.raises(ModelError, match="is a int and no function"):
+        own_trainer(f"{name}:fit")
+    with pytest.raises(ModelError, match="has no attribute 'other'"):
+        own_trainer(f"{name}:other")
+    with pytest.raises(UsageError, match=r"is no package\.module:callable"):
+        own_trainer("fit.py")
+
+
+def test_a_users_data_is_a_pair_of_loaders(written: Callable[[str], str]) -> None:
+    name = written("def data():\n    return [1], [2]\n\ndef one():\n    return [1]\n\ndef bad():\n    return 1 / 0\n")
+    assert own_data(f"{name}:data") == ([1], [2])
+    with pytest.raises(ModelError, match="one returned a list; it is called without arguments"):
+        own_data(f"{name}:one")
+    with pytest.raises(ModelError, match="bad raised ZeroDivisionError: division by zero; it is called"):
+        own_data(f"{name}:bad")
+
+
+def test_the_built_in_recipe_is_a_trainer_like_any_other(
+    fresh: nn.Module, training: TensorBatches, test_data: TensorBatches
+) -> None:
+    score = BuiltIn(training, test_data, Recipe(epochs=4, rate=0.1))(fresh)
+    assert score is not None
+    assert score > 95
+    assert BuiltIn(training, None, Recipe(epochs=1))(fresh) is None
