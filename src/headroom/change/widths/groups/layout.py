@@ -26,7 +26,8 @@ class Growth(enum.Enum):
 
     #: Zeros on both sides: nothing is computed with them but zeros, and training does not reach them.
     ZERO = "zero"
-    #: Copies of other channels, whose readers share the weight (Net2Net): training tells them apart.
+    #: Copies of other channels, whose readers share the weight (Net2Net). The shares are unequal: with equal ones
+    #: copies would have equal gradients for ever, and training could not tell them apart.
     DUPLICATE = "duplicate"
     #: Random producers whose readers start at zero: new features that training turns on.
     FRESH = "fresh"
@@ -131,11 +132,11 @@ def _places(before: Traced, after: Traced, choose: Choice, filling: Filling) -> 
         product = bool(before.queries[old.channels].any())
         if filling.growth is Growth.DUPLICATE and not product:
             rows[kept.size :] = _sources(old.count, new.count - kept.size, random)
-        copies = np.bincount(rows[rows >= 0], minlength=old.count)
+        shares = _shares(rows, old.count, random)
         for (axis, positions), (_, taken) in zip(new.places(after.atoms), old.places(before.atoms), strict=True):
             found[axis].source[positions] = np.where(rows[:, None] == _NEW, _NEW, taken[np.maximum(rows, 0)])
             if axis in before.summed:
-                found[axis].scale[positions] = (1.0 / np.maximum(copies[np.maximum(rows, 0)], 1))[:, None]
+                found[axis].scale[positions] = shares[:, None]
                 found[axis].drawn = False
             elif product:
                 found[axis].drawn = False
@@ -173,6 +174,14 @@ def _free(traced: Traced) -> dict[Axis, np.ndarray]:
         for axis, positions in kind.places(traced.atoms):
             found.setdefault(axis, np.ones(len(traced.atoms.of(axis)), dtype=bool))[positions] = False
     return found
+
+
+def _shares(rows: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Which part of a reader's weight each channel keeps: those of a channel and of its copies add up to one."""
+    copied = np.bincount(rows[rows != _NEW], minlength=count)[np.maximum(rows, 0)] > 1
+    drawn = np.where(copied & (rows != _NEW), random.uniform(0.5, 1.5, rows.size), 1.0)
+    totals = np.bincount(rows[rows != _NEW], drawn[rows != _NEW], minlength=count)
+    return np.where(rows == _NEW, 1.0, drawn / np.maximum(totals[np.maximum(rows, 0)], 1e-30))
 
 
 def _sources(count: int, wanted: int, random: np.random.Generator) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from headroom.change.widths.solve.exact import fastest, widest
 from headroom.change.widths.solve.paper import Outcome, algorithm_2
-from headroom.change.widths.solve.problem import ChoosableWidth, LayerTable, Width, WidthProblem
+from headroom.change.widths.solve.problem import ChoosableWidth, Count, LayerTable, Width, WidthProblem
 
 __all__ = [
     "ChoosableWidth",
+    "Count",
     "LayerTable",
     "Outcome",
     "Width",

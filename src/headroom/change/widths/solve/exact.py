@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-from headroom.change.widths.solve.problem import WidthProblem
+from headroom.change.widths.solve.problem import Count, WidthProblem
 from headroom.errors import UsageError
 
 #: How far inside an open interval a sum of fractions stays, as a share: well over what the solver takes for equal.
@@ -63,15 +63,23 @@ def _without_idle_moves(problem: WidthProblem, widths: dict[str, int], tolerance
     return widths
 
 
-def widest(problem: WidthProblem, *, at_most_us: float | None = None) -> dict[str, int]:
+def widest(
+    problem: WidthProblem, *, at_most_us: float | None = None, only_wider: bool = False, count: Count = Count.CHANNELS
+) -> dict[str, int]:
     """The widths of most parameter gain that take no longer than the current ones, or ``at_most_us`` (equation 6).
 
+    Args:
+        problem: groups with their candidates, and tables of times.
+        only_wider: no group may lose a channel, so that the network can start as the one it was made of.
+        count: what is to be most.
+
     Raises:
-        UsageError: no choice of widths is fast enough.
+        UsageError: no choice of widths is fast enough, or a table lacks the parameters that are to be counted.
     """
     limit_us = problem.total_us(problem.current) if at_most_us is None else at_most_us
-    program = _Program(problem, only_wider=False)
-    return program.solve(-program.gains, [(program.times, -np.inf, limit_us * (1 + _GAP))])
+    program = _Program(problem, only_wider)
+    gains = program.gains if count is Count.CHANNELS else program.parameters()
+    return program.solve(-gains, [(program.times, -np.inf, limit_us * (1 + _GAP))])
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,21 @@ class _Program:
             start, choices = self._of_group[name]
             row.update({start + index: -float(share * width) for index, width in enumerate(choices)})
         self._rows.append((row, float(side.fixed)))
+
+    def parameters(self) -> np.ndarray:
+        """What each pair of each layer counts in parameters."""
+        found = np.zeros(self.times.size)
+        start = self._widths
+        for layer in self._problem.layers:
+            for place, pair in enumerate(sorted(layer.times_us), start):
+                if pair not in layer.parameters:
+                    raise UsageError(
+                        f"{layer.name} has no count of parameters at {pair[0]} inputs and {pair[1]} outputs; give one "
+                        "for every pair, or count channels"
+                    )
+                found[place] = layer.count * layer.parameters[pair]
+            start += len(layer.times_us)
+        return found
 
     def solve(self, objective: np.ndarray, limits: Sequence[tuple[np.ndarray, float, float]]) -> dict[str, int]:
         """The widths of least ``objective``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,15 @@ from fractions import Fraction
 from functools import cached_property
 
 from headroom.errors import UsageError
+
+
+class Count(enum.Enum):
+    """What a parameter gain counts."""
+
+    #: Channels, each with its group's weight, as equation 5b has it.
+    CHANNELS = "channels"
+    #: Parameters as the tables have them: a channel counts the more, the wider its neighbours are.
+    PARAMETERS = "parameters"
 
 
 @dataclass(frozen=True)
@@ -50,13 +60,17 @@ class Width:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """A layer, or ``count`` equal ones, and its time in µs by (input width, output width)."""
+    """A layer, or ``count`` equal ones, and its time in µs by (input width, output width).
+
+    ``parameters`` are those of one such layer by the same pairs; only who maximises parameters needs them.
+    """
 
     name: str
     inputs: Width
     outputs: Width
     times_us: Mapping[tuple[int, int], float]
     count: int = 1
+    parameters: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     def time_us(self, widths: Mapping[str, int]) -> float:
         """The time at these widths.
@@ -68,6 +82,17 @@ class LayerTable:
         if pair not in self.times_us:
             raise UsageError(f"{self.name} has no time at {pair[0]} inputs and {pair[1]} outputs; measure that pair")
         return self.count * self.times_us[pair]
+
+    def parameters_at(self, widths: Mapping[str, int]) -> int:
+        """The parameters at these widths.
+
+        Raises:
+            UsageError: nobody has said how many they are.
+        """
+        pair = (self.inputs.at(widths), self.outputs.at(widths))
+        if pair not in self.parameters:
+            raise UsageError(f"{self.name} has no count of parameters at {pair[0]} inputs and {pair[1]} outputs")
+        return self.count * self.parameters[pair]
 
 
 @dataclass(frozen=True)
@@ -114,6 +139,10 @@ class WidthProblem:
     def total_us(self, widths: Mapping[str, int]) -> float:
         """The sum of all layers' times."""
         return sum(layer.time_us(widths) for layer in self.layers)
+
+    def total_parameters(self, widths: Mapping[str, int]) -> int:
+        """The sum of all layers' parameters."""
+        return sum(layer.parameters_at(widths) for layer in self.layers)
 
     def gain(self, widths: Mapping[str, int]) -> float:
         """The parameter gain: new minus old widths, weighted.
