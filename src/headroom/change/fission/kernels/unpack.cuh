@@ -1,0 +1,95 @@
+// Fission: packed words to fp32 in registers. One struct per format; headroom.change.fission.formats is their reference,
+// bit by bit. ALU counts are instructions of a value beside the multiply-add, as the comments argue and SASS shows.
+#pragma once
+
+#include "ptx.cuh"
+
+// No packing: what fission is compared with.
+struct Fp32 {
+    enum { VALUES = 1 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[1]) { values[0] = __uint_as_float(word); }
+};
+
+// The conversion pipe, a quarter of the arithmetic's rate or less: what the paper calls IEEE fission.
+struct Half {
+    enum { VALUES = 2 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[2]) {
+        values[0] = low_fp16(word);
+        values[1] = high_fp16(word);
+    }
+};
+
+// One ALU instruction a value: a shift, a mask.
+struct Deft16 {
+    enum { VALUES = 2 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[2]) {
+        values[0] = __uint_as_float(word << 16);
+        values[1] = __uint_as_float(word & 0xffff0000u);
+    }
+};
+
+// Half an instruction a value: the high value is the word itself, the low one's bits below it.
+struct Deft16Q {
+    enum { VALUES = 2 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[2]) {
+        values[0] = __uint_as_float(word << 16);
+        values[1] = __uint_as_float(word);
+    }
+};
+
+// A byte's sign at bit 31 and its other bits from bit 22 + EXPONENT_BITS down: the arithmetic shift brings copies of the
+// sign along, which one mask clears. The mask keeps what lies where fp32 has its exponent and mantissa.
+template <int EXPONENT_BITS>
+__device__ __forceinline__ u32 byte_fields(u32 word, int byte) {
+    const int top = (int)(word << (24 - 8 * byte));
+    return (u32)(top >> (8 - EXPONENT_BITS)) & (0x80000000u | (0x7f000000u >> (8 - EXPONENT_BITS)));
+}
+
+// Figure 8: the difference of the biases is added to every exponent. ZERO: code 0 means 0, which costs a compare and a
+// selection; without it this is the paper's unit. Four ALU instructions a value, or six.
+template <int EXPONENT_BITS, bool ZERO>
+struct Deft8 {
+    enum { VALUES = 4 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[4]) {
+        const u32 difference = (128u - (1u << (EXPONENT_BITS - 1))) << 23;
+#pragma unroll
+        for (int byte = 0; byte < 4; ++byte) {
+            const u32 fields = byte_fields<EXPONENT_BITS>(word, byte);
+            const bool is_zero = ZERO && (fields & 0x7fffffffu) == 0;
+            values[byte] = __uint_as_float(is_zero ? fields : fields + difference);
+        }
+    }
+};
+
+// Fields read as fp32 are the value times a power of two, subnormals included: three ALU instructions and a product.
+// Finite codes alone: infinities and NaN are never packed.
+template <int EXPONENT_BITS>
+struct Fp8 {
+    enum { VALUES = 4 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[4]) {
+        const float power = __uint_as_float((255u - (1u << (EXPONENT_BITS - 1))) << 23);
+#pragma unroll
+        for (int byte = 0; byte < 4; ++byte)
+            values[byte] = __fmul_rn(__uint_as_float(byte_fields<EXPONENT_BITS>(word, byte)), power);
+    }
+};
+
+// A code in the low mantissa bits of 2^23 is 2^23 and the code: a permutation and an addition a value.
+struct Int8 {
+    enum { VALUES = 4 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[4]) {
+#pragma unroll
+        for (int byte = 0; byte < 4; ++byte)
+            values[byte] = __fadd_rn(__uint_as_float(__byte_perm(word, 0x4b000000u, 0x7440 + byte)), -8388736.0f);
+    }
+};
+
+// A shift, a mask with an or (one instruction) and an addition a value.
+struct Int4 {
+    enum { VALUES = 8 };
+    static __device__ __forceinline__ void unpack(u32 word, float (&values)[8]) {
+#pragma unroll
+        for (int nibble = 0; nibble < 8; ++nibble)
+            values[nibble] = __fadd_rn(__uint_as_float(((word >> 4 * nibble) & 0xfu) | 0x4b000000u), -8388616.0f);
+    }
+};
