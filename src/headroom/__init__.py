@@ -16,6 +16,7 @@ from headroom.errors import GpuError, HeadroomError, ModelError, StoreError, Usa
 if TYPE_CHECKING:
     from headroom.api import Analysis, analyze, load, load_profile
     from headroom.calibrating import calibrate
+    from headroom.change.fission.modules import PackedConv2d, PackedLinear
     from headroom.exploring import Exploration, explore
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
@@ -34,6 +35,8 @@ _EXPORTS = {
     "Graph": "headroom.graph.graph",
     "Layer": "headroom.graph.layer",
     "DataType": "headroom.graph.tensor",
+    "PackedConv2d": "headroom.change.fission.modules",
+    "PackedLinear": "headroom.change.fission.modules",
     "TensorSpec": "headroom.graph.tensor",
     "Study": "headroom.staircases",
     "measure_staircase": "headroom.staircases",
@@ -49,6 +52,8 @@ __all__ = [
     "HeadroomError",
     "Layer",
     "ModelError",
+    "PackedConv2d",
+    "PackedLinear",
     "StoreError",
     "Study",
     "TensorSpec",

@@ -1,0 +1,38 @@
+"""The reference's unpacking in PyTorch, on any device and to the same bits. Importing it loads PyTorch."""
+
+from __future__ import annotations
+
+import torch
+
+from headroom.change.fission.formats import Deft16, Deft16Q, Format, Half
+from headroom.change.fission.formats.scaled import Scaled
+
+
+def unpack_weights(words: torch.Tensor, scales: torch.Tensor | None, form: Format, count: int) -> torch.Tensor:
+    """Rows of packed values as fp32, (rows, count).
+
+    Args:
+        words: (rows, words) of 32 bits as whole numbers.
+        scales: (rows, groups), where the format has scales.
+        count: values of a row.
+    """
+    values = _values(words, form)[:, :count]
+    if scales is None:
+        return values.contiguous()
+    each = scales.repeat_interleave(max(form.group_of(count) or 1, 1), dim=1)[:, :count]
+    return values * each
+
+
+def _values(words: torch.Tensor, form: Format) -> torch.Tensor:
+    if isinstance(form, Half):
+        return words.view(torch.float16).float()
+    if isinstance(form, Deft16):
+        return words.view(torch.bfloat16).float()
+    if isinstance(form, Deft16Q):
+        return torch.stack((words << 16, words), dim=-1).view(torch.float32).flatten(1)
+    assert isinstance(form, Scaled)
+    codes = words.view(torch.uint8)
+    if form.bits == 4:
+        codes = torch.stack((codes & 15, codes >> 4), dim=-1).flatten(1)
+    table = torch.from_numpy(form.code.table()).to(words.device)
+    return table[codes.long()]
