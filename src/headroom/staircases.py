@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headroom.advise.findings.common import counted
 from headroom.api import L2_STATES, SOURCES, checked, default_dtype, gpu_spec
@@ -18,6 +19,9 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.text import view
+
+if TYPE_CHECKING:
+    from headroom.measure.fleet.fleet import Fleet
 
 
 class Study(engine.Study):
@@ -109,6 +113,7 @@ def measure_staircase(
     index: int = 0,
     shared: bool = False,
     on_width: Callable[[int], None] = lambda width: None,
+    fleet: Fleet | None = None,
 ) -> Study:
     """Measure staircases on this machine's GPU where a step can be, at most a quarter of the widths, then read them.
 
@@ -119,7 +124,8 @@ def measure_staircase(
         gpu: the sheet whose theory says where a step can be: this GPU's.
         index: which of the machine's GPUs.
         shared: measure although others use the GPU, and say so in the rows.
-        on_width: told each width before it is measured.
+        on_width: told each width before it is measured; by several threads where there is a fleet.
+        fleet: whose GPUs measure, in place of this machine's.
 
     Raises:
         GpuError: there is no such GPU, it is busy, or measuring on it fails altogether.
@@ -132,13 +138,22 @@ def measure_staircase(
     spec = gpu_spec(gpu)
     data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
     subjects, name = _subjects(model, conv, layer, widths, in_widths, data_type)
-    with (
-        open_for_measuring(db) as records,
-        stopwatch(records, spec, data_type, l2=checked("l2", l2, L2_STATES), index=index, shared=shared) as watch,
-    ):
-        for subject in subjects:
-            find_staircases(subject, watch, on_width=on_width)
-        known = StoredMeasurements(records, watch.worker.facts().system)
+    with ExitStack() as opened:
+        records = opened.enter_context(open_for_measuring(db))
+        checked("l2", l2, L2_STATES)
+        if fleet is not None:
+            from headroom.change.widths.staircase.fleet import find_on_fleet, fleet_stopwatch
+
+            where = None if db is None else os.fspath(db)
+            many = fleet_stopwatch(fleet, records, where, spec, data_type, l2=l2, shared=shared)
+            find_on_fleet(subjects, many, on_width=on_width)
+            system = many.kind.system
+        else:
+            one = opened.enter_context(stopwatch(records, spec, data_type, l2=l2, index=index, shared=shared))
+            for subject in subjects:
+                find_staircases(subject, one, on_width=on_width)
+            system = one.worker.facts().system
+        known = StoredMeasurements(records, system)
         return _answer(engine.study(name, subjects, spec, data_type, l2=l2, measurements=known))
 
 

@@ -18,6 +18,7 @@ from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.db import db
 from headroom.cli.explore import explore
+from headroom.cli.fleet import fleet
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
 from headroom.cli.predict import predict
@@ -51,6 +52,7 @@ app.command()(calibrate)
 app.command()(selftest)
 app.add_typer(db)
 app.add_typer(gpus)
+app.add_typer(fleet)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from headroom.cli.options import Again, Direction, Plans, parse_batches, parse_dims, parse_dtypes, parse_seconds
+from headroom.cli.options import (
+    Again,
+    Direction,
+    Plans,
+    check_fleet,
+    parse_batches,
+    parse_dims,
+    parse_dtypes,
+    parse_seconds,
+)
 
 
 def measure(
@@ -25,6 +35,8 @@ def measure(
     shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
     network: Annotated[bool, typer.Option("--network", help="Also run the whole network in frameworks.")] = False,
     counters: Annotated[bool, typer.Option("--counters", help="Also count bytes with ncu.")] = False,
+    fleet: Annotated[str | None, typer.Option(help="On many GPUs: a scheduler's HOST:PORT, or local.")] = None,
+    tls: Annotated[Path | None, typer.Option(help="The fleet's credentials: ca.pem, cert.pem, key.pem.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Measure every layer of a model in every way it can run, most valuable first; interrupted, it resumes.
@@ -36,6 +48,7 @@ def measure(
 
     batches, dims = parse_batches(batch), parse_dims(dim or [])
     wanted, budget_s = parse_dtypes(dtype), parse_seconds(budget)
+    check_fleet(fleet, alone={"--gpu": bool(gpu), "--network": network, "--counters": counters}, tls=tls)
     import_ahead("headroom.measure.extras")
     graphs = [hr.load(model, batch=samples, dims=dims) for samples in batches]
 
@@ -53,6 +66,12 @@ def measure(
     screen = Screen()
     anew = None if again is None else measure_again.Again(failed_only=again is Again.FAILED)
     wishes = Wishes(plans, fused, direction, budget_s, shared, again=anew)
+    if fleet is not None:
+        from headroom.cli.measuring_fleet import measure_with
+
+        asked = [(Asked(model, samples, dims, db), graph) for samples, graph in zip(batches, graphs, strict=True)]
+        measure_with(fleet, tls, asked, wanted, wishes, show, quiet=quiet)
+        return
     dtypes = wanted or (usual_dtype(gpu),)
     with open_for_measuring(db) as notebook, Watch(quiet=quiet) as watch:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
@@ -98,6 +99,15 @@ def parse_dims(pairs: Sequence[str]) -> dict[str, int]:
             raise UsageError(f"--dim {name} is given twice; give it once")
         dims[name] = _positive(f"--dim {name}", value)
     return dims
+
+
+def check_fleet(fleet: str | None, *, alone: Mapping[str, bool], tls: Path | None) -> None:
+    """Check that no option is given that is for one GPU ``alone`` where a fleet is to measure."""
+    if fleet is None and tls is not None:
+        raise UsageError("--tls is for a fleet: name its scheduler with --fleet")
+    given = [option for option, is_given in alone.items() if is_given]
+    if fleet is not None and given:
+        raise UsageError(f"{given[0]} is for one GPU: leave it out, or leave out --fleet")
 
 
 def _positive(option: str, text: str) -> int:

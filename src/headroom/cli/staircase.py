@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from headroom.cli.options import L2State, Source, complete_gpu, parse_batches, parse_dims
+from headroom.cli.options import L2State, Source, check_fleet, complete_gpu, parse_batches, parse_dims
 from headroom.cli.progress import progress
 from headroom.errors import UsageError
 from headroom.graph.tensor import DataType
@@ -33,6 +34,8 @@ def staircase(
         bool, typer.Option("--measure", help="First measure here, where a step can be: a quarter of the widths.")
     ] = False,
     shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
+    fleet: Annotated[str | None, typer.Option(help="Measure on many GPUs: a scheduler's HOST:PORT, or local.")] = None,
+    tls: Annotated[Path | None, typer.Option(help="The fleet's credentials: ca.pem, cert.pem, key.pem.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a self-contained page.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write every point as JSON; - is stdout.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -60,6 +63,9 @@ def staircase(
         raise UsageError("a staircase of what? Give a model, with --layer for one layer, or --conv")
     if measure and (source is not Source.AUTO or system is not None):
         raise UsageError("--measure answers from what it measures: leave out --source and --system")
+    check_fleet(fleet, alone={}, tls=tls)
+    if fleet is not None and not measure:
+        raise UsageError("a fleet measures: give --measure as well, or leave out --fleet")
     outputs = {name: path for name, path in {"json": json, "html": html}.items() if path is not None}
     files = (*([model] if model else ()), *filter(is_path, [gpu] if gpu else ()))
     refuse_overwriting((*files, *([db.removeprefix("sqlite:///")] if db else ())), outputs)
@@ -69,10 +75,13 @@ def staircase(
         sheet = gpu or detect_gpu()
         step("looking at widths")
         if measure:
-            answer = hr.measure_staircase(
-                graph, sheet, conv=conv, layer=layer, widths=widths, in_widths=in_widths, dtype=dtype, l2=l2, db=db,
-                shared=shared, on_width=lambda width: step(f"measuring width {width}"),
-            )  # fmt: skip
+            from headroom.cli.fleets import connected
+
+            with connected(fleet, tls) if fleet is not None else nullcontext() as there:
+                answer = hr.measure_staircase(
+                    graph, sheet, conv=conv, layer=layer, widths=widths, in_widths=in_widths, dtype=dtype, l2=l2,
+                    db=db, shared=shared, on_width=lambda width: step(f"measuring width {width}"), fleet=there,
+                )  # fmt: skip
         else:
             answer = hr.staircase(
                 graph, sheet, conv=conv, layer=layer, widths=widths, in_widths=in_widths, dtype=dtype, l2=l2,

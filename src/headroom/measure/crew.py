@@ -26,9 +26,10 @@ MOST_WORKERS = 12
 WORKER_BYTES = 6 << 30
 
 
-def default_size(memory_bytes: int) -> int:
-    """A worker for most of the processor cores, as far as a GPU with ``memory_bytes`` of memory holds them."""
-    cores = os.cpu_count() or 1
+def default_size(memory_bytes: int, gpus: int = 1) -> int:
+    """A worker for most of the processor cores that fall to each of ``gpus``, as far as a GPU with ``memory_bytes`` of
+    memory holds them."""
+    cores = (os.cpu_count() or 1) // gpus
     return max(1, min(MOST_WORKERS, cores * 3 // 4, memory_bytes // WORKER_BYTES)) if CAN_TAKE_TURNS else 1
 
 

@@ -86,9 +86,31 @@ def driver_of(gpu: int, nvml: Any = None) -> Iterator[Driver]:
         raise GpuError(f"NVIDIA's driver did not answer about GPU {gpu}: {plain_line(str(error))}") from error
 
 
+def count_gpus(nvml: Any = None) -> int:
+    """How many GPUs a process on this machine may use.
+
+    Raises:
+        GpuError: the library is absent, or the driver does not answer.
+    """
+    nvml = nvml if nvml is not None else _nvml()
+    try:
+        nvml.nvmlInit()
+        try:
+            return len(_visible()) or int(nvml.nvmlDeviceGetCount())
+        finally:
+            nvml.nvmlShutdown()
+    except nvml.NVMLError as error:
+        raise GpuError(f"NVIDIA's driver does not tell how many GPUs there are: {plain_line(str(error))}") from error
+
+
+def _visible() -> list[str]:
+    """The GPUs that the user left us, as CUDA numbers them; empty where all are."""
+    return [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+
+
 def _handle(nvml: Any, gpu: int) -> Any:
     """The handle of what CUDA calls ``gpu``: ``CUDA_VISIBLE_DEVICES`` renumbers GPUs for CUDA, not for NVML."""
-    visible = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    visible = _visible()
     count = len(visible) or nvml.nvmlDeviceGetCount()
     if gpu >= count:
         raise GpuError(f"there is no GPU {gpu}: this machine shows {count}; count from 0")

@@ -110,7 +110,7 @@ class FakeBench:
 
     def __post_init__(self) -> None:
         time.sleep(self.script.start_s)
-        match self.script.start:
+        match self.script.start_of(self.gpu_index):
             case "refuse":
                 raise GpuError(f"there is no GPU {self.gpu_index}; headroom gpus list shows the known ones")
             case "exit" | "hang" as how:

@@ -23,7 +23,7 @@ class FakeNvml:
         pass
 
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return 8
+        return len(self._script.gpus)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
         return index

@@ -20,7 +20,7 @@ from headroom.text import plain_line
 #: Runs the worker with the parent's library folders. ``-I`` keeps the current folder out, where any file could pass for
 #: a library.
 _START = (
-    "import sys; sys.path += sys.argv[3:]; "
+    "import sys; sys.path[:0] = sys.argv[3:]; "
     "from headroom.measure.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headroom.gpu.sheets import gpu_of_driver
+from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.measure.again import Again
@@ -48,7 +49,11 @@ def usual_dtype(gpu: int, nvml: Any = None) -> DataType:
         GpuError: there is no such GPU.
     """
     with driver_of(gpu, nvml) as driver:
-        sheet = gpu_of_driver(driver.name)
+        return usual_type_of(gpu_of_driver(driver.name))
+
+
+def usual_type_of(sheet: GpuSpec | None) -> DataType:
+    """:func:`usual_dtype` of a GPU with this sheet; of one without, the most common."""
     fast = (DataType.BF16, DataType.FP16)
     return next((dtype for dtype in fast if sheet is None or dtype in sheet.tensor_tflops), DataType.FP32)
 
@@ -105,7 +110,7 @@ def measure_graphs(
 def expected_system(driver: Driver) -> System:
     """What the worker will find, from the driver and the installed packages: nothing of CUDA is loaded for it."""
     if (script := script_in_use()) is not None:
-        return fake_facts(script).system
+        return fake_facts(script, driver.gpu).system
     return system_of(driver.name, driver.version)
 
 

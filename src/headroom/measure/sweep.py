@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -67,18 +67,24 @@ class SweepReport:
 
 
 @dataclass
-class _Tally:
+class Tally:
+    """What came of the layers so far."""
+
     measured: int = 0
     failed: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     winners: Counter[str] = field(default_factory=Counter)
 
     def add(self, rows: Sequence[Timing]) -> None:
-        self.measured += 1
-        self.statuses.update(row.status for row in rows)
         times = [(row.median_us or 0.0, row.implementation.backend) for row in rows if row.status is Status.OK]
-        if times:
-            self.winners[min(times)[1]] += 1
+        self.count(Counter(row.status for row in rows), min(times)[1] if times else "")
+
+    def count(self, statuses: Mapping[Status, int], winner: str) -> None:
+        """A layer by how many rows of each status it has, and the library of its fastest one; empty without a time."""
+        self.measured += 1
+        self.statuses.update(statuses)
+        if winner:
+            self.winners[winner] += 1
         else:
             self.failed += 1
 
@@ -111,13 +117,13 @@ def measure_tasks(
         StoreError: the database cannot be read or written. Layers that were written stay.
     """
     begin = time.monotonic()
-    known = _Known(records, system, missing, again) if system is not None else None
+    known = Known(records, system, missing, again) if system is not None else None
     todo = planned if known is None else known.without(planned)
     if known is None or todo:
         facts = crew.facts()
-        known = _Known(records, facts.system, facts.missing, again)
+        known = Known(records, facts.system, facts.missing, again)
         todo = known.without(planned)
-    tally, pace = _Tally(), Pace(item.task for item in todo)
+    tally, pace = Tally(), Pace(item.task for item in todo)
     agenda = Agenda(todo, known.covers, on_left_out=pace.began)
 
     def tasks() -> Iterator[Task]:
@@ -152,7 +158,7 @@ def measure_tasks(
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """What ``records`` know of ``system`` where these libraries are ``missing``, less what is wanted ``again``."""
 
     records: Records

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from headroom.advise.stored import StoredMeasurements
 from headroom.change.widths.staircase.curve import Point
@@ -25,6 +26,23 @@ from headroom.measure.sweep import marked
 from headroom.measure.task import Task
 from headroom.store.notebook import Notebook
 from headroom.store.rows import Sweep
+
+
+class Watch(Protocol):
+    """What measures widths: a stopwatch on one GPU, or on many (:mod:`headroom.change.widths.staircase.fleet`)."""
+
+    @property
+    def gpu(self) -> GpuSpec:
+        """The sheet whose theory the points are laid over."""
+
+    @property
+    def dtype(self) -> DataType: ...
+
+    @property
+    def l2(self) -> str: ...
+
+    def point(self, width: int, layer: Layer) -> Point | None:
+        """The fastest implementation of ``layer``; ``None`` where it has no time that counts."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,7 @@ def stopwatch(
 
 def find_staircases(
     subject: Subject,
-    watch: Stopwatch,
+    watch: Watch,
     *,
     budget_share: float = BUDGET_SHARE,
     on_width: Callable[[int], None] = lambda width: None,
@@ -92,14 +110,27 @@ def find_staircases(
     Args:
         on_width: told each output width before it is measured.
     """
+    return tuple(
+        find_staircase(subject, in_width, watch, budget_share=budget_share, on_width=on_width)
+        for in_width in fixed_widths(subject)
+    )
+
+
+def fixed_widths(subject: Subject) -> tuple[int, ...]:
+    """The input widths that ``subject`` has a staircase for each of; 0 where they move with the output's."""
     layer = subject.layer
-    fixed = (0,) if is_tied(layer) else subject.in_widths or (widths_of(layer)[0],)
-    return tuple(_find(subject, in_width, watch, budget_share, on_width) for in_width in fixed)
+    return (0,) if is_tied(layer) else subject.in_widths or (widths_of(layer)[0],)
 
 
-def _find(
-    subject: Subject, in_width: int, watch: Stopwatch, budget_share: float, on_width: Callable[[int], None]
+def find_staircase(
+    subject: Subject,
+    in_width: int,
+    watch: Watch,
+    *,
+    budget_share: float = BUDGET_SHARE,
+    on_width: Callable[[int], None] = lambda width: None,
 ) -> Found:
+    """Search one staircase, as :func:`find_staircases` does."""
     layers = dict(layers_at(subject.layer, subject.out_widths, in_width))
     table = width_table(
         subject.layer, watch.gpu, watch.dtype, tuple(layers), (in_width,), l2=watch.l2, source="predicted"

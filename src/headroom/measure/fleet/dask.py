@@ -1,0 +1,106 @@
+"""How dask is set up for a fleet, and the one place where it is imported.
+
+Dask executes what it is sent: whoever reaches a scheduler or a worker runs code as its user. So everything listens on
+the loopback interface unless there is TLS, or the user insists.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from headroom.errors import UsageError
+
+#: What differs from dask's own defaults. A user's own settings (a file, the environment) still come first.
+SETTINGS: dict[str, Any] = {
+    "distributed": {
+        "scheduler": {
+            # A layer that took two workers along would otherwise visit four.
+            "allowed-failures": 1,
+            # Layers last seconds, and a worker's event loop never computes: one that is silent for so long is gone.
+            "worker-ttl": "60s",
+            "http": {"routes": []},
+        },
+        "worker": {
+            # The processes that measure are children of the worker, which daemonic processes may not have.
+            "daemon": False,
+            # Its samples of every thread's stack disturb what is timed.
+            "profile": {"enabled": False},
+            "http": {"routes": []},
+        },
+        # A cut network is noticed after this long, not after half a minute and more.
+        "comm": {"timeouts": {"connect": "10s", "tcp": "12s"}},
+        "diagnostics": {"nvml": False},
+    }
+}
+
+#: Where nothing but this machine reaches.
+LOOPBACK = "127.0.0.1"
+
+#: Of a folder with the credentials of one fleet, in PEM: the authority's certificate, ours, and its key.
+CREDENTIALS = ("ca.pem", "cert.pem", "key.pem")
+
+
+def distributed() -> Any:
+    """The library, with our settings.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        module = import_module("distributed")
+    except ImportError as error:
+        raise UsageError(f"a fleet needs dask ({error}): pip install 'headroom[fleet]'") from error
+    config = import_module("dask").config
+    if SETTINGS not in config.defaults:
+        config.update_defaults(SETTINGS)
+    return module
+
+
+def security(folder: Path | None) -> Any:
+    """What dask calls a security: TLS both ways with the credentials in ``folder``, or none.
+
+    Raises:
+        UsageError: a file is missing.
+    """
+    if folder is None:
+        return None
+    missing = [name for name in CREDENTIALS if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(f"--tls {folder}: there is no {missing[0]}; the folder holds {', '.join(CREDENTIALS)}")
+    ca, cert, key = (str(folder / name) for name in CREDENTIALS)
+    names = {f"tls_{role}_{what}": path for role in ("client", "scheduler", "worker")
+             for what, path in (("cert", cert), ("key", key))}  # fmt: skip
+    return distributed().Security(tls_ca_file=ca, require_encryption=True, **names)
+
+
+def refuse_the_open(host: str, folder: Path | None, *, insecure: bool) -> None:
+    """Check that nobody else can have their code run here.
+
+    Raises:
+        UsageError: ``host`` is not this machine's loopback interface, and there are no credentials.
+    """
+    if folder is None and not insecure and host not in (LOOPBACK, "localhost", "::1"):
+        raise UsageError(
+            f"a fleet at {host} would run whatever anyone in its network sends it: give --tls FOLDER "
+            "(docs/fleet.md), or --insecure where nobody else is in that network"
+        )
+
+
+def host_of(address: str) -> str:
+    """The host in ``tcp://host:port``.
+
+    Raises:
+        UsageError: the address is none.
+    """
+    host, colon, port = address.partition("://")[2].rpartition(":") if "://" in address else address.rpartition(":")
+    if not colon or not host or not port.isdecimal():
+        raise UsageError(f"'{address}' is no scheduler's address: expected HOST:PORT, tcp://HOST:PORT, or local")
+    return host.strip("[]")
+
+
+def full_address(address: str, folder: Path | None) -> str:
+    """``address`` with the protocol in front."""
+    host_of(address)
+    return address if "://" in address else f"{'tcp' if folder is None else 'tls'}://{address}"

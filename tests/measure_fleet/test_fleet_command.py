@@ -1,0 +1,209 @@
+"""``headroom measure --fleet`` and ``headroom fleet``: what they print, and what is left of them."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from headroom.measure.fleet.card import Card
+from headroom.measure.fleet.child import Child, Hands
+from headroom.measure.fleet.dask import LOOPBACK, SETTINGS, distributed
+from headroom.store.store import Store
+from measure.chains import script
+from measure.processes import children_of, environment, is_alive, wait_until_gone
+from measure_fleet.fleets import BF16, PATIENCE_S, SYSTEM, until
+
+pytest.importorskip("distributed")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+
+MODEL = Path(__file__).resolve().parents[2] / "examples" / "resnet50.onnx"
+
+#: Promised for the time between Ctrl-C and the end of everything.
+GONE_WITHIN_S = 2.0
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "m.sqlite"
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "headroom", *map(str, arguments)]
+
+
+def run(*arguments: object, bench: str = "fake") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=environment(HEADROOM_BENCH=bench),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE_S,
+    )
+
+
+@contextmanager
+def standing(*arguments: object, bench: str = "fake") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that stays, with the first line that it prints."""
+    process = subprocess.Popen(
+        command(*arguments), env=environment(HEADROOM_BENCH=bench), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def descendants(pid: int) -> list[int]:
+    found = children_of(pid)
+    return [*found, *(below for child in found for below in descendants(child))]
+
+
+def test_a_scheduler_workers_status_and_a_run_are_four_commands(database: Path) -> None:
+    bench = script(plans=1, gpus=["Fake GPU"] * 2)
+    with standing("fleet", "scheduler", "--port", 0) as (_, said):
+        found = re.fullmatch(r"the fleet's scheduler is at (tcp://127\.0\.0\.1:\d+)\n", said)
+        assert found, said
+        address = found[1].removeprefix("tcp://")
+        with standing("fleet", "worker", address, "--seats", 1, bench=bench) as (_, said):
+            assert said == f"GPU 0: {SYSTEM.title}, 1 layers at a time\n"
+            shown = run("fleet", "status", address)
+            assert (shown.returncode, shown.stderr) == (0, "")
+            assert "2 GPUs of 1 kind" in shown.stdout
+            assert shown.stdout.rstrip().endswith("No run.")
+            done = run("measure", MODEL, "--db", database, "--fleet", address, "--no-fused")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^\d+ layers measured in ", done.stdout, re.MULTILINE)
+    with Store.open(database) as store:
+        assert store.finished(SYSTEM, BF16, "all")
+
+
+@pytest.mark.alone
+def test_ctrl_c_ends_a_local_fleet_within_two_seconds_and_leaves_no_process(database: Path) -> None:
+    bench = script(plans=2, plan_s=0.2, gpus=["Fake GPU"] * 2)
+    whole = subprocess.Popen(
+        command("measure", MODEL, "--db", database, "--fleet", "local"),
+        env=environment(HEADROOM_BENCH=bench),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # A scheduler and two workers, and a process that measures for each of the two.
+    family = until(lambda: descendants(whole.pid), lambda found: len(found) >= 5, "the fleet")
+    begin = time.monotonic()
+    whole.send_signal(signal.SIGINT)
+    _, said = whole.communicate(timeout=PATIENCE_S)
+    assert time.monotonic() - begin < GONE_WITHIN_S
+    assert (whole.returncode, said) == (130, "headroom: interrupted\n")
+    wait_until_gone(family, within_s=GONE_WITHIN_S)
+
+
+def test_a_killed_run_leaves_no_process_of_a_local_fleet(database: Path) -> None:
+    bench = script(plans=2, plan_s=0.2, gpus=["Fake GPU"])
+    whole = subprocess.Popen(
+        command("measure", MODEL, "--db", database, "--fleet", "local", "-q"), env=environment(HEADROOM_BENCH=bench)
+    )
+    family = until(lambda: descendants(whole.pid), lambda found: len(found) >= 3, "the fleet")
+    whole.kill()
+    whole.wait()
+    wait_until_gone(family, within_s=PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["measure", MODEL, "--fleet", "local", "--gpu", 1], "--gpu is for one GPU: leave it out"),
+        (["measure", MODEL, "--fleet", "local", "--network"], "--network is for one GPU: leave it out"),
+        (["measure", MODEL, "--tls", "keys"], "--tls is for a fleet"),
+        (["measure", MODEL, "--fleet", "nowhere"], "'nowhere' is no scheduler's address: expected HOST:PORT"),
+        (["fleet", "status", "here:8786x"], "is no scheduler's address"),
+        (["fleet", "scheduler", "--host", "0.0.0.0"], "would run whatever anyone in its network sends it: give --tls"),
+        (["fleet", "worker", "gpu-box:8786"], "would run whatever anyone in its network sends it: give --tls"),
+        (["fleet", "scheduler", "--tls", "/nonexistent"], "there is no ca.pem"),
+    ],
+)
+def test_what_does_not_go_together_is_told_in_a_sentence(
+    options: list[object], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headroom.cli.main import run as run_here
+
+    monkeypatch.setenv("HEADROOM_BENCH", "fake")
+    assert run_here([str(option) for option in options]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_machine_without_gpus_says_where_workers_may_be(database: Path) -> None:
+    done = run("measure", MODEL, "--db", database, "--fleet", "local", bench=script(gpus=[]))
+    assert done.returncode == 4
+    assert "this machine shows no GPU; start workers elsewhere" in done.stderr
+
+
+def test_nobody_at_the_address_is_gpu_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    from headroom.errors import GpuError
+    from headroom.measure.fleet import fleet
+
+    monkeypatch.setattr(fleet, "CONNECT_S", 0.3)
+    with pytest.raises(GpuError, match=r"no fleet's scheduler answers at tcp://127\.0\.0\.1:9: start one"):
+        fleet.Fleet("127.0.0.1:9")
+
+
+def test_a_worker_that_dies_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from headroom.errors import GpuError
+    from headroom.measure.fleet import child
+
+    monkeypatch.setattr(child, "MOST_DEATHS", 1)
+    monkeypatch.setenv("HEADROOM_BENCH", "no bench")  # refused by every worker that starts
+    hands = Hands("tcp://127.0.0.1:9", [0])
+    try:
+        with pytest.raises(GpuError, match="the fleet's worker cannot start: HEADROOM_BENCH is 'no bench'"):
+            hands.start()
+        with pytest.raises(GpuError, match="the fleet's worker on GPU 0 dies again and again"):
+            until(lambda: hands.tend(), lambda _: False, "the end of patience")
+    finally:
+        hands.end()
+    assert hands.pids == []
+
+
+def test_everything_of_a_fleet_on_this_machine_listens_on_loopback_alone() -> None:
+    scheduler = Child(role="scheduler", host=LOOPBACK, port=0, tls=None)
+    try:
+        scheduler.ready()
+        assert {address for address, _ in _listening(scheduler.pid)} == {"0100007F"}
+    finally:
+        scheduler.end()
+    assert not is_alive(scheduler.pid)
+
+
+def _listening(pid: int) -> set[tuple[str, str]]:
+    """Addresses, as the kernel writes them, and ports on which a process listens."""
+    sockets = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    lines = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()
+    ]
+    bound = [line for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
+    return {(address, port) for line in bound for address, _, port in [line[1].partition(":")]}
+
+
+def test_dask_is_set_for_layers_that_kill_and_for_networks_that_are_cut() -> None:
+    import dask.config
+
+    distributed()
+    assert dask.config.get("distributed.scheduler.allowed-failures") == 1
+    assert dask.config.get("distributed.worker.daemon") is False
+    assert dask.config.get("distributed.comm.timeouts.tcp") == SETTINGS["distributed"]["comm"]["timeouts"]["tcp"]
+
+
+def test_a_card_names_the_machine_and_offers_its_system() -> None:
+    card = Card(SYSTEM, 3, "GPU-1", 12)
+    assert card.resource == f"headroom-{SYSTEM.id}"
+    assert card.host in card.machine
