@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import dfu_page
+import fission_format_page
 from headroom.change.fission import format_called
 from headroom.change.fission.unit import EXPONENT_BITS, bias_difference, dfu_cvt_8, dfu_cvt_16
 
@@ -67,6 +68,13 @@ def test_the_simulator_sees_a_wrong_bias(tmp_path):
         (tmp_path / name).write_text(text.replace("8'd128 - (8'd1", "8'd127 - (8'd1"))
 
     assert not the_example().check(tmp_path).endswith(" 0 wrong")
+
+
+def test_the_page_on_formats_is_what_its_script_makes_of_the_errors():
+    content = json.loads((ROOT / "benchmarks" / "results" / "fission_formats.json").read_text("utf-8"))
+
+    written = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    assert fission_format_page.page(content) == written, "run benchmarks/fission_formats.py"
 
 
 def test_the_page_is_what_its_script_makes_of_the_gates():

@@ -12,6 +12,7 @@ from headroom.advise.case import Case
 from headroom.advise.execution import Execution
 from headroom.advise.findings import ranked
 from headroom.advise.findings.common import counted
+from headroom.advise.findings.packing import packing_findings
 from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
 from headroom.advise.latency import latency_of
@@ -116,6 +117,8 @@ def find_all(case: Case, questions: Sequence[Answer]) -> tuple[Finding, ...]:
     found = [finding for answer in questions for finding in answer.findings]
     # A tail is the theory's, and comes off the bound: beside a run, question 3 says what another plan gives.
     found += tail_findings(case.timed) if not case.has_run else ()
+    # What packed weights give is a prediction of kernels that the run does not have.
+    found += packing_findings(case.timed) if not case.has_run else ()
     return ranked(found, case.comes_off_us)
 
 
