@@ -1,0 +1,149 @@
+"""What packing does to layers and to networks on a user's data. Importing it loads PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from headroom.change.fission.modules import PackedConv2d, PackedLinear, packed_twin
+from headroom.errors import ModelError, UsageError
+
+#: Inputs that a layer's error is taken on: rows of a linear layer, images of a convolution.
+_ROWS, _IMAGES = 512, 8
+
+Layer: TypeAlias = nn.Linear | nn.Conv2d
+Twin: TypeAlias = PackedLinear | PackedConv2d
+
+
+def packable(network: nn.Module) -> dict[str, Layer]:
+    """Layers that can be packed, by name: linear ones and convolutions padded with zeros, weights finite."""
+    return {
+        name: layer
+        for name, layer in network.named_modules()
+        if type(layer) in (nn.Linear, nn.Conv2d)
+        and getattr(layer, "padding_mode", "zeros") == "zeros"
+        and bool(torch.isfinite(layer.weight).all())
+    }
+
+
+def called(network: nn.Module, batch: Any) -> Any:
+    """The network's outputs on one batch: a tensor, a tuple of arguments, or a dict of named ones."""
+    if isinstance(batch, Mapping):
+        return network(**batch)
+    return network(*batch) if isinstance(batch, tuple | list) else network(batch)
+
+
+def inputs_of_layers(network: nn.Module, batches: Sequence[Any], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """A sample of what each named layer reads: at most 512 rows, or 8 images. Layers that never run are absent."""
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    hooks = [network.get_submodule(name).register_forward_pre_hook(partial(_take, found[name])) for name in names]
+    try:
+        outputs_of(network, batches)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: _sampled(parts, network.get_submodule(name)) for name, parts in found.items() if parts}
+
+
+def outputs_of(network: nn.Module, batches: Sequence[Any]) -> torch.Tensor:
+    """All floating-point outputs on the batches, end to end in fp32.
+
+    Raises:
+        ModelError: the network fails on a batch, or gives no numbers.
+    """
+    parts: list[torch.Tensor] = []
+    with torch.no_grad():
+        for batch in batches:
+            try:
+                outputs = called(network, batch)
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200]
+                raise ModelError(f"the network fails on the calibration data: {reason}; give what it reads") from error
+            parts += [each.float().flatten().cpu() for each in _tensors(outputs)]
+    if not parts:
+        raise ModelError("the network's outputs hold no floating-point tensor to compare")
+    return torch.cat(parts)
+
+
+def layer_error(layer: Layer, twin: Twin, inputs: torch.Tensor) -> float:
+    """Relative root mean square of what the packed weight changes in the layer's outputs."""
+    weight = layer.weight.detach().float()
+    change = twin.unpacked().view(weight.shape) - weight
+    with torch.no_grad():
+        return relative_norm(_product(layer, inputs, change), _product(layer, inputs, weight))
+
+
+def relative_norm(change: torch.Tensor, whole: torch.Tensor) -> float:
+    """Norm over norm; 0 where there is no change, infinity where there is one of nothing."""
+    size, moved = float(whole.double().norm()), float(change.double().norm())
+    return moved / size if size else (0.0 if moved == 0 else float("inf"))
+
+
+class Trial:
+    """A network whose layers are packed and put back one choice after the other.
+
+    Args:
+        network: a copy that nobody else uses.
+        layers: its packable layers.
+    """
+
+    def __init__(self, network: nn.Module, layers: Mapping[str, Layer]) -> None:
+        self.network = network
+        self._dense = dict(layers)
+        self._twins: dict[tuple[str, str], Twin] = {}
+
+    def twin(self, name: str, form: str) -> Twin:
+        """The packed layer; made once."""
+        if (name, form) not in self._twins:
+            self._twins[name, form] = packed_twin(self._dense[name], form)
+        return self._twins[name, form]
+
+    def put(self, forms: Mapping[str, str]) -> nn.Module:
+        """Pack exactly the layers of ``forms``."""
+        for name, dense in self._dense.items():
+            parent, _, last = name.rpartition(".")
+            setattr(self.network.get_submodule(parent), last, self.twin(name, forms[name]) if name in forms else dense)
+        return self.network
+
+
+def measured_quality(metric: Callable[[nn.Module], Any], network: nn.Module) -> float:
+    """What the user's function says of the network.
+
+    Raises:
+        UsageError: it fails, or gives no number.
+    """
+    try:
+        return float(metric(network))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"the metric failed: {reason}; it is called with the network and returns a number") from error
+
+
+def _take(kept: list[torch.Tensor], layer: nn.Module, read: tuple[Any, ...]) -> None:
+    limit = _IMAGES if isinstance(layer, nn.Conv2d) else _ROWS
+    if sum(len(part) for part in kept) < limit:
+        inputs = read[0].detach().float()
+        inputs = inputs.reshape(-1, *inputs.shape[-3:]) if limit == _IMAGES else inputs.reshape(-1, inputs.shape[-1])
+        kept.append(inputs[:limit].clone())
+
+
+def _sampled(parts: list[torch.Tensor], layer: nn.Module) -> torch.Tensor:
+    return torch.cat(parts)[: _IMAGES if isinstance(layer, nn.Conv2d) else _ROWS]
+
+
+def _product(layer: Layer, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    if isinstance(layer, nn.Linear):
+        return functional.linear(inputs, weight)
+    return functional.conv2d(inputs, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+
+
+def _tensors(outputs: Any) -> list[torch.Tensor]:
+    if isinstance(outputs, torch.Tensor):
+        return [outputs] if outputs.is_floating_point() else []
+    each = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, tuple | list) else ()
+    return [tensor for part in each for tensor in _tensors(part)]
