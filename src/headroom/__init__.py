@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
+    from headroom.packing import Packing, pack
     from headroom.staircases import Study, measure_staircase, staircase
 
 #: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
@@ -38,6 +39,8 @@ _EXPORTS = {
     "PackedConv2d": "headroom.change.fission.modules",
     "PackedLinear": "headroom.change.fission.modules",
     "TensorSpec": "headroom.graph.tensor",
+    "Packing": "headroom.packing",
+    "pack": "headroom.packing",
     "Study": "headroom.staircases",
     "measure_staircase": "headroom.staircases",
     "staircase": "headroom.staircases",
@@ -54,6 +57,7 @@ __all__ = [
     "ModelError",
     "PackedConv2d",
     "PackedLinear",
+    "Packing",
     "StoreError",
     "Study",
     "TensorSpec",
@@ -65,6 +69,7 @@ __all__ = [
     "load",
     "load_profile",
     "measure_staircase",
+    "pack",
     "staircase",
 ]
 

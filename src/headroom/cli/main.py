@@ -21,6 +21,7 @@ from headroom.cli.explore import explore
 from headroom.cli.fleet import fleet
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
+from headroom.cli.pack import pack
 from headroom.cli.predict import predict
 from headroom.cli.profile import profile
 from headroom.cli.selftest import selftest
@@ -48,6 +49,7 @@ app.command()(compare)
 app.command()(measure)
 app.command()(profile)
 app.command()(staircase)
+app.command()(pack)
 app.command()(calibrate)
 app.command()(selftest)
 app.add_typer(db)

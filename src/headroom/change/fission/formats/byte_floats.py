@@ -57,8 +57,9 @@ class ByteFloat:
         magnitude = np.abs(values.astype(np.float64))
         # Sums of two neighbours are exact in fp64, and a value equals half a sum only in a tie.
         middles = (self._finite[:-1] + self._finite[1:]) / 2
-        below, above = np.searchsorted(middles, magnitude, "left"), np.searchsorted(middles, magnitude, "right")
-        codes = np.where(below % 2 == 0, below, above).astype(np.uint32)
+        codes = np.searchsorted(middles, magnitude).astype(np.uint32)
+        is_tie = middles[np.minimum(codes, len(middles) - 1)] == magnitude
+        codes += (codes % 2 == 1) & is_tie
         last = len(self._finite) - 1
         if not self.saturating:
             step = self._finite[-1] - self._finite[-2]

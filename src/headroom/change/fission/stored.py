@@ -1,0 +1,78 @@
+"""A packed network as files: a JSON description and a state dict beside it. No pickle. Importing it loads PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from headroom.change.fission.calibration import packable
+from headroom.change.fission.modules import PackedConv2d, PackedLinear
+from headroom.change.saved import read_description, read_weights, write_weights
+from headroom.errors import ModelError, UsageError
+from headroom.files import write_whole
+
+FORMAT = "headroom-packing"
+VERSION = 1
+
+
+def save_packed(folder: Path, network: nn.Module) -> tuple[Path, Path]:
+    """Write ``packing.json`` and ``weights.pt`` of a network with packed layers into ``folder``; return their paths.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    described, weights = folder / "packing.json", folder / "weights.pt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error}; choose another folder") from error
+    layers = {
+        name: {"form": layer.form.name, "activation": layer.activation}
+        for name, layer in network.named_modules()
+        if isinstance(layer, PackedLinear | PackedConv2d)
+    }
+    write_weights(weights, network)
+    write_whole(described, json.dumps({"format": FORMAT, "version": VERSION, "layers": layers}, indent=2) + "\n")
+    return described, weights
+
+
+def load_packed(network: nn.Module, folder: Path) -> nn.Module:
+    """Make ``network``, freshly built by the user's own code, the packed one saved in ``folder``; return it.
+
+    Nothing in the files is executed: the description is JSON, the weights are read as tensors alone.
+
+    Raises:
+        ModelError: a file is missing or damaged, or does not fit the network.
+    """
+    layers = _described(folder / "packing.json")
+    weights = read_weights(folder / "weights.pt")
+    try:
+        for name, layer in layers.items():
+            parent, _, last = name.rpartition(".")
+            setattr(network.get_submodule(parent), last, _empty(network, name, layer))
+        network.load_state_dict(weights)
+    except (RuntimeError, AttributeError, UsageError) as error:
+        raise ModelError(f"what {folder} holds does not fit the network: {' '.join(str(error).split())}") from error
+    return network
+
+
+def _empty(network: nn.Module, name: str, layer: Mapping[str, Any]) -> nn.Module:
+    dense = packable(network).get(name)
+    if dense is None:
+        raise UsageError(f"{name} is no layer of this network that can be packed")
+    twin = PackedLinear if isinstance(dense, nn.Linear) else PackedConv2d
+    return twin.from_float(dense, str(layer.get("form")), activation=layer.get("activation"))
+
+
+def _described(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    found = read_description(path, "description of a packed network")
+    if found.get("format") != FORMAT or found.get("version") != VERSION:
+        raise ModelError(f"{path} is no description of a packed network of version {VERSION}; save it again")
+    layers = found.get("layers")
+    if not isinstance(layers, dict) or not all(isinstance(each, dict) for each in layers.values()):
+        raise ModelError(f"{path} lacks its layers; save the network again")
+    return layers
