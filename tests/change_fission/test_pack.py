@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -134,6 +136,19 @@ def test_a_description_of_another_network_is_refused(tmp_path):
 
     with pytest.raises(ModelError, match="does not fit the network"):
         load_packed(nn.Sequential(nn.Linear(2, 2)), tmp_path)
+
+
+def test_the_example_on_the_page_runs():
+    page = Path(__file__).resolve().parents[2] / "docs" / "pack.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    names: dict = {}
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        exec(code, names)
+
+    assert names["answer"].plan.forms
+    assert torch.equal(names["again"](torch.ones(1, 512)), names["answer"].network(torch.ones(1, 512)))
 
 
 def test_arguments_that_do_not_go_together_are_named():
