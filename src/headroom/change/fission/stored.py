@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def save_packed(folder: Path, network: nn.Module) -> tuple[Path, Path]:
     return described, weights
 
 
-def load_packed(network: nn.Module, folder: Path) -> nn.Module:
+def load_packed(network: nn.Module, folder: str | os.PathLike[str]) -> nn.Module:
     """Make ``network``, freshly built by the user's own code, the packed one saved in ``folder``; return it.
 
     Nothing in the files is executed: the description is JSON, the weights are read as tensors alone.
@@ -48,8 +49,8 @@ def load_packed(network: nn.Module, folder: Path) -> nn.Module:
     Raises:
         ModelError: a file is missing or damaged, or does not fit the network.
     """
-    layers = _described(folder / "packing.json")
-    weights = read_weights(folder / "weights.pt")
+    layers = _described(Path(folder) / "packing.json")
+    weights = read_weights(Path(folder) / "weights.pt")
     try:
         for name, layer in layers.items():
             parent, _, last = name.rpartition(".")
