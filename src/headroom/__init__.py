@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from headroom.calibrating import calibrate
     from headroom.change.fission.modules import PackedConv2d, PackedLinear
     from headroom.exploring import Exploration, explore
+    from headroom.fitted import Fit
+    from headroom.fitting import fit
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Analysis": "headroom.api",
     "Exploration": "headroom.exploring",
+    "Fit": "headroom.fitted",
     "analyze": "headroom.api",
     "calibrate": "headroom.calibrating",
     "explore": "headroom.exploring",
+    "fit": "headroom.fitting",
     "load": "headroom.api",
     "load_profile": "headroom.api",
     "Graph": "headroom.graph.graph",
@@ -50,6 +54,7 @@ __all__ = [
     "Analysis",
     "DataType",
     "Exploration",
+    "Fit",
     "GpuError",
     "Graph",
     "HeadroomError",
@@ -66,6 +71,7 @@ __all__ = [
     "analyze",
     "calibrate",
     "explore",
+    "fit",
     "load",
     "load_profile",
     "measure_staircase",

@@ -19,6 +19,7 @@ from headroom.cli.complain import complain
 from headroom.cli.db import db
 from headroom.cli.explore import explore
 from headroom.cli.fleet import fleet
+from headroom.cli.fit import fit
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
 from headroom.cli.pack import pack
@@ -50,6 +51,7 @@ app.command()(measure)
 app.command()(profile)
 app.command()(staircase)
 app.command()(pack)
+app.command()(fit)
 app.command()(calibrate)
 app.command()(selftest)
 app.add_typer(db)

@@ -17,11 +17,15 @@ from headroom.change.widths.solve.problem import Width
 
 @dataclass(frozen=True)
 class LayerWidths:
-    """A layer's input and output width in terms of the widths of groups; what cannot move is a number."""
+    """A layer's input and output width in terms of the widths of groups; what cannot move is a number.
+
+    ``even`` says that a grouped convolution keeps its number of groups.
+    """
 
     layer: str
     inputs: Width
     outputs: Width
+    even: bool = False
 
 
 def layer_widths(module: nn.Module, groups: WidthGroups) -> tuple[LayerWidths, ...]:
@@ -52,7 +56,8 @@ def _layers(
         if weight is None:
             # Weight or spectral normalisation computes it, and no group lies along what it is computed from.
             ends = ("in_features", "out_features") if isinstance(layer, nn.Linear) else ("in_channels", "out_channels")
-            yield LayerWidths(name, *(Width(getattr(found, end)) for end in ends))
+            into, out = (Width(getattr(found, end)) for end in ends)
+            yield LayerWidths(name, into, out)
             continue
         if isinstance(layer, nn.Linear):
             one = Fraction(1)
@@ -75,4 +80,4 @@ def _convolution(name: str, layer: Any, weight: str, even: bool, width: Any) -> 
         other = width(Axis(weight, 1), ends[1], Fraction(layer.groups))
     else:
         other = width(Axis(weight, 0), ends[1], Fraction(ends[1], ends[0]))
-    return LayerWidths(name, stacked, other) if turned else LayerWidths(name, other, stacked)
+    return LayerWidths(name, stacked, other, even) if turned else LayerWidths(name, other, stacked, even)

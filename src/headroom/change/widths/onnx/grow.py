@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from headroom.change.widths.groups import WidthGroups, set_widths, width_groups
+from headroom.change.widths.groups import LayerWidths, WidthGroups, layer_widths, set_widths, width_groups
 from headroom.change.widths.onnx.compare import check_files
 from headroom.change.widths.onnx.file import arrays, read_with_weights, write_model
 from headroom.change.widths.onnx.network import OnnxNetwork
@@ -25,9 +25,20 @@ def onnx_width_groups(path: Path) -> WidthGroups:
     Raises:
         ModelError: the file cannot be read, or has an operator that cannot be widened around.
     """
+    return onnx_layer_widths(path)[0]
+
+
+def onnx_layer_widths(path: Path) -> tuple[WidthGroups, tuple[LayerWidths, ...], dict[str, str]]:
+    """The width groups of an ONNX file with weights, the widths of its layers, and the tensor that each layer writes.
+
+    Raises:
+        ModelError: as :func:`onnx_width_groups`.
+    """
     model = read_with_weights(path)
     network = OnnxNetwork(model.graph, arrays(model))
-    return width_groups(network, example_inputs(model))
+    groups = width_groups(network, example_inputs(model))
+    written = {f"layers.{name}": node.output[0] for name, node in network.layer_nodes.items()}
+    return groups, layer_widths(network, groups), written
 
 
 def grow_onnx(source: Path, target: Path, groups: WidthGroups, widths: Mapping[str, int]) -> Path:

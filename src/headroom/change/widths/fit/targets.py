@@ -1,0 +1,204 @@
+"""What can be fitted: a PyTorch module, or an ONNX file with weights. Importing it loads PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from headroom.change.widths.fit.network import Network, network_of
+from headroom.change.widths.groups import layer_widths, save_widths, set_widths, width_groups
+from headroom.change.widths.groups.group import WidthGroups
+from headroom.change.widths.groups.importance import batch_norm_importance, l1_importance
+from headroom.change.widths.groups.resize import Importance
+from headroom.errors import ModelError, UsageError
+from headroom.graph.graph import Graph
+from headroom.graph.torch.callable import is_callable_address, load_callable, load_function
+
+#: How channels to give up are chosen, by the name that a user gives.
+CRITERIA: Mapping[str, Callable[[nn.Module, WidthGroups], Importance]] = {
+    "l1": l1_importance,
+    "batch-norm": batch_norm_importance,
+}
+
+Finetune = Callable[[Any], Any]
+
+
+class Target(Protocol):
+    """A network that can have other widths."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lossless_only(self) -> bool:
+        """Whether channels can be added only."""
+
+    def network(self, batch: int | None) -> Network:
+        """Its graph at this batch with its width groups, each proved.
+
+        Raises:
+            ModelError: it cannot be read, run or copied.
+        """
+
+    def write(
+        self, network: Network, widths: Mapping[str, int], out: Path, criterion: str, finetune: Finetune | None
+    ) -> tuple[Path, ...]:
+        """Make the network with these widths, prove it where no channel is lost, and write it.
+
+        Raises:
+            ModelError: it cannot have them, or computes something else; nothing is written then.
+            UsageError: the place cannot be written.
+        """
+
+
+@dataclass(frozen=True)
+class TorchTarget:
+    """A module with its example inputs; ``out`` is a folder that :func:`.load_widths` reads."""
+
+    name: str
+    module: nn.Module
+    inputs: Any
+    lossless_only: bool = False
+
+    def network(self, batch: int | None) -> Network:
+        from headroom.graph.torch.reader import read_module
+
+        graph = read_module(self.module, self.inputs, batch=batch, name=self.name)
+        groups = width_groups(self.module, self.inputs)
+        return network_of(graph, groups, layer_widths(self.module, groups))
+
+    def changed(self, groups: WidthGroups, widths: Mapping[str, int], criterion: str) -> nn.Module:
+        """A copy with other widths; the module stays as it is."""
+        if criterion not in CRITERIA:
+            raise UsageError(f"unknown criterion {criterion!r}: choose {', '.join(CRITERIA)}")
+        loses = any(width < groups[name].width for name, width in widths.items())
+        importance = CRITERIA[criterion](self.module, groups) if loses else None
+        return set_widths(self.module, self.inputs, groups, widths, importance=importance)
+
+    def write(
+        self, network: Network, widths: Mapping[str, int], out: Path, criterion: str, finetune: Finetune | None
+    ) -> tuple[Path, ...]:
+        changed = self.changed(network.groups, widths, criterion)
+        check_foretold(network, widths, self._graph_of(changed, network.graph))
+        if finetune is not None:
+            changed = _trained(finetune, changed)
+        _make_folder(out)
+        return save_widths(out, self.module, changed, widths)
+
+    def _graph_of(self, module: nn.Module, before: Graph) -> Graph:
+        from headroom.graph.torch.reader import read_module
+
+        return read_module(module, self.inputs, batch=before.batch, name=self.name)
+
+
+@dataclass(frozen=True)
+class OnnxTarget:
+    """An ONNX file with weights; ``out`` is a new file."""
+
+    path: Path
+    lossless_only: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def network(self, batch: int | None) -> Network:
+        from headroom.change.widths.onnx.grow import onnx_layer_widths
+        from headroom.graph.onnx.client import read_onnx
+
+        graph = read_onnx(self.path, batch=batch)
+        return network_of(graph, *onnx_layer_widths(self.path))
+
+    def write(
+        self, network: Network, widths: Mapping[str, int], out: Path, criterion: str, finetune: Finetune | None
+    ) -> tuple[Path, ...]:
+        from headroom.change.widths.onnx import grow_onnx
+        from headroom.graph.onnx.client import read_onnx
+
+        if finetune is not None:
+            raise UsageError("an ONNX file is not trained on; leave out finetune")
+        written = grow_onnx(self.path, out, network.groups, widths)
+        try:
+            check_foretold(network, widths, read_onnx(written, batch=network.graph.batch))
+        except ModelError:
+            written.unlink()
+            raise
+        return (written,)
+
+
+def target_of(target: object, example_inputs: object = None) -> TorchTarget | OnnxTarget:
+    """What the user means by ``target``: an address, a path, or a module with its example inputs.
+
+    Raises:
+        UsageError: none of these.
+        ModelError: the callable fails or returns something else.
+    """
+    if isinstance(target, nn.Module):
+        if example_inputs is None:
+            raise UsageError("a module needs example inputs: fit(module, gpu, example_inputs=inputs)")
+        return TorchTarget(type(target).__name__, target, example_inputs)
+    if example_inputs is not None:
+        raise UsageError("example inputs go with a module, not with a path or an address")
+    if isinstance(target, str) and is_callable_address(target):
+        module, inputs = load_callable(target)
+        return TorchTarget(target, module, inputs)
+    if isinstance(target, str | Path) and str(target).endswith(".onnx"):
+        return OnnxTarget(Path(target))
+    raise UsageError(
+        f"cannot fit {target!r}: give package.module:callable, an .onnx file with weights, or a module with inputs"
+    )
+
+
+def finetuning(address: str) -> Finetune:
+    """The user's own training function: takes a module, returns it trained.
+
+    Raises:
+        UsageError, ModelError: there is no such function.
+    """
+    found: Finetune = load_function(address)
+    return found
+
+
+def check_foretold(network: Network, widths: Mapping[str, int], after: Graph) -> None:
+    """Check that the changed network's graph has the widths that the plan timed.
+
+    Raises:
+        ModelError: it has others, so that the plan's times are not its own.
+    """
+    from headroom.change.widths.staircase.layers import has_width, widths_of
+
+    told = {**network.widths, **widths}
+    now = [layer for layer in after.layers if has_width(layer)]
+    before = [layer for layer in network.graph.layers if has_width(layer)]
+    place = {id(layer): number for number, layer in enumerate(before)}
+    for wide in network.layers:
+        layer = now[place[id(wide.layer)]] if len(now) == len(before) else None
+        foretold = (wide.inputs.at(told), wide.outputs.at(told))
+        if layer is None or widths_of(layer) != foretold:
+            found = "nothing like it" if layer is None else f"{widths_of(layer)[0]} and {widths_of(layer)[1]}"
+            raise ModelError(
+                f"{wide.name} should have {foretold[0]} inputs and {foretold[1]} outputs after the change, and has "
+                f"{found}; the plan does not describe it"
+            )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
+
+
+def _trained(finetune: Finetune, module: nn.Module) -> nn.Module:
+    try:
+        trained = finetune(module)
+    # The user's own training code can fail with anything.
+    except Exception as error:
+        raise ModelError(f"fine-tuning failed: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if not isinstance(trained, nn.Module):
+        raise ModelError(f"fine-tuning returned a {type(trained).__name__}; return the trained module")
+    return trained

@@ -1,0 +1,84 @@
+"""``headroom fit``: widths that stand on the right steps, as a plan and, where asked, as a new network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headroom.cli.options import L2State, Source, complete_gpu, parse_batches
+from headroom.cli.progress import progress
+from headroom.errors import UsageError
+from headroom.graph.tensor import DataType
+
+
+def fit(
+    target: Annotated[str, typer.Argument(help="package.module:callable, or an .onnx file with weights.")],
+    goal: Annotated[str, typer.Option(help="lossless, latency, or latency-paper (its Algorithm 2).")] = "lossless",
+    saves: Annotated[float | None, typer.Option(help="Goal latency: the share of it to save, as 0.2.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Goal latency: channels that may be gained or lost in all.")
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="A GPU's id or sheet; this machine's.", autocompletion=complete_gpu)
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Samples per run.")] = None,
+    dtype: Annotated[DataType | None, typer.Option(help="Default: the GPU's 16-bit tensor type.")] = None,
+    source: Annotated[Source, typer.Option(help="Where times come from.")] = Source.AUTO,
+    db: Annotated[str | None, typer.Option(help="The performance database: a path or a URL.")] = None,
+    system: Annotated[str | None, typer.Option(help="Whose measurements count: an id of db list.")] = None,
+    l2: Annotated[L2State, typer.Option(help="State of the L2 cache before each layer.")] = L2State.WARM,
+    apply: Annotated[bool, typer.Option("--apply", help="Make the network with these widths and write it.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where --apply writes: a folder; of an ONNX file a new file.")
+    ] = None,
+    criterion: Annotated[str, typer.Option(help="Which channels are given up: l1 or batch-norm.")] = "l1",
+    finetune: Annotated[
+        str | None, typer.Option(help="package.module:callable that takes the new module and returns it trained.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the plan as JSON; - is stdout.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Widths that fit the GPU: a plan of which layers to widen or narrow, and with --apply the network.
+
+    Example: `headroom fit models.vgg:pruned --gpu h200 --batch 128 --apply --out fitted`
+    """
+    import headroom as hr
+    from headroom.cli.screen import Screen
+    from headroom.files import STDOUT, refuse_overwriting
+    from headroom.gpu.detect import detect_gpu
+    from headroom.gpu.names import is_path
+
+    batches = parse_batches(batch)
+    if len(batches) > 1:
+        raise UsageError("--batch names several batches; fit takes one at a time")
+    if apply and out is None:
+        raise UsageError("--apply writes a new network: say where with --out")
+    if not apply and (out is not None or finetune is not None):
+        raise UsageError("--out and --finetune go with --apply: without it there is only a plan")
+    outputs = {name: path for name, path in {"json": json}.items() if path is not None}
+    files = (target, *filter(is_path, [gpu] if gpu else ()), *([db.removeprefix("sqlite:///")] if db else ()))
+    refuse_overwriting(files, {**outputs, **({"out": out} if out is not None else {})})
+    with progress(3 if apply else 2, quiet=quiet) as step:
+        sheet = gpu or detect_gpu()
+        step(f"finding the widths of {target}")
+        plan = hr.fit(
+            target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
+            source=source, db=db, system=system,
+        )  # fmt: skip
+        written: tuple[Path, ...] = ()
+        if apply and plan.helps and out is not None:
+            step("making the network and proving it")
+            written = plan.apply(out, criterion=criterion, finetune=finetune)
+    from headroom.report.fit_outputs import write_outputs
+    from headroom.report.fit_terminal import render
+
+    screen = Screen()
+    if not quiet and STDOUT not in outputs.values():
+        render(plan, screen)
+        for path in written:
+            screen.print(f"Written: {path}")
+        if apply and not written:
+            screen.print("Nothing was written.")
+    write_outputs(plan, outputs)

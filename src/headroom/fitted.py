@@ -1,0 +1,66 @@
+"""A network fitted to a GPU, as a program wants it: the plan of :func:`headroom.fit`, to look at and to carry out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headroom.change.widths.fit import plan as engine
+from headroom.errors import UsageError
+from headroom.text import view
+
+if TYPE_CHECKING:
+    from headroom.change.widths.fit.targets import Target
+
+
+@dataclass(frozen=True)
+class Fit(engine.Plan):
+    """The plan, with what a program wants from it. ``target`` is what it was made for."""
+
+    target: Target
+
+    def __repr__(self) -> str:
+        """One line: every point of every table would fill a screen of thousands."""
+        moves = f"{len(self.widths)} of {len(self.groups)} widths move"
+        return f"<Fit of {view(self.target.name, 60)} on {view(self.space.clock.gpu.name, 60)}: {moves}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract (schema in ``headroom/report/schema``)."""
+        from headroom.report.fit import to_dict
+
+        return to_dict(self)
+
+    def apply(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        criterion: str = "l1",
+        finetune: Callable[[Any], Any] | str | None = None,
+    ) -> tuple[Path, ...]:
+        """Make the network with the planned widths and write it; the original stays as it is.
+
+        A PyTorch network becomes a folder with ``widths.json`` and ``weights.pt``, which
+        :func:`headroom.change.widths.groups.load_widths` reads; an ONNX file a new file. Where channels are only added,
+        the new network's outputs are first shown to be the old one's.
+
+        Args:
+            criterion: which channels are given up: ``l1`` or ``batch-norm``, those of least importance.
+            finetune: a function, or its ``package.module:callable``, that takes the changed module and returns it
+                trained.
+
+        Returns:
+            the files.
+
+        Raises:
+            UsageError: the plan does not help, or the place cannot be written.
+            ModelError: the network cannot have these widths, or computes something else; nothing is written then.
+        """
+        from headroom.change.widths.fit.targets import finetuning
+
+        if not self.helps:
+            raise UsageError("no move helps: the network is as fast as these widths can make it; there is no change")
+        trained = finetuning(finetune) if isinstance(finetune, str) else finetune
+        return self.target.write(self.space.network, self.widths, Path(out), criterion, trained)

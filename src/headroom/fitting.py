@@ -1,0 +1,99 @@
+"""The library's front door to widths that fit: :func:`fit`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from headroom.api import L2_STATES, SOURCES, checked, default_dtype, gpu_spec
+from headroom.errors import UsageError
+from headroom.gpu.spec import GpuSpec
+from headroom.graph.tensor import DataType
+
+if TYPE_CHECKING:
+    from headroom.change.widths.fit.times import Clock
+    from headroom.fitted import Fit
+
+
+def fit(
+    target: object,
+    gpu: str | os.PathLike[str] | GpuSpec = "h200",
+    *,
+    example_inputs: object = None,
+    goal: str = "lossless",
+    saves: float | None = None,
+    tolerance: float | None = None,
+    batch: int | None = None,
+    dtype: str | None = None,
+    l2: str = "warm",
+    source: str = "auto",
+    db: str | os.PathLike[str] | None = None,
+    system: str | None = None,
+) -> Fit:
+    """Widths that let a network run faster on a GPU: a plan, which :meth:`Fit.apply` carries out.
+
+    Args:
+        target: ``package.module:callable``, the path of an ``.onnx`` file with weights (lossless only), or a module.
+        example_inputs: only for a module.
+        goal: ``lossless`` pads with channels of zeros; ``latency`` gives channels up; ``latency-paper`` does so by the
+            tail-effect paper's Algorithm 2.
+        saves: the share of the latency that the latency goal is to save.
+        tolerance: how many channels the latency goal may gain or lose in all.
+
+    The other arguments are those of :func:`headroom.staircase`.
+
+    Raises:
+        UsageError: the arguments do not go together, PyTorch is missing, or a layer has no time.
+        ModelError: the network cannot be read, run or copied.
+        StoreError: the database cannot be read, or has no such system.
+    """
+    spec = gpu_spec(gpu)
+    checked("source", source, SOURCES)
+    checked("l2", l2, L2_STATES)
+    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    if source == "predicted" and (db is not None or system is not None):
+        raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
+    _require_libraries()
+    from headroom.change.widths.fit import plan as engine
+    from headroom.change.widths.fit.choice import Asked
+    from headroom.change.widths.fit.goals import find_goal
+    from headroom.change.widths.fit.space import space_of
+    from headroom.change.widths.fit.targets import target_of
+    from headroom.change.widths.fit.times import Clock
+    from headroom.fitted import Fit
+
+    chosen, asked = find_goal(goal), Asked(saves, tolerance)
+    chosen.check(asked)
+    subject = target_of(target, example_inputs)
+    if subject.lossless_only and not chosen.lossless:
+        raise UsageError(
+            f"an ONNX file can only be padded with zeros: take goal lossless, or fit the PyTorch module for {goal}"
+        )
+    network = subject.network(batch)
+
+    def plan(clock: Clock) -> Fit:
+        found = engine.plan_of(space_of(network, clock, chosen.bounds), chosen, asked)
+        return Fit(**{field.name: getattr(found, field.name) for field in fields(engine.Plan)}, target=subject)
+
+    if source == "predicted":
+        return plan(Clock(spec, data_type, l2))
+    # Answers from theory do without SQLAlchemy.
+    from headroom.advise.stored import measurements_of
+    from headroom.store.default import open_for_reading
+
+    with open_for_reading(db) as store:
+        known = measurements_of(store, network.graph, spec, data_type, l2, system)
+        return plan(Clock(spec, data_type, l2, known, measured_only=source == "measured"))
+
+
+def _require_libraries() -> None:
+    """Say how to get what is missing, before it is imported.
+
+    Raises:
+        UsageError: PyTorch or SciPy is not installed.
+    """
+    for library in ("torch", "scipy"):
+        if importlib.util.find_spec(library) is None:
+            raise UsageError(f"fitting widths needs {library}; install it with: pip install 'headroom[fit]'")

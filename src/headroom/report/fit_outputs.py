@@ -1,0 +1,23 @@
+"""The files that a plan of widths goes to, one writer per format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from headroom.change.widths.fit.plan import Plan
+from headroom.files import write_to
+from headroom.report.fit import to_json
+
+#: Format, as the command line's option is called, and what renders it.
+WRITERS: Mapping[str, Callable[[Plan], str]] = {"json": to_json}
+
+
+def write_outputs(plan: Plan, paths: Mapping[str, Path]) -> None:
+    """Write each format to its path, whole or not at all; ``-`` is standard output.
+
+    Raises:
+        UsageError: a place cannot be written.
+    """
+    for name, path in paths.items():
+        write_to(path, WRITERS[name](plan))

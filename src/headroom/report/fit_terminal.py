@@ -1,0 +1,41 @@
+"""A plan of widths in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from headroom.change.widths.fit.plan import Plan
+from headroom.report.fit_words import GROUP_HEADS, LAYER_HEADS, group_rows, layer_rows, sentences, verdict
+from headroom.text import view
+
+
+def render(plan: Plan, console: Console) -> None:
+    """The plan: groups, layers, and what it comes to."""
+    clock = plan.space.clock
+    graph = plan.space.network.graph
+    head = f"{view(graph.name, 80)} at batch {graph.batch} on {view(clock.gpu.name, 40)}, {clock.dtype.value}, "
+    console.print(Text(f"{head}L2 {clock.l2}, goal {plan.goal.name}", style="bold"))
+    if clock.measurements is not None and plan.asks_measurements:
+        console.print(Text(f"Measured times are those of {view(clock.measurements.system.title, 120)}.", style="dim"))
+    console.print()
+    console.print(_table(GROUP_HEADS, group_rows(plan), numbers=(1, 2, 3, 4)))
+    if plan.widths:
+        console.print()
+        console.print(_table(LAYER_HEADS, layer_rows(plan), numbers=()))
+    console.print()
+    console.print(Text(verdict(plan), style="bold"))
+    for sentence in sentences(plan):
+        console.print(Text(sentence, style="dim"))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
+    for position, name in enumerate(heads):
+        table.add_column(name, justify="right" if position in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table

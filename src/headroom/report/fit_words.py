@@ -1,0 +1,111 @@
+"""What people read of a plan of widths, in a terminal and on a page: a verdict, rows, sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headroom import figures
+from headroom.advise.findings.common import counted
+from headroom.change.widths.fit.plan import GroupMove, LayerChange, Plan
+from headroom.change.widths.fit.stands import Side
+from headroom.change.widths.staircase.steps import Trend
+from headroom.text import view
+
+#: Groups that a sentence names.
+_MOST_NAMED = 4
+
+GROUP_HEADS = ("width group", "old", "new", "of layers", "")
+LAYER_HEADS = ("layer", "inputs", "outputs", "on its staircase", "time", "gain", "from")
+
+
+def verdict(plan: Plan) -> str:
+    """What the plan comes to, in a sentence."""
+    before = figures.time(plan.before_us, 10.0)
+    if not plan.helps:
+        return f"No move helps: at {before} the network is as fast as these widths can make it."
+    share = figures.percent(plan.gain_us / plan.before_us)
+    sure = "" if plan.certain else ", which the error bar does not leave certain: measure before relying on it"
+    return (
+        f"{counted(len(plan.widths), 'width group')} of {len(plan.groups)} moved: {before} becomes "
+        f"{figures.time(plan.after_us, 10.0)}, {share} or {_gain(plan.gain_us, plan.error_us)} less{sure}."
+    )
+
+
+def sentences(plan: Plan) -> list[str]:
+    """What stands beside the verdict."""
+    found = list(plan.choice.notes)
+    if plan.choice.rival_us is not None:
+        found.append(f"The paper's Algorithm 2 comes to {figures.time(plan.choice.rival_us, 10.0)} on the same tables.")
+    best = plan.best_round_up
+    if best is not None:
+        # On the same tables, whose errors they share: so many digits tell one from the other.
+        others = ", ".join(f"{each.multiple} {figures.time(each.time_us)}" for each in plan.round_ups)
+        found.append(
+            f"Every width rounded up to a multiple of {others}; {best.multiple} is the best of them, and this plan "
+            f"takes {figures.time(plan.after_us)}."
+        )
+    still = [move for move in plan.groups if move.reason is not None]
+    if still:
+        named = "; ".join(f"{view(move.name, 40)} ({view(move.reason or '', 100)})" for move in still[:_MOST_NAMED])
+        more = f" and {len(still) - _MOST_NAMED} more" if len(still) > _MOST_NAMED else ""
+        found.append(f"{counted(len(still), 'group')} cannot move: {named}{more}.")
+    return found
+
+
+def group_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """A row per group that could move, under :data:`GROUP_HEADS`."""
+    return [_group(move) for move in plan.groups if move.reason is None]
+
+
+def _group(move: GroupMove) -> tuple[str, ...]:
+    change = "stays" if not move.moves else f"{move.after - move.before:+d}"
+    return (view(move.name, 50), str(move.before), str(move.after), str(len(move.layers)), change)
+
+
+def layer_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """A row per layer that changes, under :data:`LAYER_HEADS`, and one for all that only follows."""
+    changed = [layer for layer in plan.layers if layer.changes]
+    following = [layer for layer in changed if layer.timed.wide is None]
+    rows = [_layer(layer, plan) for layer in changed if layer.timed.wide is not None]
+    return [*rows, *([_together(following)] if following else [])]
+
+
+def _together(layers: Sequence[LayerChange]) -> tuple[str, ...]:
+    """BatchNorm, activations, additions and poolings: many rows of next to nothing."""
+    before, after = (sum(layer.points[side].latency_us for layer in layers) for side in (0, 1))
+    error_us = sum(layer.error_us for layer in layers)
+    return ("what follows them", "", "", "", _times(before, after, 10.0), _gain(before - after, error_us), "")
+
+
+def _times(before_us: float, after_us: float, error_pct: float) -> str:
+    return f"{figures.time(before_us, error_pct)} → {figures.time(after_us, error_pct)}"
+
+
+def _gain(gain_us: float, error_us: float) -> str:
+    error_pct = 100 * error_us / abs(gain_us) if gain_us else None
+    return f"{figures.time(gain_us, error_pct)} ± {figures.time(error_us, 10.0)}"
+
+
+def _layer(layer: LayerChange, plan: Plan) -> tuple[str, ...]:
+    stand = plan.stand(layer)
+    before, after = layer.points
+    return (
+        view(layer.name, 60),
+        _arrow(layer.widths[0][0], layer.widths[1][0]),
+        _arrow(layer.widths[0][1], layer.widths[1][1]),
+        "" if stand is None else f"{place(stand.before)} → {place(stand.after)}",
+        f"{figures.time(before.latency_us, before.error_pct)} → {figures.time(after.latency_us, after.error_pct)}",
+        _gain(layer.gain_us, layer.error_us),
+        before.source.value if before.source is after.source else f"{before.source.value} → {after.source.value}",
+    )
+
+
+def place(side: Side) -> str:
+    """Where a width lies: ``129–192``, its interval, with a slope where it is not steady."""
+    interval = side.interval
+    span = str(interval.first) if interval.first == interval.last else f"{interval.first}–{interval.last}"
+    return span if interval.trend is Trend.STEADY else f"{span} {interval.trend}"
+
+
+def _arrow(before: int, after: int) -> str:
+    return str(before) if before == after else f"{before} → {after}"
