@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from headroom.errors import UsageError
 from headroom.text import view
 
 if TYPE_CHECKING:
-    from headroom.change.widths.fit.targets import Target
+    from headroom.change.widths.fit.targets import Target, Written
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Fit(engine.Plan):
         out: str | os.PathLike[str],
         *,
         criterion: str = "l1",
-        finetune: Callable[[Any], Any] | str | None = None,
-    ) -> tuple[Path, ...]:
+        data: str | Iterable[Any] | None = None,
+        finetune: str | Callable[[Any], float | None] | None = None,
+    ) -> Written:
         """Make the network with the planned widths and write it; the original stays as it is.
 
         A PyTorch network becomes a folder with ``widths.json`` and ``weights.pt``, which
@@ -47,20 +48,24 @@ class Fit(engine.Plan):
         the new network's outputs are first shown to be the old one's.
 
         Args:
-            criterion: which channels are given up: ``l1`` or ``batch-norm``, those of least importance.
-            finetune: a function, or its ``package.module:callable``, that takes the changed module and returns it
-                trained.
+            criterion: which channels are given up: ``l1``, ``batch-norm`` or ``taylor``, those of least importance.
+            data: batches of ``(inputs, labels)`` for a criterion that needs them, or the address of a function that
+                returns (training data, test data).
+            finetune: a function, or its ``package.module:callable``, that trains the new module in place and returns
+                its score, or nothing.
 
         Returns:
-            the files.
+            the files, and the score.
 
         Raises:
             UsageError: the plan does not help, or the place cannot be written.
             ModelError: the network cannot have these widths, or computes something else; nothing is written then.
         """
-        from headroom.change.widths.fit.targets import finetuning
+        from headroom.change.training.own import own_data, own_trainer
+        from headroom.change.widths.fit.targets import Tuning
 
         if not self.helps:
             raise UsageError("no move helps: the network is as fast as these widths can make it; there is no change")
-        trained = finetuning(finetune) if isinstance(finetune, str) else finetune
-        return self.target.write(self.space.network, self.widths, Path(out), criterion, trained)
+        batches = own_data(data)[0] if isinstance(data, str) else data
+        trainer = own_trainer(finetune) if isinstance(finetune, str) else finetune
+        return self.target.write(self.space.network, self.widths, Path(out), Tuning(criterion, batches, trainer))

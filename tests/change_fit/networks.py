@@ -59,16 +59,19 @@ def residual() -> Model:
     return _seeded(Residual)
 
 
-def scaled(module: nn.Module) -> nn.Module:
+def scaled(module: nn.Module) -> float:
     """Stands in for training: the head doubles."""
     with torch.no_grad():
         module.head.weight.mul_(2)
-    return module
+    return 91.5
 
 
-def forgetful(module: nn.Module) -> None:
-    """A training function without a return."""
+def images() -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+    """A batch to train and one to test."""
+    random = torch.Generator().manual_seed(0)
+    batch = (torch.randn(4, 3, 16, 16, generator=random), torch.arange(4))
+    return [batch], [batch]
 
 
-def failing(module: nn.Module) -> nn.Module:
+def failing(module: nn.Module) -> None:
     raise RuntimeError("no data")

@@ -66,21 +66,23 @@ def test_a_narrower_network_is_trained_by_the_user_s_function_and_written(fitted
     assert narrowed
 
     plan.apply(tmp_path / "plain")
-    plan.apply(tmp_path / "trained", criterion="batch-norm", finetune="change_fit.networks:scaled")
+    plan.apply(tmp_path / "taylor", criterion="taylor", data="change_fit.networks:images")
+    trained = plan.apply(tmp_path / "trained", criterion="batch-norm", finetune="change_fit.networks:scaled")
 
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     first, second = (load_widths(networks.plain()[0], tmp_path / name) for name in ("plain", "trained"))
     assert first.head.in_features == second.head.in_features
     assert first.eval()(images).shape == (2, 10)
+    assert trained.score == 91.5
     assert not torch.equal(first.head.weight, second.head.weight)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "sentence"),
     [
-        ({"criterion": "luck"}, hr.UsageError, "unknown criterion 'luck': choose l1, batch-norm"),
-        ({"finetune": networks.forgetful}, hr.ModelError, "returned a NoneType; return the trained module"),
-        ({"finetune": networks.failing}, hr.ModelError, "fine-tuning failed: RuntimeError: no data"),
+        ({"criterion": "luck"}, hr.UsageError, "unknown criterion 'luck': choose l1, batch-norm, taylor"),
+        ({"criterion": "taylor"}, hr.UsageError, "the criterion 'taylor' needs data"),
+        ({"finetune": "change_fit.networks:failing"}, hr.ModelError, "raised RuntimeError: no data"),
         ({"finetune": "change_fit.networks:nothing"}, hr.ModelError, "has no attribute 'nothing'"),
     ],
 )

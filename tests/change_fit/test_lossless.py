@@ -41,7 +41,7 @@ def test_the_changed_network_takes_what_the_plan_foretold(fitted, name: str) -> 
     plan = fitted(name)
     target, before = plan.target, plan.space.network.graph
 
-    changed = target.changed(plan.space.network.groups, plan.widths, "l1")
+    changed = target.changed(plan.space.network.groups, plan.widths)
 
     graph = hr.load(changed, target.inputs, batch=before.batch)
     assert hr.analyze(graph, "h200", source="predicted").bounds.sequential_us == pytest.approx(plan.after_us, rel=0.01)
@@ -51,9 +51,9 @@ def test_what_is_written_computes_the_same_and_is_read_back(fitted, tmp_path) ->
     plan = fitted("plain")
     module, _ = networks.plain()
 
-    files = plan.apply(tmp_path / "made")
+    written = plan.apply(tmp_path / "made")
 
-    assert [path.name for path in files] == ["widths.json", "weights.pt"]
+    assert [path.name for path in written.paths] == ["widths.json", "weights.pt"]
     wider = load_widths(networks.plain()[0], tmp_path / "made").eval()
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(wider(images), module.eval()(images), atol=1e-5)

@@ -33,9 +33,12 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="Where --apply writes: a folder; of an ONNX file a new file.")
     ] = None,
-    criterion: Annotated[str, typer.Option(help="Which channels are given up: l1 or batch-norm.")] = "l1",
+    criterion: Annotated[str, typer.Option(help="Which channels are given up: l1, batch-norm or taylor.")] = "l1",
+    data: Annotated[
+        str | None, typer.Option(help="For taylor: package.module:callable that returns (training data, test data).")
+    ] = None,
     finetune: Annotated[
-        str | None, typer.Option(help="package.module:callable that takes the new module and returns it trained.")
+        str | None, typer.Option(help="package.module:callable that trains the new module in place.")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the plan as JSON; - is stdout.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -67,18 +70,20 @@ def fit(
             target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
             source=source, db=db, system=system,
         )  # fmt: skip
-        written: tuple[Path, ...] = ()
+        written = None
         if apply and plan.helps and out is not None:
             step("making the network and proving it")
-            written = plan.apply(out, criterion=criterion, finetune=finetune)
+            written = plan.apply(out, criterion=criterion, data=data, finetune=finetune)
     from headroom.report.fit_outputs import write_outputs
     from headroom.report.fit_terminal import render
 
     screen = Screen()
     if not quiet and STDOUT not in outputs.values():
         render(plan, screen)
-        for path in written:
+        for path in () if written is None else written.paths:
             screen.print(f"Written: {path}")
-        if apply and not written:
+        if written is not None and written.score is not None:
+            screen.print(f"After training it scores {written.score:g}.")
+        if apply and written is None:
             screen.print("Nothing was written.")
     write_outputs(plan, outputs)

@@ -18,8 +18,8 @@ from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.db import db
 from headroom.cli.explore import explore
-from headroom.cli.fleet import fleet
 from headroom.cli.fit import fit
+from headroom.cli.fleet import fleet
 from headroom.cli.gpus import gpus
 from headroom.cli.measure import measure
 from headroom.cli.pack import pack

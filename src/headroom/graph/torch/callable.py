@@ -36,20 +36,6 @@ def load_callable(reference: str) -> tuple[Any, Any]:
     return _split(made, reference)
 
 
-def load_function(reference: str) -> Any:
-    """The function at ``package.module:callable``, uncalled: a user's own training, say.
-
-    Raises:
-        UsageError: the reference has no such form, or PyTorch is not installed.
-        ModelError: there is no such thing, or it cannot be called.
-    """
-    require_torch(reference)
-    found = _imported(reference)
-    if not callable(found):
-        raise ModelError(f"{reference} is {_a(found)} and cannot be called; name a function")
-    return found
-
-
 def require_torch(subject: str) -> None:
     """Say how to get PyTorch where it is missing.
 

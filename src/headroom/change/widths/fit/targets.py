@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
+from headroom.change.training.own import Trainer
 from headroom.change.widths.fit.network import Network, network_of
-from headroom.change.widths.groups import layer_widths, save_widths, set_widths, width_groups
+from headroom.change.widths.groups import CRITERIA, layer_widths, save_widths, set_widths, width_groups
 from headroom.change.widths.groups.group import WidthGroups
-from headroom.change.widths.groups.importance import batch_norm_importance, l1_importance
-from headroom.change.widths.groups.resize import Importance
 from headroom.errors import ModelError, UsageError
 from headroom.graph.graph import Graph
-from headroom.graph.torch.callable import is_callable_address, load_callable, load_function
+from headroom.graph.torch.callable import is_callable_address, load_callable
 
-#: How channels to give up are chosen, by the name that a user gives.
-CRITERIA: Mapping[str, Callable[[nn.Module, WidthGroups], Importance]] = {
-    "l1": l1_importance,
-    "batch-norm": batch_norm_importance,
-}
 
-Finetune = Callable[[Any], Any]
+@dataclass(frozen=True)
+class Tuning:
+    """What else goes into a network that loses channels or is to be trained on.
+
+    ``criterion`` is one of :data:`.CRITERIA`, ``batches`` the data of those that need some, ``finetune`` trains the new
+    network before it is written.
+    """
+
+    criterion: str = "l1"
+    batches: Iterable[Any] | None = None
+    finetune: Trainer | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of a new network, and the score that its training returned, if it did."""
+
+    paths: tuple[Path, ...]
+    score: float | None = None
 
 
 class Target(Protocol):
@@ -44,9 +56,7 @@ class Target(Protocol):
             ModelError: it cannot be read, run or copied.
         """
 
-    def write(
-        self, network: Network, widths: Mapping[str, int], out: Path, criterion: str, finetune: Finetune | None
-    ) -> tuple[Path, ...]:
+    def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
         """Make the network with these widths, prove it where no channel is lost, and write it.
 
         Raises:
@@ -71,23 +81,21 @@ class TorchTarget:
         groups = width_groups(self.module, self.inputs)
         return network_of(graph, groups, layer_widths(self.module, groups))
 
-    def changed(self, groups: WidthGroups, widths: Mapping[str, int], criterion: str) -> nn.Module:
-        """A copy with other widths; the module stays as it is."""
-        if criterion not in CRITERIA:
-            raise UsageError(f"unknown criterion {criterion!r}: choose {', '.join(CRITERIA)}")
+    def changed(self, groups: WidthGroups, widths: Mapping[str, int], tuning: Tuning | None = None) -> nn.Module:
+        """A copy with other widths, not yet trained; the module stays as it is."""
+        tuning = tuning or Tuning()
+        if tuning.criterion not in CRITERIA:
+            raise UsageError(f"unknown criterion {tuning.criterion!r}: choose {', '.join(CRITERIA)}")
         loses = any(width < groups[name].width for name, width in widths.items())
-        importance = CRITERIA[criterion](self.module, groups) if loses else None
+        importance = CRITERIA[tuning.criterion](self.module, groups, tuning.batches) if loses else None
         return set_widths(self.module, self.inputs, groups, widths, importance=importance)
 
-    def write(
-        self, network: Network, widths: Mapping[str, int], out: Path, criterion: str, finetune: Finetune | None
-    ) -> tuple[Path, ...]:
-        changed = self.changed(network.groups, widths, criterion)
+    def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
+        changed = self.changed(network.groups, widths, tuning)
         check_foretold(network, widths, self._graph_of(changed, network.graph))
-        if finetune is not None:
-            changed = _trained(finetune, changed)
+        score = None if tuning.finetune is None else tuning.finetune(changed)
         _make_folder(out)
-        return save_widths(out, self.module, changed, widths)
+        return Written(save_widths(out, self.module, changed, widths), score)
 
     def _graph_of(self, module: nn.Module, before: Graph) -> Graph:
         from headroom.graph.torch.reader import read_module
@@ -113,13 +121,11 @@ class OnnxTarget:
         graph = read_onnx(self.path, batch=batch)
         return network_of(graph, *onnx_layer_widths(self.path))
 
-    def write(
-        self, network: Network, widths: Mapping[str, int], out: Path, criterion: str, finetune: Finetune | None
-    ) -> tuple[Path, ...]:
+    def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
         from headroom.change.widths.onnx import grow_onnx
         from headroom.graph.onnx.client import read_onnx
 
-        if finetune is not None:
+        if tuning.finetune is not None:
             raise UsageError("an ONNX file is not trained on; leave out finetune")
         written = grow_onnx(self.path, out, network.groups, widths)
         try:
@@ -127,7 +133,7 @@ class OnnxTarget:
         except ModelError:
             written.unlink()
             raise
-        return (written,)
+        return Written((written,))
 
 
 def target_of(target: object, example_inputs: object = None) -> TorchTarget | OnnxTarget:
@@ -151,16 +157,6 @@ def target_of(target: object, example_inputs: object = None) -> TorchTarget | On
     raise UsageError(
         f"cannot fit {target!r}: give package.module:callable, an .onnx file with weights, or a module with inputs"
     )
-
-
-def finetuning(address: str) -> Finetune:
-    """The user's own training function: takes a module, returns it trained.
-
-    Raises:
-        UsageError, ModelError: there is no such function.
-    """
-    found: Finetune = load_function(address)
-    return found
 
 
 def check_foretold(network: Network, widths: Mapping[str, int], after: Graph) -> None:
@@ -191,14 +187,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
-
-
-def _trained(finetune: Finetune, module: nn.Module) -> nn.Module:
-    try:
-        trained = finetune(module)
-    # The user's own training code can fail with anything.
-    except Exception as error:
-        raise ModelError(f"fine-tuning failed: {type(error).__name__}: {' '.join(str(error).split())}") from error
-    if not isinstance(trained, nn.Module):
-        raise ModelError(f"fine-tuning returned a {type(trained).__name__}; return the trained module")
-    return trained
