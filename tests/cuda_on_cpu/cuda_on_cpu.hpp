@@ -20,7 +20,7 @@
 #define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
-#define __align__(bytes) alignas(bytes)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 
 #define threadIdx (on_cpu::current->index)
 #define blockIdx (on_cpu::cta.index)

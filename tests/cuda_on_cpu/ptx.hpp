@@ -76,6 +76,12 @@ inline void promise(void* to, const void* from, bool valid) {
     current->copies.back().push_back({to, from, valid ? size_t(BYTES) : 0, valid ? 0 : size_t(BYTES)});
 }
 
+// The newest copy is made at once.
+inline void keep_promise() {
+    finish({current->copies.back().back()});
+    current->copies.back().pop_back();
+}
+
 inline void load_matrices(u32 (&r)[4], const void* row, bool transposed) {
     require_aligned(row, 16);
     const auto rows = exchange(0xffffffffu, row);
@@ -118,8 +124,10 @@ inline void load_matrices_transposed(u32 (&r)[4], const void* row) { on_cpu::loa
 
 template <int BYTES>
 inline void copy_async(void* shared, const void* global, bool valid = true) {
-    static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async copies 4, 8 or 16 bytes");
+    static_assert(BYTES == 2 || BYTES == 4 || BYTES == 8 || BYTES == 16, "2, 4, 8 or 16 bytes are copied");
     on_cpu::promise<BYTES>(shared, global, valid);
+    // Too few for cp.async.
+    if (BYTES == 2) on_cpu::keep_promise();
 }
 inline void copy_commit() { on_cpu::current->copies.emplace_back(); }
 // All but the newest `PENDING` groups have arrived afterwards.

@@ -74,15 +74,17 @@ __device__ __forceinline__ void load_matrices_transposed(u32 (&r)[4], const void
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
 
-// Copies 4, 8 or 16 aligned bytes to shared memory while the thread goes on; zeros instead where not `valid`. Of 16
-// bytes nothing stays in L1, which a tile passes only once.
+// Copies 2, 4, 8 or 16 aligned bytes to shared memory while the thread goes on; zeros instead where not `valid`. Of 16
+// bytes nothing stays in L1, which a tile passes only once. Two bytes are too few for cp.async: they are copied at once.
 template <int BYTES>
 __device__ __forceinline__ void copy_async(void* shared, const void* global, bool valid = true) {
-    static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "cp.async copies 4, 8 or 16 bytes");
+    static_assert(BYTES == 2 || BYTES == 4 || BYTES == 8 || BYTES == 16, "2, 4, 8 or 16 bytes are copied");
     const int read = valid ? BYTES : 0;
     if constexpr (BYTES == 16)
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(read)
                      : "memory");
+    else if constexpr (BYTES == 2)
+        *(u16*)shared = valid ? __ldg((const u16*)global) : (u16)0;
     else
         asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(shared)), "l"(global), "n"(BYTES),
                      "r"(read) : "memory");
@@ -94,6 +96,27 @@ template <int PENDING>
 __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
+
+#else
+
+// Turing has no cp.async: the thread copies at once and never waits.
+template <int BYTES>
+struct CopiedWord;
+template <>
+struct CopiedWord<4> { typedef u32 Type; };
+template <>
+struct CopiedWord<8> { typedef uint2 Type; };
+template <>
+struct CopiedWord<16> { typedef uint4 Type; };
+
+template <int BYTES>
+__device__ __forceinline__ void copy_async(void* shared, const void* global, bool valid = true) {
+    typedef typename CopiedWord<BYTES>::Type Word;
+    *(Word*)shared = valid ? __ldg((const Word*)global) : Word();
+}
+__device__ __forceinline__ void copy_commit() {}
+template <int PENDING>
+__device__ __forceinline__ void copy_wait() {}
 
 #endif
 #endif
