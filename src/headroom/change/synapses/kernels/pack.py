@@ -1,8 +1,9 @@
 """Weights and table of retained synapse vectors as the kernels read them, made once when a layer is loaded.
 
-Columns are sorted by (r, s) and then by channel. A table entry covers ``vector`` neighbouring channels of one (r, s), so
-that they load at once; those of them that were not retained have zero weights. Where the search keeps runs of channels
-wide vectors cost nothing, where it keeps single ones a vector of 1 computes nothing that was removed: measure both.
+Columns are sorted by (r, s) and then by channel. A table entry covers ``vector`` neighbouring channels of one (r, s),
+so that they load at once; those of them that were not retained have zero weights. Where the search keeps runs of
+channels wide vectors cost nothing, where it keeps single ones a vector of 1 computes nothing that was removed: measure
+both.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Gather:
 
     @property
     def stages(self) -> int:
-        """Steps on their way at once. Turing's 64 KiB of shared memory hold three of the plain kernel's largest tile."""
+        """Steps on their way at once: Turing's 64 KiB of shared memory hold three of the largest tile."""
         return _PLAIN_STAGES if self.arithmetic is Arithmetic.FP32 else _TENSOR_STAGES
 
     @property
