@@ -63,6 +63,7 @@ class Tile:
 TILES = (Tile(128, 128, 64, 32), Tile(128, 64, 64, 32), Tile(64, 64, 32, 32), Tile(32, 128, 32, 32))
 #: Bytes that one table entry covers.
 _VECTOR_BYTES = {Arithmetic.FP32: (4, 16), Arithmetic.TF32: (4, 16), Arithmetic.BF16: (2, 4, 16)}
+_FEW_ROWS = "rows"
 _TENSOR_STAGES, _PLAIN_STAGES = 4, 3
 
 
@@ -75,6 +76,11 @@ class Gather:
     vector: int
 
     file = "gather.cu"
+
+    @property
+    def key(self) -> str:
+        """How layers name it: ``bf16 128x64 8``."""
+        return f"{self.arithmetic} {self.tile.m}x{self.tile.n} {self.vector}"
 
     @property
     def name(self) -> str:
@@ -113,6 +119,11 @@ class Gemv:
     file = "gemv.cu"
 
     @property
+    def key(self) -> str:
+        """How layers name it, whatever its rows: ``bf16 rows``."""
+        return f"{self.arithmetic} {_FEW_ROWS}"
+
+    @property
     def name(self) -> str:
         number = "Bf16" if self.arithmetic is Arithmetic.BF16 else "Fp32"
         return f"gather_gemv<{number}In, {number}Out, {self.rows}>"
@@ -148,3 +159,23 @@ def gemv_for(arithmetic: Arithmetic, rows: int) -> Gemv:
 def sum_name(arithmetic: Arithmetic) -> str:
     """The kernel that adds up parts of K."""
     return f"sum_parts<{arithmetic.output}>"
+
+
+def kernel_of(key: str, rows: int) -> Gather | Gemv:
+    """The instance that a layer's ``key`` names, for ``rows`` rows of a linear layer.
+
+    Raises:
+        UsageError: there is none, or the rows are too many.
+    """
+    for arithmetic in Arithmetic:
+        if key == f"{arithmetic} {_FEW_ROWS}":
+            return gemv_for(arithmetic, rows)
+    found = _BY_KEY.get(key)
+    if found is None:
+        raise UsageError(
+            f"there is no kernel {key!r}; take one of {', '.join(_BY_KEY)} or '{Arithmetic.FP32} {_FEW_ROWS}'"
+        )
+    return found
+
+
+_BY_KEY = {variant.key: variant for arithmetic in Arithmetic for variant in gathers(arithmetic)}

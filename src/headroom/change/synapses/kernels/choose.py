@@ -1,0 +1,64 @@
+"""Which implementation a slim layer gets: by measurement, and never one slower than the dense layer's best plan.
+
+Whoever measures hands over anything of :class:`~headroom.measure.bench.Program`'s shape and a function that times them;
+on a GPU that is :meth:`headroom.measure.cuda.bench.CudaBench.time`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from headroom.errors import UsageError
+from headroom.measure.bench import Program
+
+#: The name of the dense layer's fastest implementation.
+DENSE = "dense"
+#: By how much another must be faster than the dense layer: what two measurements of one program differ by.
+_NOISE = 0.02
+_ROUNDS = 5
+
+#: Microseconds per launch of one program, all in the same state of the cache.
+Time = Callable[[Program], float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and what was measured: microseconds by name, medians over the rounds."""
+
+    name: str
+    times_us: Mapping[str, float]
+
+    @property
+    def speedup(self) -> float:
+        """Over the dense layer; never below 1."""
+        return self.times_us[DENSE] / self.times_us[self.name]
+
+
+def choose(programs: Mapping[str, Program], time_us: Time, *, rounds: int = _ROUNDS) -> Choice:
+    """Time all programs by turns and take the fastest; the dense one where no other is faster beyond noise.
+
+    Raises:
+        UsageError: the dense layer is not among them.
+    """
+    if DENSE not in programs:
+        raise UsageError(f"without the layer's {DENSE} implementation nothing says what is faster; add it")
+    seen: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            seen[name].append(time_us(program))
+    return chosen({name: statistics.median(times) for name, times in seen.items()})
+
+
+def chosen(times_us: Mapping[str, float]) -> Choice:
+    """The choice that these times lead to."""
+    fastest = min(times_us, key=lambda name: times_us[name])
+    name = fastest if times_us[fastest] < times_us[DENSE] * (1 - _NOISE) else DENSE
+    return Choice(name, dict(times_us))
+
+
+def finalists(times_us: Mapping[str, float], most: int) -> Sequence[str]:
+    """After one quick look at every program: the few that are worth timing by turns, the dense one always."""
+    ordered = sorted((name for name in times_us if name != DENSE), key=lambda name: times_us[name])
+    return (DENSE, *ordered[:most])
