@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
     from headroom.packing import Packing, pack
+    from headroom.slimming import Slimming, load_frontier, slim
     from headroom.staircases import Study, measure_staircase, staircase
 
 #: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
@@ -45,6 +46,9 @@ _EXPORTS = {
     "TensorSpec": "headroom.graph.tensor",
     "Packing": "headroom.packing",
     "pack": "headroom.packing",
+    "Slimming": "headroom.slimming",
+    "load_frontier": "headroom.slimming",
+    "slim": "headroom.slimming",
     "Study": "headroom.staircases",
     "measure_staircase": "headroom.staircases",
     "staircase": "headroom.staircases",
@@ -63,6 +67,7 @@ __all__ = [
     "PackedConv2d",
     "PackedLinear",
     "Packing",
+    "Slimming",
     "StoreError",
     "Study",
     "TensorSpec",
@@ -73,9 +78,11 @@ __all__ = [
     "explore",
     "fit",
     "load",
+    "load_frontier",
     "load_profile",
     "measure_staircase",
     "pack",
+    "slim",
     "staircase",
 ]
 

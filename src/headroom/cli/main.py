@@ -26,6 +26,7 @@ from headroom.cli.pack import pack
 from headroom.cli.predict import predict
 from headroom.cli.profile import profile
 from headroom.cli.selftest import selftest
+from headroom.cli.slim import slim
 from headroom.cli.staircase import staircase
 from headroom.errors import HeadroomError, UsageError
 from headroom.files import flush_stdout, forget_stdout
@@ -52,6 +53,7 @@ app.command()(profile)
 app.command()(staircase)
 app.command()(pack)
 app.command()(fit)
+app.command()(slim)
 app.command()(calibrate)
 app.command()(selftest)
 app.add_typer(db)

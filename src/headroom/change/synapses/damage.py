@@ -7,6 +7,8 @@ Optimal Brain Surgeon (Hassibi and Stork 1993) for whole synapse vectors, exact 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from headroom.change.synapses.correlation import VectorCorrelation
@@ -34,14 +36,23 @@ def least_damage(weight: Floats, inputs: Floats, count: int, *, ridge: float = R
     Raises:
         UsageError: so many cannot stay, or the two do not fit each other.
     """
+    return least_damage_all(weight, inputs, [count], ridge=ridge)[0]
+
+
+def least_damage_all(weight: Floats, inputs: Floats, counts: Sequence[int], *, ridge: float = RIDGE) -> list[Selection]:
+    """A selection per count, of one descent: who goes first does not depend on how many follow."""
     vectors = weight.shape[1]
-    if not 0 < count <= vectors or inputs.shape[1:] != weight.shape[1:]:
+    if not all(0 < count <= vectors for count in counts) or inputs.shape[1:] != weight.shape[1:]:
+        asked = ", ".join(map(str, counts))
         raise UsageError(
-            f"{count} of {vectors} vectors cannot stay by inputs of shape {inputs.shape}; keep 1 to {vectors} and give"
+            f"{asked} of {vectors} vectors cannot stay by inputs of shape {inputs.shape}; keep 1 to {vectors} and give"
             f" (samples, {vectors}, {weight.shape[2]})"
         )
-    retained = _steps(weight.astype(np.float64), _inverse_gram(inputs, ridge), count)
-    return _represented(retained, VectorCorrelation(flat(inputs)))
+    if not counts:
+        return []
+    gone = _steps(weight.astype(np.float64), _inverse_gram(inputs, ridge), min(counts))
+    correlation = VectorCorrelation(flat(inputs))
+    return [_represented(np.setdiff1d(np.arange(vectors), gone[: vectors - count]), correlation) for count in counts]
 
 
 def _inverse_gram(inputs: Floats, ridge: float) -> Floats:
@@ -55,10 +66,12 @@ def _inverse_gram(inputs: Floats, ridge: float) -> Floats:
 
 
 def _steps(weight: Floats, inverse: Floats, count: int) -> Indices:
-    """Indices that stay. Both arrays are worked in: ``inverse`` always is that of the vectors that are left."""
+    """Indices that go until ``count`` are left, in order. Both arrays are worked in: ``inverse`` always is that of the
+    vectors that are left."""
     _, vectors, places = weight.shape
     blocks = inverse.reshape(vectors, places, vectors, places)
     alive, each = np.ones(vectors, np.bool_), np.arange(vectors)
+    gone = []
     for _ in range(vectors - count):
         own = blocks[each, :, each, :]
         own[~alive] = np.eye(places)
@@ -68,11 +81,12 @@ def _steps(weight: Floats, inverse: Floats, count: int) -> Indices:
         damage[~alive] = np.inf
         goes = int(damage.argmin())
         alive[goes] = False
+        gone.append(goes)
         column = blocks[:, :, goes, :].reshape(-1, places)
         step = column @ own[goes]
         weight -= (weight[:, goes] @ step.T).reshape(weight.shape)
         inverse -= step @ column.T
-    return np.flatnonzero(alive)
+    return np.array(gone, np.intp)
 
 
 def _represented(retained: Indices, correlation: VectorCorrelation) -> Selection:

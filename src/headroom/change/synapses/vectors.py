@@ -29,6 +29,11 @@ class Grain(StrEnum):
     CHANNEL = "channel"
     """An input channel of a convolution with all its r and s."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a layer without such vectors is an ordinary smaller one, once its inputs are selected."""
+        return self is not Grain.COLUMN
+
 
 def by_vector(weight: Any, grain: Grain) -> Any:
     """A layer's weight as (M, K, P): M outputs, K synapse vectors, P weights of each per output.

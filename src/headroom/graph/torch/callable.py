@@ -36,6 +36,21 @@ def load_callable(reference: str) -> tuple[Any, Any]:
     return _split(made, reference)
 
 
+def load_module(reference: str) -> tuple[Any, Any]:
+    """As :func:`load_callable`, but the module may come without example inputs, which are then ``None``.
+
+    Raises:
+        UsageError, ModelError: as :func:`load_callable`.
+    """
+    require_torch(reference)
+    import torch
+
+    made = _called(imported(reference), reference)
+    if isinstance(made, torch.nn.Module) and getattr(made, "example_inputs", None) is None:
+        return made, None
+    return _split(made, reference)
+
+
 def require_torch(subject: str) -> None:
     """Say how to get PyTorch where it is missing.
 

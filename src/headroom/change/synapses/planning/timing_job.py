@@ -1,0 +1,104 @@
+"""The worker's side of timing slim layers and networks in turn with the dense ones. Importing it loads PyTorch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from headroom.change.synapses.planning.stand_ins import stand_in
+from headroom.change.synapses.stored import load_slim
+from headroom.change.synapses.vectors import Grain
+from headroom.errors import GpuError
+from headroom.graph.tensor import DataType
+from headroom.graph.torch.callable import load_module
+from headroom.measure.fake_script import script_in_use
+from headroom.measure.jobs import Json, Say
+from headroom.measure.networks.device import Device, Gpu, Host, Run
+from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
+from headroom.measure.networks.in_turn import read_in_turn
+from headroom.measure.networks.precision import products_in, torch_dtype
+from headroom.measure.verdict import judge
+
+#: A rehearsal on the host, where there is no GPU and nobody believes the figures, takes this long per run at most.
+_REHEARSAL_US = 1_000.0
+
+
+def networks(arguments: Json, say: Say) -> Json:
+    """Time the network at ``target`` and the slim one in ``folder``, each as one CUDA graph.
+
+    Raises:
+        GpuError: PyTorch finds no GPU.
+        ModelError: the network or the folder cannot be read.
+    """
+    say({"step": "loading both networks"})
+    dense, _ = load_module(arguments["target"])
+    slim = load_slim(copy.deepcopy(dense), Path(arguments["folder"]))
+    return _timed([dense, slim], arguments)
+
+
+def layers(arguments: Json, say: Say) -> Json:
+    """Time a dense layer and slim ones of given sizes, each as one CUDA graph.
+
+    Raises:
+        GpuError: PyTorch finds no GPU.
+    """
+    made = nn.Conv2d if arguments["kind"] == "conv" else nn.Linear
+    dense = made(**arguments["options"])
+    slim = [stand_in(dense, Grain(grain), count, gathers=gathers) for grain, count, gathers in arguments["sizes"]]
+    inputs = [module.weight.shape[1] if type(module) in (nn.Conv2d, nn.Linear) else None for module in slim]
+    return _timed([dense, *slim], arguments, [None, *inputs])
+
+
+def _timed(modules: Sequence[nn.Module], arguments: Json, widths: Sequence[int | None] = ()) -> Json:
+    """Medians, noises and verdicts of the modules in turn; ``widths`` are input widths other than the example's."""
+    device, gauge = _device(int(arguments.get("gpu", 0)))
+    rehearses = isinstance(device, Host)
+    dtype = DataType(arguments["dtype"])
+    with torch.inference_mode(), products_in(dtype):
+        runs = [
+            _run(module, _inputs(arguments["shape"], width, dtype, device), dtype, device)
+            for module, width in zip(modules, widths or [None] * len(modules), strict=True)
+        ]
+        budget = {"sample_us": _REHEARSAL_US, "budget_us": 10 * _REHEARSAL_US} if rehearses else {}
+        verdicts = [judge(reading, gauge.max_sm_clock_mhz()) for reading in read_in_turn(runs, device, gauge, **budget)]
+    return {
+        "device": "the host, as a rehearsal" if rehearses else torch.cuda.get_device_name(device.torch),
+        "median_us": [each.median_us for each in verdicts],
+        "iqr_us": [each.iqr_us for each in verdicts],
+        "reasons": [each.reason for each in verdicts],
+    }
+
+
+def _device(index: int) -> tuple[Device, Gauge]:
+    if script_in_use() is not None:
+        return Host(), no_gauge()
+    if not torch.cuda.is_available():
+        raise GpuError("PyTorch finds no GPU to run a network on; install a CUDA build of PyTorch")
+    return Gpu(index), gauge_of_gpu(index)
+
+
+def _inputs(shape: Sequence[int], width: int | None, dtype: DataType, device: Device) -> torch.Tensor:
+    sizes = list(shape)
+    if width is not None:
+        sizes[1 if len(sizes) == 4 else -1] = width
+    made = torch.randn(sizes, dtype=torch_dtype(dtype), device=device.torch)
+    if len(sizes) != 4 or dtype is DataType.FP32:
+        return made
+    # What tensor cores read; plain fp32 kernels are at home in both orders.
+    return made.contiguous(memory_format=torch.channels_last)
+
+
+def _run(module: nn.Module, inputs: torch.Tensor, dtype: DataType, device: Device) -> Run:
+    module = module.eval().to(device.torch, torch_dtype(dtype))
+    if inputs.dim() == 4 and not inputs.is_contiguous():
+        module.to(memory_format=torch.channels_last)
+
+    def run() -> Any:
+        return module(inputs)
+
+    return run if isinstance(device, Host) else device.captured(run)
