@@ -13,7 +13,7 @@ from headroom.errors import StoreError
 from headroom.files import STDOUT
 from headroom.graph.tensor import DataType
 
-db = typer.Typer(name="db", help="List, show, export, import, merge, check or vacuum the performance database.")
+db = typer.Typer(name="db", help="List, show, serve, export, import, merge, check or vacuum the performance database.")
 
 Database = Annotated[str | None, typer.Option("--db", help="A file or a PostgreSQL URL; default: your own.")]
 Gpu = Annotated[str | None, typer.Option(help="Only this GPU's systems.", autocompletion=complete_gpu)]
@@ -165,3 +165,25 @@ def vacuum_database(database: Database = None) -> None:
 
     with Store.open(database) as store:
         typer.echo(f"{vacuum(store)} superseded rows dropped from {store.name}")
+
+
+@db.command("serve")
+def serve_pages(
+    host: Annotated[str, typer.Option(help="The interface to listen on; others than loopback need a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    token_file: Annotated[Path | None, typer.Option(help="Who asks has to know its token; made if absent.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Another name of the site, behind a proxy.")] = None,
+    database: Database = None,
+) -> None:
+    """Show the database in a browser, read-only, until Ctrl-C.
+
+    Example: `headroom db serve --port 8080`
+    """
+    from headroom.report.serve.server import read_token, serve
+    from headroom.store.default import open_for_reading
+
+    token = None if token_file is None else read_token(token_file)
+    with open_for_reading(database) as stores:
+        serve(stores, host, port, token=token, names=name or (), say=typer.echo)

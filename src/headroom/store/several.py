@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from headroom.graph.tensor import DataType
+from headroom.store.browse import ChainFound
 from headroom.store.choose import named, of_gpu
 from headroom.store.place import Place
 from headroom.store.record import ChainRecord
@@ -140,6 +141,11 @@ class Stores:
             each[0] if len(each) == 1 else Holding(*place, layers[place], _sums(each))
             for place, each in sorted(told.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
         )
+
+    def chains(self, system: System, dtype: DataType, l2: str, words: Sequence[str] = ()) -> tuple[ChainFound, ...]:
+        """Chains that there are rows of in one of the databases, as :meth:`Store.chains` tells them."""
+        found = {each.digest: each for store in self._stores for each in store.chains(system, dtype, l2, words)}
+        return tuple(sorted(found.values(), key=lambda each: (-each.macs, each.digest)))
 
     def networks(self, system: System, graph_digest: str | None = None) -> tuple[NetworkTiming, ...]:
         """Whole networks timed on ``system``: all of them, or the modes of one graph."""

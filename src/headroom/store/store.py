@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from headroom.errors import StoreError
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.store import read, summaries
+from headroom.store.browse import ChainFound, select_chains
 from headroom.store.choose import named, of_gpu
 from headroom.store.connect import Database
 from headroom.store.default import own_place
@@ -157,6 +158,11 @@ class Store:
         """How much is known of ``system``, by data type and state of the L2 cache."""
         with self.database.reading() as connection:
             return summaries.select_holdings(connection, system)
+
+    def chains(self, system: System, dtype: DataType, l2: str, words: Sequence[str] = ()) -> tuple[ChainFound, ...]:
+        """Chains that there are rows of, those with most macs first (:func:`headroom.store.browse.select_chains`)."""
+        with self.database.reading() as connection:
+            return select_chains(connection, system, dtype, l2, words)
 
     def networks(self, system: System, graph_digest: str | None = None) -> tuple[NetworkTiming, ...]:
         """Whole networks timed on ``system``: all of them, or the modes of one graph."""

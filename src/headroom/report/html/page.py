@@ -48,6 +48,15 @@ def render_page(template: str, **content: object) -> str:
     return page.render(style=style, script=script, policy=policy, version=__version__, **content)
 
 
+def plain_page(template: str, **content: object) -> tuple[str, str]:
+    """A page without any script, which may ask the server that it came from and nobody else, and the policy that says
+    so."""
+    style = _asset("report.css") + _asset("served.css")
+    policy = f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'self'"
+    page = _environment().get_template(template).render(style=style, policy=policy, version=__version__, **content)
+    return page, policy
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
