@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,19 +9,19 @@ from typing import Any
 
 from torch import nn
 
-from headroom.change.training.evaluate import accuracy_pct
 from headroom.change.training.loop import train
 from headroom.change.training.recipe import Recipe
 from headroom.errors import HeadroomError, ModelError
 from headroom.graph.torch.callable import imported
 
-#: Trains a module in place; returns its score on data it was not trained on (higher is better), or nothing.
-Trainer = Callable[[nn.Module], float | None]
+#: Trains the module that it is given in place, or returns the trained one.
+Trainer = Callable[[nn.Module], nn.Module | None]
 
-_CONTRACT = "it is called with the module, trains it in place and returns its accuracy in percent or nothing"
+_CONTRACT = "it is called with the module, and trains it in place or returns it trained"
+_DATA_CONTRACT = "it is called without arguments and returns (training data, test data), two data loaders"
 
 
-def own_trainer(reference: str) -> Trainer:
+def own_trainer(reference: str) -> Callable[[nn.Module], nn.Module]:
     """The training function at ``package.module:callable``; whatever it raises or returns wrongly is one sentence.
 
     Raises:
@@ -31,15 +30,15 @@ def own_trainer(reference: str) -> Trainer:
     """
     found = imported(reference)
     if not callable(found):
-        raise ModelError(f"{reference} is a {type(found).__name__} and no function; {_CONTRACT}")
+        raise ModelError(f"{reference} is of type {type(found).__name__} and no function; {_CONTRACT}")
 
-    def trainer(module: nn.Module) -> float | None:
-        score = _result(found, reference, _CONTRACT, module)
-        if score is None:
-            return None
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            raise ModelError(f"{reference} returned {score!r:.60}; {_CONTRACT}")
-        return float(score)
+    def trainer(module: nn.Module) -> nn.Module:
+        trained = _result(found, reference, _CONTRACT, module)
+        if trained is None:
+            return module
+        if not isinstance(trained, nn.Module):
+            raise ModelError(f"{reference} returned something of type {type(trained).__name__}; {_CONTRACT}")
+        return trained
 
     return trainer
 
@@ -48,14 +47,13 @@ def own_trainer(reference: str) -> Trainer:
 class BuiltIn:
     """The built-in recipe as a :data:`Trainer`. ``checkpoint`` lets a killed run go on."""
 
-    training_data: Any
-    test_data: Any
+    data: Any
     recipe: Recipe = field(default_factory=Recipe)
     checkpoint: Path | None = None
 
-    def __call__(self, module: nn.Module) -> float | None:
-        train(module, self.training_data, self.recipe, checkpoint=self.checkpoint)
-        return None if self.test_data is None else accuracy_pct(module, self.test_data)
+    def __call__(self, module: nn.Module) -> nn.Module:
+        train(module, self.data, self.recipe, checkpoint=self.checkpoint)
+        return module
 
 
 def own_data(reference: str) -> tuple[Any, Any]:
@@ -66,10 +64,9 @@ def own_data(reference: str) -> tuple[Any, Any]:
         ModelError: there is no such function, or it fails or returns something else.
     """
     found = imported(reference)
-    contract = "it is called without arguments and returns (training data, test data), two data loaders"
-    made = _result(found, reference, contract) if callable(found) else found
+    made = _result(found, reference, _DATA_CONTRACT) if callable(found) else found
     if not isinstance(made, tuple | list) or len(made) != 2:
-        raise ModelError(f"{reference} returned a {type(made).__name__}; {contract}")
+        raise ModelError(f"{reference} returned something of type {type(made).__name__}; {_DATA_CONTRACT}")
     return made[0], made[1]
 
 
