@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headroom.change.training.data import per_channel
+
 
 @dataclass(frozen=True)
 class ImageAugmentation:
@@ -50,8 +52,7 @@ class ImageAugmentation:
             along = torch.arange(size, device=images.device) - first[:, None]
             inside.append((along >= 0) & (along < self.hole))
         hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-        fill = torch.tensor(self.fill, device=images.device).to(images.dtype).view(1, -1, 1, 1)
-        return torch.where(hole, fill, images)
+        return torch.where(hole, per_channel(self.fill, images, images.dtype), images)
 
 
 def _draw(below: int, count: int, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,9 +76,17 @@ class TensorBatches:
     def _standardised(self, inputs: Tensor) -> Tensor:
         if inputs.is_floating_point():
             return inputs
-        shape = (1, -1, *[1] * (inputs.ndim - 2))
-        mean, spread = (torch.tensor(each, device=inputs.device).view(shape) for each in (self.mean, self.spread))
+        mean, spread = (per_channel(each, inputs, torch.float32) for each in (self.mean, self.spread))
         return (inputs.float() / 255 - mean) / spread
+
+
+def per_channel(values: Sequence[float], like: Tensor, dtype: torch.dtype) -> Tensor:
+    """Values in the shape that broadcasts along the channels of ``like``.
+
+    They are filled in on the device: copying them there would make the host wait for the GPU at every step.
+    """
+    filled = [torch.full((), value, device=like.device, dtype=dtype) for value in values]
+    return torch.stack(filled).view(1, -1, *[1] * (like.ndim - 2))
 
 
 @dataclass(frozen=True)
