@@ -137,10 +137,11 @@ def macs_and_parameters(network: nn.Module, image: tuple[int, int, int]) -> tupl
 
     def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
         nonlocal macs
-        assert isinstance(layer, (nn.Conv2d, nn.Linear))
-        macs += layer.weight[0].numel() * output[0].numel()
+        weight: torch.Tensor = getattr(layer, "weight")  # noqa: B009  # a plain access would be a tensor or a module
+        macs += weight[0].numel() * output[0].numel()
 
-    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    # Whatever multiplies by a matrix: slim layers too. Normalisations have one scale per channel.
+    layers = [layer for layer in network.modules() if getattr(getattr(layer, "weight", None), "ndim", 0) > 1]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     modes = {part: part.training for part in network.modules()}
     device = next(network.parameters()).device

@@ -57,7 +57,7 @@ class ImageSet:
 
 
 def image_set(name: str, data: Path, cache: Path, device: str) -> ImageSet:
-    """The set called ``cifar10``, ``fashion-mnist`` or ``made-up``; decoded once, then read from ``cache``."""
+    """The set called ``name`` (:data:`READERS`); decoded once, then read from ``cache``."""
     kept = cache / f"{name}.npz"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -109,22 +109,23 @@ def _fashion_mnist(folder: Path) -> tuple[Pixels, Pixels]:
     return part("train"), part("t10k")
 
 
-def _made_up(_: Path) -> tuple[Pixels, Pixels]:
-    """Ten classes of noisy 32x32 images, told apart by a bright bar: for rehearsals that learn in seconds."""
+def _made_up(channels: int, side: int) -> tuple[Pixels, Pixels]:
+    """Ten classes of noisy images, told apart by where a bright bar lies: for rehearsals that learn in seconds."""
     random = np.random.default_rng(0)
 
     def part(count: int) -> Pixels:
         labels = np.arange(count) % 10
-        images = random.integers(0, 100, (count, 3, 32, 32)).astype(np.uint8)
+        images = random.integers(0, 100, (count, channels, side, side)).astype(np.uint8)
         for image, label in zip(images, labels, strict=True):
-            image[label % 3, 3 * label : 3 * label + 3] += 150
+            image[:, side // 10 * label : side // 10 * (label + 1)] += 150
         return images, labels
 
-    return part(160), part(80)
+    return part(96), part(40)
 
 
 READERS: dict[str, Callable[[Path], tuple[Pixels, Pixels]]] = {
     "cifar10": _cifar10,
     "fashion-mnist": _fashion_mnist,
-    "made-up": _made_up,
+    "made-up-3": lambda _: _made_up(3, 32),
+    "made-up-1": lambda _: _made_up(1, 28),
 }
