@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from record import RESULTS
 from trained_networks import NETWORKS, macs_and_parameters
+from training_study.page import FILES, PAGE, page, rows_in
 
 #: Some counts are cut off rather than rounded, and some hold BatchNorm's work.
 _WITHIN = 0.015
@@ -37,3 +39,7 @@ def test_every_network_takes_its_images_and_tells_ten_classes_apart(name: str) -
     found = NETWORKS[name]
     with torch.no_grad():
         assert found.build().eval()(torch.zeros(2, *found.image)).shape == (2, 10)
+
+
+def test_the_published_page_is_the_one_that_the_rows_make() -> None:
+    assert PAGE.read_text("utf-8") == page(*(rows_in(RESULTS / name) for name in FILES))

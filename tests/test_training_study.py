@@ -15,6 +15,7 @@ from headroom.change.widths.groups import Growth
 from trained_networks import NETWORKS, Trained
 from training_study.jobs import jobs
 from training_study.packing import pack, rows_of, unpack
+from training_study.page import page
 from training_study.runner import Place, load, run_all
 from training_study.shapes import Shape, apart, transferred
 from training_study.timing import timed
@@ -205,3 +206,15 @@ def test_shapes_are_timed_side_by_side(rehearsed: Place) -> None:
     for row in rows:
         assert {"unpruned", "pruned", "lossless", "torch-pruning"} <= row["us"].keys()
         assert row["of_pruned"]["pruned"] == 1.0
+
+
+def test_the_page_shows_every_variant_beside_what_it_lost(rehearsed: Place) -> None:
+    rows = rows_of(rehearsed.work)
+    text = page(rows, list(timed(rows, "cpu", rehearsal=True)))
+    assert "| pruned | " in text
+    assert "| fastnas | nvidia-modelopt is not installed |" in text
+    lossless = next(line for line in text.splitlines() if line.startswith("| lossless |"))
+    assert "| +0.00 |" in lossless
+    dense = next(row for row in rows if row["variant"] == "unpruned") | {"network": "lenet"}
+    slim = dense | {"variant": "slim-50", "accuracy_pct": dense["accuracy_pct"] - 1.5}
+    assert "| -1.50 |" in next(line for line in page([dense, slim], []).splitlines() if line.startswith("| slim-50"))
