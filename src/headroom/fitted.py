@@ -39,7 +39,7 @@ class Fit(engine.Plan):
         *,
         criterion: str = "l1",
         data: str | Iterable[Any] | None = None,
-        finetune: str | Callable[[Any], float | None] | None = None,
+        finetune: str | Callable[[Any], Any] | None = None,
     ) -> Written:
         """Make the network with the planned widths and write it; the original stays as it is.
 
@@ -52,7 +52,7 @@ class Fit(engine.Plan):
             data: batches of ``(inputs, labels)`` for a criterion that needs them, or the address of a function that
                 returns (training data, test data).
             finetune: a function, or its ``package.module:callable``, that trains the new module in place and returns
-                its score, or nothing.
+                its score or nothing, or returns the trained module.
 
         Returns:
             the files, and the score.

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from headroom.change.training import BuiltIn, Recipe, TensorBatches, accuracy_pct, own_data, own_trainer
+from headroom.change.training import (
+    BuiltIn,
+    Outcome,
+    Recipe,
+    TensorBatches,
+    accuracy_pct,
+    own_data,
+    own_trainer,
+    trained_by,
+)
 from headroom.errors import ModelError, UsageError
 
 
@@ -28,17 +37,23 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 def test_a_users_function_trains_the_module_in_place_or_returns_it(
     written: Callable[[str], str], fresh: nn.Module
 ) -> None:
-    name = written("def fit(module):\n    module[0].weight.data.zero_()\n\ndef other(module): return module[:3]\n")
-    assert own_trainer(f"{name}:fit")(fresh) is fresh
+    name = written(
+        "def fit(module):\n    module[0].weight.data.zero_()\n\n"
+        "def score(module): return 91\n\ndef other(module): return module[:3]\n"
+    )
+    found = trained_by(own_trainer(f"{name}:fit"), fresh)
+    assert (found.module, found.score) == (fresh, None)
     assert bool((fresh[0].weight == 0).all())
-    assert len(own_trainer(f"{name}:other")(fresh)) == 3  # type: ignore[arg-type]
+    assert trained_by(own_trainer(f"{name}:score"), fresh) == Outcome(fresh, 91.0)
+    assert len(trained_by(own_trainer(f"{name}:other"), fresh).module) == 3  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
         ("raise ValueError('no data here')", "fit raised ValueError: no data here; it is called with the module"),
-        ("return 91.5", "fit returned something of type float; it is called with the module"),
+        ("return 'good'", "training returned 'good'; it is called with the module"),
+        ("return float('nan')", "training returned nan"),
         ("raise SystemExit", "fit raised SystemExit: no message"),
     ],
 )
@@ -47,7 +62,7 @@ def test_what_a_users_function_does_wrong_is_one_sentence(
 ) -> None:
     name = written(f"def fit(module):\n    {body}\n")
     with pytest.raises(ModelError, match=sentence):
-        own_trainer(f"{name}:fit")(fresh)
+        trained_by(own_trainer(f"{name}:fit"), fresh)
 
 
 def test_what_is_no_function_is_refused_before_anything_is_trained(written: Callable[[str], str]) -> None:

@@ -4,7 +4,7 @@ from headroom.change.training.augment import ImageAugmentation
 from headroom.change.training.data import Augmentation, Batches, LoaderBatches, TensorBatches
 from headroom.change.training.evaluate import accuracy_pct
 from headroom.change.training.loop import Loss, Progress, train
-from headroom.change.training.own import BuiltIn, Trainer, own_data, own_trainer
+from headroom.change.training.own import BuiltIn, Outcome, Trainer, own_data, own_trainer, trained_by
 from headroom.change.training.recipe import Recipe
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ImageAugmentation",
     "LoaderBatches",
     "Loss",
+    "Outcome",
     "Progress",
     "Recipe",
     "TensorBatches",
@@ -22,4 +23,5 @@ __all__ = [
     "own_data",
     "own_trainer",
     "train",
+    "trained_by",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,39 @@ from headroom.change.training.recipe import Recipe
 from headroom.errors import HeadroomError, ModelError
 from headroom.graph.torch.callable import imported
 
-#: Trains the module that it is given in place, or returns the trained one.
-Trainer = Callable[[nn.Module], nn.Module | None]
+#: Trains the module that it is given in place and returns nothing or a score, or returns the trained module.
+Trainer = Callable[[nn.Module], Any]
 
-_CONTRACT = "it is called with the module, and trains it in place or returns it trained"
+_CONTRACT = (
+    "it is called with the module, trains it in place and returns nothing or its accuracy, or returns it trained"
+)
 _DATA_CONTRACT = "it is called without arguments and returns (training data, test data), two data loaders"
 
 
-def own_trainer(reference: str) -> Callable[[nn.Module], nn.Module]:
-    """The training function at ``package.module:callable``; whatever it raises or returns wrongly is one sentence.
+@dataclass(frozen=True)
+class Outcome:
+    """A trained module, and the score that its training returned, if it did."""
+
+    module: nn.Module
+    score: float | None = None
+
+
+def trained_by(trainer: Trainer, module: nn.Module) -> Outcome:
+    """What ``trainer`` makes of the module.
+
+    Raises:
+        ModelError: it returns neither a module nor a number.
+    """
+    found = trainer(module)
+    if found is None or isinstance(found, nn.Module):
+        return Outcome(module if found is None else found)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        raise ModelError(f"training returned {found!r:.60}; {_CONTRACT}")
+    return Outcome(module, float(found))
+
+
+def own_trainer(reference: str) -> Trainer:
+    """The training function at ``package.module:callable``; whatever it raises is one sentence.
 
     Raises:
         UsageError: the reference has no such form.
@@ -31,16 +56,7 @@ def own_trainer(reference: str) -> Callable[[nn.Module], nn.Module]:
     found = imported(reference)
     if not callable(found):
         raise ModelError(f"{reference} is of type {type(found).__name__} and no function; {_CONTRACT}")
-
-    def trainer(module: nn.Module) -> nn.Module:
-        trained = _result(found, reference, _CONTRACT, module)
-        if trained is None:
-            return module
-        if not isinstance(trained, nn.Module):
-            raise ModelError(f"{reference} returned something of type {type(trained).__name__}; {_CONTRACT}")
-        return trained
-
-    return trainer
+    return lambda module: _result(found, reference, _CONTRACT, module)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from headroom.change.training.own import Trainer
+from headroom.change.training.own import Outcome, Trainer, trained_by
 from headroom.change.widths.fit.network import Network, network_of
 from headroom.change.widths.groups import CRITERIA, layer_widths, save_widths, set_widths, width_groups
 from headroom.change.widths.groups.group import WidthGroups
@@ -93,9 +93,9 @@ class TorchTarget:
     def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
         changed = self.changed(network.groups, widths, tuning)
         check_foretold(network, widths, self._graph_of(changed, network.graph))
-        score = None if tuning.finetune is None else tuning.finetune(changed)
+        trained = Outcome(changed) if tuning.finetune is None else trained_by(tuning.finetune, changed)
         _make_folder(out)
-        return Written(save_widths(out, self.module, changed, widths), score)
+        return Written(save_widths(out, self.module, trained.module, widths), trained.score)
 
     def _graph_of(self, module: nn.Module, before: Graph) -> Graph:
         from headroom.graph.torch.reader import read_module
