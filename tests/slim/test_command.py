@@ -55,7 +55,7 @@ def test_the_page_s_commands_and_code_run(headroom, tmp_path: Path, monkeypatch:
     (tmp_path / "mine.py").write_text(module)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     commands = [line[2:] for line in blocks("console")[0].splitlines()]
-    assert len(commands) == 7
+    assert len(commands) == 6
     for command in commands:
         _, *arguments = shlex.split(command)
         outcome = headroom(*arguments)
