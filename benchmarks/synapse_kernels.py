@@ -24,9 +24,8 @@ from typing import Any, Protocol
 
 import torch
 
-from headroom.change.synapses.kernels.choose import DENSE, choose, finalists
-from headroom.change.synapses.kernels.layers import GatheredLayer, kernels_for
-from headroom.change.synapses.kernels.programs import LayerProgram
+from headroom.change.synapses.kernels.choose import DENSE, choose
+from headroom.change.synapses.kernels.programs import LayerProgram, fastest_programs
 from headroom.change.synapses.kernels.variants import Arithmetic
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
@@ -132,29 +131,20 @@ def torch_program(layer: PaperLayer, inputs: torch.Tensor) -> Program:
     return LayerProgram(module.to(inputs.device, inputs.dtype), inputs)
 
 
-def our_programs(
-    machine: Machine, layer: PaperLayer, inputs: torch.Tensor, arithmetic: Arithmetic, kept: tuple[float, bool]
-) -> dict[str, Program]:
-    """The few fastest kernels for one selection, by a quick look at every one."""
-    slim, made = layer.slim(*kept).to(inputs.device), {}
-    for kernel in kernels_for(slim, arithmetic, len(inputs)):
-        gathered = GatheredLayer(slim, kernel, relu=layer.relu)
-        made[kernel.key] = LayerProgram(gathered, inputs)
-    quick = {key: machine.time_us(program, precise=False) for key, program in made.items()}
-    return {key: made[key] for key in finalists({DENSE: 0.0, **quick}, MOST) if key != DENSE}
-
-
 def measured(machine: Machine, layer: PaperLayer, batch: int, dtype: DataType) -> dict[str, Any]:
     """One line of results."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = dtype is DataType.TF32
     arithmetic, inputs = Arithmetic(str(dtype)), inputs_of(layer, batch, dtype, machine.device)
-    programs, names = {}, {}
+    quick_us = partial(machine.time_us, precise=False)
+    programs: dict[str, Program] = {}
+    names = {}
     names[DENSE], programs[DENSE] = best_plan(machine, layer.chain(batch), dtype)
     names["channel"], programs["channel"] = best_plan(machine, layer.with_channels(SHARE).chain(batch), dtype)
     programs["torch"] = torch_program(layer, inputs)
     for selection, kept in KEPT.items():
-        for key, program in our_programs(machine, layer, inputs, arithmetic, kept).items():
-            programs[f"{selection} {key}"] = program
+        slim = layer.slim(*kept).to(inputs.device)
+        found = fastest_programs(slim, inputs, arithmetic, quick_us, relu=layer.relu, most=MOST)
+        programs.update({f"{selection} {key}": program for key, program in found.items()})
     choice = choose(programs, machine.time_us)
     slimmer = {name: us for name, us in choice.times_us.items() if not name.startswith(("torch", "whole"))}
     fastest = min(slimmer, key=lambda name: slimmer[name])

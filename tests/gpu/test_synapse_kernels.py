@@ -151,6 +151,16 @@ def test_kernels_run_on_the_stream_that_is_current(torch: Any) -> None:
     assert torch.equal(found, eager(inputs))
 
 
+def test_inputs_from_the_midst_of_a_tensor_and_none_at_all(torch: Any) -> None:
+    slim = conv(torch, 16)
+    kernel = next(each for each in every_kernel(torch, slim, Arithmetic.FP32) if each.vector == 4)
+    layer, held = gathered(slim, kernel), torch.randn(1 + 2 * 16 * 64, device="cuda")
+    inputs = held[1:].view(2, 8, 8, 16).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        assert torch.equal(layer(inputs), layer(inputs.clone()))
+        assert layer(inputs[:0]).shape == (0, 100, 6, 6)
+
+
 def test_inputs_of_another_type_are_refused(torch: Any) -> None:
     from headroom.errors import UsageError
 

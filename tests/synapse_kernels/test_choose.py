@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headroom.change.synapses.kernels.choose import DENSE, choose, chosen, finalists
+from headroom.change.synapses.kernels.choose import DENSE, choose, chosen
 from headroom.errors import UsageError
 
 
@@ -48,7 +48,3 @@ def test_dense_stays_where_nothing_is_faster_beyond_noise(other_us: float) -> No
 def test_without_the_dense_layer_nothing_is_chosen() -> None:
     with pytest.raises(UsageError, match="dense"):
         choose({"column": Known(1)}, time_us)
-
-
-def test_the_dense_layer_is_always_a_finalist() -> None:
-    assert finalists({DENSE: 10, "a": 3, "b": 2, "c": 4}, 2) == (DENSE, "b", "a")

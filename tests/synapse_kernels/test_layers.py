@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from headroom.change.synapses.kernels.layers import GatheredLayer, kernels_for
+from headroom.change.synapses.kernels.programs import fastest_programs
 from headroom.change.synapses.kernels.variants import Arithmetic, Gather, Gemv
 from headroom.change.synapses.modules import SlimConv2d, SlimLinear
 from headroom.errors import UsageError
@@ -78,6 +79,24 @@ def test_bf16_rounds_weights_once_and_keeps_the_bias() -> None:
         expected = slim(images(1, 8, 6, 6).bfloat16().float())
     assert found.dtype == torch.bfloat16
     assert torch.allclose(found.float(), expected, atol=0.2)
+
+
+def test_every_kernel_that_can_run_a_layer_is_looked_at_and_the_fastest_stay() -> None:
+    slim, times_us = linear(), iter((5.0, 2.0, 9.0, 3.0))
+    found = fastest_programs(slim, images(9, 40), Arithmetic.FP32, lambda program: next(times_us, 7.0), relu=True)
+    kernels = kernels_for(slim, Arithmetic.FP32, 9)
+    assert list(found) == [kernels[1].key, kernels[3].key]
+    with torch.no_grad():
+        expected = slim(images(9, 40)).relu()
+    for program in found.values():
+        program.launch()
+        assert torch.allclose(program.outputs()[0], expected, atol=1e-5)
+
+
+def test_a_batch_of_none_is_no_work() -> None:
+    slim = conv()
+    layer = GatheredLayer(slim, kernels_for(slim, Arithmetic.FP32, 1)[0])
+    assert layer(images(0, 8, 6, 6)).shape == (0, 12, 4, 4)
 
 
 def test_few_rows_get_a_kernel_of_their_own_and_convolutions_do_not() -> None:

@@ -7,7 +7,7 @@ on a GPU that is :meth:`headroom.measure.cuda.bench.CudaBench.time`.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from headroom.errors import UsageError
@@ -56,9 +56,3 @@ def chosen(times_us: Mapping[str, float]) -> Choice:
     fastest = min(times_us, key=lambda name: times_us[name])
     name = fastest if times_us[fastest] < times_us[DENSE] * (1 - _NOISE) else DENSE
     return Choice(name, dict(times_us))
-
-
-def finalists(times_us: Mapping[str, float], most: int) -> Sequence[str]:
-    """After one quick look at every program: the few that are worth timing by turns, the dense one always."""
-    ordered = sorted((name for name in times_us if name != DENSE), key=lambda name: times_us[name])
-    return (DENSE, *ordered[:most])

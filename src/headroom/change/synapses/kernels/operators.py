@@ -26,6 +26,8 @@ from headroom.change.synapses.kernels.variants import (
 from headroom.errors import UsageError
 
 _SUM_THREADS = 256
+#: The widest load of inputs.
+_LOAD_BYTES = 16
 _DTYPES = {Arithmetic.FP32: torch.float32, Arithmetic.TF32: torch.float32, Arithmetic.BF16: torch.bfloat16}
 
 # inputs: (batch, channels, h, w), channels last in memory or copied so. table, weight: as pack.Packed has them, int32
@@ -86,8 +88,12 @@ def _on_gpu(
     expected = _DTYPES[variant.arithmetic]
     if (inputs.dtype, weight.dtype) != (expected, expected) or (bias is not None and bias.dtype != torch.float32):
         raise UsageError(f"kernel {kernel} takes inputs and weights of {expected}, not {inputs.dtype}; convert them")
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
     out = _empty(inputs, (layer.batch, outputs, *layer.size_out))
+    if not out.numel():
+        return out
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    if inputs.data_ptr() % _LOAD_BYTES:
+        inputs = inputs.clone()  # a view into the midst of a tensor: wide loads would fault
     operands = (inputs, table, weight, bias)
     if isinstance(variant, Gemv):
         _few_rows(variant, layer, operands, out, relu)

@@ -1,4 +1,4 @@
-"""A gathered layer as a program that the stopwatch can time. Importing it loads PyTorch."""
+"""Gathered layers as programs that the stopwatch can time. Importing it loads PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
-from headroom.change.synapses.kernels.layers import GatheredLayer
+from headroom.change.synapses.kernels.choose import Time
+from headroom.change.synapses.kernels.layers import GatheredLayer, kernels_for
+from headroom.change.synapses.kernels.variants import Arithmetic
+from headroom.change.synapses.modules import SlimConv2d, SlimLinear
 
 
 class LayerProgram:
@@ -27,3 +30,28 @@ class LayerProgram:
     def outputs(self) -> Sequence[torch.Tensor]:
         assert self._out is not None
         return (self._out,)
+
+
+def fastest_programs(
+    slim: SlimLinear | SlimConv2d,
+    inputs: torch.Tensor,
+    arithmetic: Arithmetic,
+    quick_us: Time,
+    *,
+    relu: bool = False,
+    most: int = 2,
+) -> dict[str, LayerProgram]:
+    """The ``most`` fastest kernels for the layer on such inputs, by a quick look at each that can run it.
+
+    Args:
+        inputs: as the layer will get them, on the device that measures.
+        quick_us: the time of one program; :func:`~headroom.change.synapses.kernels.choose.choose` then compares the few
+            that are left with the dense layer, by turns.
+    """
+    timed = []
+    rows = inputs.numel() // max(1, inputs.shape[-1])
+    for kernel in kernels_for(slim, arithmetic, rows):
+        program = LayerProgram(GatheredLayer(slim, kernel, relu=relu), inputs)
+        timed.append((quick_us(program), kernel.key, program))
+    timed.sort(key=lambda each: each[:2])
+    return {key: program for _, key, program in timed[:most]}
