@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headroom.change.fission.modules import PackedConv2d, PackedLinear
     from headroom.exploring import Exploration, explore
     from headroom.fitted import Fit
-    from headroom.fitting import fit
+    from headroom.fitting import fit, measure_fit
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
@@ -50,6 +50,7 @@ _EXPORTS = {
     "load_frontier": "headroom.slimming",
     "slim": "headroom.slimming",
     "Study": "headroom.staircases",
+    "measure_fit": "headroom.fitting",
     "measure_staircase": "headroom.staircases",
     "staircase": "headroom.staircases",
 }
@@ -80,6 +81,7 @@ __all__ = [
     "load",
     "load_frontier",
     "load_profile",
+    "measure_fit",
     "measure_staircase",
     "pack",
     "slim",

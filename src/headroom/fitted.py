@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headroom.change.widths.fit import plan as engine
-from headroom.errors import UsageError
 from headroom.text import view
 
 if TYPE_CHECKING:
-    from headroom.change.widths.fit.targets import Target, Written
+    from headroom.change.widths.fit.applying import Applied
+    from headroom.change.widths.fit.targets import Target
+    from headroom.report.html.fit import Trial
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,20 @@ class Fit(engine.Plan):
 
         return to_dict(self)
 
+    def to_html(self, path: str | os.PathLike[str], *, trials: Iterable[Trial] = ()) -> Path:
+        """Write the self-contained page.
+
+        Args:
+            trials: networks whose accuracy somebody found, drawn against their latency (Figure 8 of the paper).
+
+        Raises:
+            UsageError: the place cannot be written.
+        """
+        from headroom.files import write_whole
+        from headroom.report.html.fit import render_fit
+
+        return write_whole(path, render_fit(self, tuple(trials)))
+
     def apply(
         self,
         out: str | os.PathLike[str],
@@ -40,7 +55,8 @@ class Fit(engine.Plan):
         criterion: str = "l1",
         data: str | Iterable[Any] | None = None,
         finetune: str | Callable[[Any], Any] | None = None,
-    ) -> Written:
+        timed_on: int | None = None,
+    ) -> Applied:
         """Make the network with the planned widths and write it; the original stays as it is.
 
         A PyTorch network becomes a folder with ``widths.json`` and ``weights.pt``, which
@@ -53,19 +69,19 @@ class Fit(engine.Plan):
                 returns (training data, test data).
             finetune: a function, or its ``package.module:callable``, that trains the new module in place and returns
                 its score or nothing, or returns the trained module.
-
-        Returns:
-            the files, and the score.
+            timed_on: the GPU of this machine on which both networks run in turns; where the new one is not faster it is
+                not kept. ``None`` for no such measurement.
 
         Raises:
             UsageError: the plan does not help, or the place cannot be written.
             ModelError: the network cannot have these widths, or computes something else; nothing is written then.
+            GpuError: timing failed; nothing is written then.
         """
         from headroom.change.training.own import own_data, own_trainer
+        from headroom.change.widths.fit.applying import applied
         from headroom.change.widths.fit.targets import Tuning
 
-        if not self.helps:
-            raise UsageError("no move helps: the network is as fast as these widths can make it; there is no change")
         batches = own_data(data)[0] if isinstance(data, str) else data
         trainer = own_trainer(finetune) if isinstance(finetune, str) else finetune
-        return self.target.write(self.space.network, self.widths, Path(out), Tuning(criterion, batches, trainer))
+        tuning = Tuning(criterion, self.goal.fresh, batches, trainer)
+        return applied(self, self.target, Path(out), tuning, timed_on)

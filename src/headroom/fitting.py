@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 
 if TYPE_CHECKING:
+    from headroom.change.widths.fit.choice import Asked, Goal
+    from headroom.change.widths.fit.plan import Plan
+    from headroom.change.widths.fit.targets import Target
     from headroom.change.widths.fit.times import Clock
     from headroom.fitted import Fit
 
@@ -38,7 +42,7 @@ def fit(
         target: ``package.module:callable``, the path of an ``.onnx`` file with weights (lossless only), or a module.
         example_inputs: only for a module.
         goal: ``lossless`` pads with channels of zeros; ``latency`` gives channels up; ``latency-paper`` does so by the
-            tail-effect paper's Algorithm 2.
+            tail-effect paper's Algorithm 2; ``accuracy`` adds parameters where they cost no time.
         saves: the share of the latency that the latency goal is to save.
         tolerance: how many channels the latency goal may gain or lose in all.
 
@@ -55,27 +59,15 @@ def fit(
     data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
     if source == "predicted" and (db is not None or system is not None):
         raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
-    _require_libraries()
-    from headroom.change.widths.fit import plan as engine
-    from headroom.change.widths.fit.choice import Asked
-    from headroom.change.widths.fit.goals import find_goal
+    chosen, asked, subject = _wanted(target, example_inputs, goal, saves, tolerance)
+    from headroom.change.widths.fit.plan import plan_of
     from headroom.change.widths.fit.space import space_of
-    from headroom.change.widths.fit.targets import target_of
     from headroom.change.widths.fit.times import Clock
-    from headroom.fitted import Fit
 
-    chosen, asked = find_goal(goal), Asked(saves, tolerance)
-    chosen.check(asked)
-    subject = target_of(target, example_inputs)
-    if subject.lossless_only and not chosen.lossless:
-        raise UsageError(
-            f"an ONNX file can only be padded with zeros: take goal lossless, or fit the PyTorch module for {goal}"
-        )
     network = subject.network(batch)
 
     def plan(clock: Clock) -> Fit:
-        found = engine.plan_of(space_of(network, clock, chosen.bounds), chosen, asked)
-        return Fit(**{field.name: getattr(found, field.name) for field in fields(engine.Plan)}, target=subject)
+        return _answer(plan_of(space_of(network, clock, chosen.bounds), chosen, asked), subject)
 
     if source == "predicted":
         return plan(Clock(spec, data_type, l2))
@@ -86,6 +78,85 @@ def fit(
     with open_for_reading(db) as store:
         known = measurements_of(store, network.graph, spec, data_type, l2, system)
         return plan(Clock(spec, data_type, l2, known, measured_only=source == "measured"))
+
+
+def measure_fit(
+    target: object,
+    gpu: str | os.PathLike[str] | GpuSpec = "h200",
+    *,
+    example_inputs: object = None,
+    goal: str = "lossless",
+    saves: float | None = None,
+    tolerance: float | None = None,
+    batch: int | None = None,
+    dtype: str | None = None,
+    l2: str = "warm",
+    db: str | os.PathLike[str] | None = None,
+    index: int = 0,
+    shared: bool = False,
+    on_layer: Callable[[str], None] = lambda what: None,
+) -> Fit:
+    """Choose widths by what this machine's GPU takes: what a choice rests on is measured until none of it is guessed.
+
+    Every layer is kept in the database as it is done, so that an interrupted run goes on from there. The other
+    arguments are those of :func:`fit`.
+
+    Args:
+        gpu: the sheet whose theory says where to look first: this GPU's.
+        index: which of the machine's GPUs.
+        shared: measure although others use the GPU, and say so in the rows.
+        on_layer: told each layer before it is measured.
+
+    Raises:
+        GpuError: there is no such GPU, it is busy, or measuring on it fails altogether.
+        UsageError, ModelError, StoreError: as :func:`fit`.
+    """
+    spec = gpu_spec(gpu)
+    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    chosen, asked, subject = _wanted(target, example_inputs, goal, saves, tolerance)
+    from headroom.change.widths.fit.measuring import measured_plan
+    from headroom.change.widths.staircase.measuring import stopwatch
+    from headroom.store.notebook import open_for_measuring
+
+    network = subject.network(batch)
+    with (
+        open_for_measuring(db) as records,
+        stopwatch(records, spec, data_type, l2=checked("l2", l2, L2_STATES), index=index, shared=shared) as watch,
+    ):
+        return _answer(measured_plan(network, chosen, asked, watch, on_layer=on_layer), subject)
+
+
+def _wanted(
+    target: object, example_inputs: object, goal: str, saves: float | None, tolerance: float | None
+) -> tuple[Goal, Asked, Target]:
+    """What to fit and what for, checked before anything takes time.
+
+    Raises:
+        UsageError: it does not go together, or a library is missing.
+        ModelError: the user's callable fails.
+    """
+    _require_libraries()
+    from headroom.change.widths.fit.choice import Asked
+    from headroom.change.widths.fit.goals import find_goal
+    from headroom.change.widths.fit.targets import target_of
+
+    chosen, asked = find_goal(goal), Asked(saves, tolerance)
+    chosen.check(asked)
+    subject = target_of(target, example_inputs)
+    if subject.lossless_only and not chosen.lossless:
+        raise UsageError(
+            f"an ONNX file can only be padded with zeros: take goal lossless, or fit the PyTorch module for {goal}"
+        )
+    return chosen, asked, subject
+
+
+def _answer(found: Plan, subject: Target) -> Fit:
+    from headroom.fitted import Fit
+
+    fitted = Fit(**{field.name: getattr(found, field.name) for field in fields(found)}, target=subject)
+    # Looked at while the database is open.
+    assert len(fitted.stands) == len(fitted.layers)
+    return fitted
 
 
 def _require_libraries() -> None:

@@ -111,8 +111,7 @@ def test_depthwise_and_grouped_layers_move_with_what_they_read(fitted) -> None:
 def test_a_layer_stands_on_the_interval_that_holds_its_width(fitted) -> None:
     plan = fitted("plain")
 
-    for layer in plan.layers:
-        stand = plan.stand(layer)
+    for layer, stand in zip(plan.layers, plan.stands, strict=True):
         if stand is None:
             assert layer.timed.wide is None
             continue

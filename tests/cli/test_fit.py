@@ -73,6 +73,18 @@ def test_where_nothing_helps_nothing_is_written_and_that_is_no_failure(headroom,
     assert not (tmp_path / "made").exists()
 
 
+def test_the_page_shows_old_and_new_width_on_each_staircase_and_is_safe(headroom, tmp_path: Path) -> None:
+    page = tmp_path / "fit.html"
+    outcome = headroom("fit", PLAIN, *HERE, "--html", page, "--quiet")
+
+    assert outcome.code == 0, outcome.err
+    text = page.read_text()
+    for words in ("fitted to H200 SXM 141GB", "old width", "new width", "with 35 inputs", "Width groups", "Method"):
+        assert words in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
 def test_measured_times_of_the_shipped_database_are_named(headroom) -> None:
     outcome = headroom("fit", PLAIN, "--gpu", "h200", "--batch", "128")
 
@@ -85,8 +97,11 @@ def test_measured_times_of_the_shipped_database_are_named(headroom) -> None:
     [
         ((PLAIN, "--batch", "1,2"), 2, "fit takes one at a time"),
         ((PLAIN, "--apply"), 2, "say where with --out"),
-        ((PLAIN, "--out", "x"), 2, "--out and --finetune go with --apply"),
-        ((PLAIN, "--goal", "speed"), 2, "unknown goal 'speed': choose lossless, latency, latency-paper"),
+        ((PLAIN, "--out", "x"), 2, "--out, --finetune and --timed go with --apply"),
+        ((PLAIN, "--timed"), 2, "go with --apply"),
+        ((PLAIN, "--measure"), 2, "answers from what it measures"),
+        ((PLAIN, "--goal", "accuracy", "--saves", "0.1"), 2, "the accuracy goal keeps the latency as it is"),
+        ((PLAIN, "--goal", "speed"), 2, "unknown goal 'speed': choose lossless, latency"),
         ((PLAIN, "--goal", "latency"), 2, "the latency goal needs saves"),
         ((PLAIN, "--saves", "0.5"), 2, "leave out saves and tolerance"),
         ((PLAIN, "--goal", "latency", "--saves", "2"), 2, "a share of 2 of the latency cannot be saved"),

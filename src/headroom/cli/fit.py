@@ -15,7 +15,7 @@ from headroom.graph.tensor import DataType
 
 def fit(
     target: Annotated[str, typer.Argument(help="package.module:callable, or an .onnx file with weights.")],
-    goal: Annotated[str, typer.Option(help="lossless, latency, or latency-paper (its Algorithm 2).")] = "lossless",
+    goal: Annotated[str, typer.Option(help="lossless, latency, latency-paper, or accuracy.")] = "lossless",
     saves: Annotated[float | None, typer.Option(help="Goal latency: the share of it to save, as 0.2.")] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Goal latency: channels that may be gained or lost in all.")
@@ -40,6 +40,14 @@ def fit(
     finetune: Annotated[
         str | None, typer.Option(help="package.module:callable that trains the new module in place.")
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="First measure here what the choice rests on, until nothing is guessed.")
+    ] = False,
+    timed: Annotated[
+        bool, typer.Option("--timed", help="With --apply: run old and new in turns here; keep it only if it is faster.")
+    ] = False,
+    shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained page.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the plan as JSON; - is stdout.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -58,32 +66,36 @@ def fit(
         raise UsageError("--batch names several batches; fit takes one at a time")
     if apply and out is None:
         raise UsageError("--apply writes a new network: say where with --out")
-    if not apply and (out is not None or finetune is not None):
-        raise UsageError("--out and --finetune go with --apply: without it there is only a plan")
-    outputs = {name: path for name, path in {"json": json}.items() if path is not None}
+    if not apply and (out is not None or finetune is not None or timed):
+        raise UsageError("--out, --finetune and --timed go with --apply: without it there is only a plan")
+    if measure and (source is not Source.AUTO or system is not None):
+        raise UsageError("--measure answers from what it measures: leave out --source and --system")
+    outputs = {name: path for name, path in {"json": json, "html": html}.items() if path is not None}
     files = (target, *filter(is_path, [gpu] if gpu else ()), *([db.removeprefix("sqlite:///")] if db else ()))
     refuse_overwriting(files, {**outputs, **({"out": out} if out is not None else {})})
     with progress(3 if apply else 2, quiet=quiet) as step:
         sheet = gpu or detect_gpu()
         step(f"finding the widths of {target}")
-        plan = hr.fit(
-            target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
-            source=source, db=db, system=system,
-        )  # fmt: skip
+        if measure:
+            plan = hr.measure_fit(
+                target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
+                db=db, shared=shared, on_layer=lambda what: step(f"measuring {what}"),
+            )  # fmt: skip
+        else:
+            plan = hr.fit(
+                target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
+                source=source, db=db, system=system,
+            )  # fmt: skip
         written = None
         if apply and plan.helps and out is not None:
             step("making the network and proving it")
-            written = plan.apply(out, criterion=criterion, data=data, finetune=finetune)
+            written = plan.apply(out, criterion=criterion, data=data, finetune=finetune, timed_on=0 if timed else None)
     from headroom.report.fit_outputs import write_outputs
-    from headroom.report.fit_terminal import render
+    from headroom.report.fit_terminal import render, render_applied
 
     screen = Screen()
     if not quiet and STDOUT not in outputs.values():
         render(plan, screen)
-        for path in () if written is None else written.paths:
-            screen.print(f"Written: {path}")
-        if written is not None and written.score is not None:
-            screen.print(f"After training it scores {written.score:g}.")
-        if apply and written is None:
-            screen.print("Nothing was written.")
+        if apply:
+            render_applied(written, screen)
     write_outputs(plan, outputs)

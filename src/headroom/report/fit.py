@@ -9,7 +9,7 @@ from typing import Any
 
 from headroom._version import __version__
 from headroom.change.widths.fit.plan import GroupMove, LayerChange, Plan
-from headroom.change.widths.fit.stands import Side
+from headroom.change.widths.fit.stands import Side, Stand
 from headroom.change.widths.staircase.curve import Point
 from headroom.figures import rounded
 from headroom.text import clean
@@ -49,9 +49,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "helps": plan.helps,
         "certain": plan.certain,
         "paper_us": None if rival is None else rounded(rival),
+        "parameters": None if plan.choice.parameters is None else list(plan.choice.parameters),
         "round_ups": [{"multiple": each.multiple, "time_us": rounded(each.time_us)} for each in plan.round_ups],
         "groups": [_group(move) for move in plan.groups],
-        "layers": [_layer(layer, plan) for layer in plan.layers],
+        "layers": [_layer(*pair) for pair in zip(plan.layers, plan.stands, strict=True)],
         "notes": list(plan.choice.notes),
     }
 
@@ -72,8 +73,7 @@ def _group(move: GroupMove) -> dict[str, Any]:
     }
 
 
-def _layer(layer: LayerChange, plan: Plan) -> dict[str, Any]:
-    stand = plan.stand(layer)
+def _layer(layer: LayerChange, stand: Stand | None) -> dict[str, Any]:
     sides = ("before", "after")
     return {
         "name": clean(layer.name),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from headroom.change.widths.fit.plan import Plan
-from headroom.report.fit_words import GROUP_HEADS, LAYER_HEADS, group_rows, layer_rows, sentences, verdict
+from headroom.report.fit_words import GROUP_HEADS, LAYER_HEADS, compared, group_rows, layer_rows, sentences, verdict
 from headroom.text import view
+
+if TYPE_CHECKING:
+    from headroom.change.widths.fit.applying import Applied
 
 
 def render(plan: Plan, console: Console) -> None:
@@ -30,6 +34,19 @@ def render(plan: Plan, console: Console) -> None:
     console.print(Text(verdict(plan), style="bold"))
     for sentence in sentences(plan):
         console.print(Text(sentence, style="dim"))
+
+
+def render_applied(applied: Applied | None, console: Console) -> None:
+    """What became of it; ``None`` where the plan does not help."""
+    if applied is not None and applied.comparison is not None:
+        console.print(Text(compared(applied.comparison)))
+    if applied is not None and applied.score is not None:
+        console.print(Text(f"After training it scores {applied.score:g}."))
+    paths = () if applied is None else applied.paths
+    for path in paths:
+        console.print(Text(f"Written: {view(str(path), 200)}"))
+    if not paths:
+        console.print(Text("Nothing was written."))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> Table:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from headroom import figures
 from headroom.advise.findings.common import counted
 from headroom.change.widths.fit.plan import GroupMove, LayerChange, Plan
-from headroom.change.widths.fit.stands import Side
+from headroom.change.widths.fit.stands import Side, Stand
+from headroom.change.widths.fit.timing import Comparison
 from headroom.change.widths.staircase.steps import Trend
 from headroom.text import view
 
@@ -24,6 +25,11 @@ def verdict(plan: Plan) -> str:
     if not plan.helps:
         return f"No move helps: at {before} the network is as fast as these widths can make it."
     share = figures.percent(plan.gain_us / plan.before_us)
+    if plan.choice.parameters is not None:
+        return (
+            f"{counted(len(plan.widths), 'width group')} of {len(plan.groups)} moved: more parameters in "
+            f"{figures.time(plan.after_us, 10.0)}, where it took {before}."
+        )
     sure = "" if plan.certain else ", which the error bar does not leave certain: measure before relying on it"
     return (
         f"{counted(len(plan.widths), 'width group')} of {len(plan.groups)} moved: {before} becomes "
@@ -34,6 +40,11 @@ def verdict(plan: Plan) -> str:
 def sentences(plan: Plan) -> list[str]:
     """What stands beside the verdict."""
     found = list(plan.choice.notes)
+    if plan.choice.parameters is not None:
+        before, after = (figures.amount(count) for count in plan.choice.parameters)
+        found.append(
+            f"{before} parameters become {after}; the new ones are read with weight zero until they are trained."
+        )
     if plan.choice.rival_us is not None:
         found.append(f"The paper's Algorithm 2 comes to {figures.time(plan.choice.rival_us, 10.0)} on the same tables.")
     best = plan.best_round_up
@@ -52,6 +63,14 @@ def sentences(plan: Plan) -> list[str]:
     return found
 
 
+def compared(found: Comparison) -> str:
+    """What both networks took, run in turns."""
+    times = f"{figures.time(found.before_us)} became {figures.time(found.after_us)}"
+    noise = f"{figures.time(found.saves_us)} ± {figures.time(found.saves_iqr_us, 10.0)} less"
+    kept = "" if found.faster else "; that is not faster"
+    return f"Measured in {found.turns} turns: {times}, {noise} (interquartile range){kept}."
+
+
 def group_rows(plan: Plan) -> list[tuple[str, ...]]:
     """A row per group that could move, under :data:`GROUP_HEADS`."""
     return [_group(move) for move in plan.groups if move.reason is None]
@@ -64,9 +83,9 @@ def _group(move: GroupMove) -> tuple[str, ...]:
 
 def layer_rows(plan: Plan) -> list[tuple[str, ...]]:
     """A row per layer that changes, under :data:`LAYER_HEADS`, and one for all that only follows."""
-    changed = [layer for layer in plan.layers if layer.changes]
-    following = [layer for layer in changed if layer.timed.wide is None]
-    rows = [_layer(layer, plan) for layer in changed if layer.timed.wide is not None]
+    following = [layer for layer in plan.layers if layer.changes and layer.timed.wide is None]
+    pairs = zip(plan.layers, plan.stands, strict=True)
+    rows = [_layer(layer, stand) for layer, stand in pairs if layer.changes and stand is not None]
     return [*rows, *([_together(following)] if following else [])]
 
 
@@ -86,14 +105,13 @@ def _gain(gain_us: float, error_us: float) -> str:
     return f"{figures.time(gain_us, error_pct)} ± {figures.time(error_us, 10.0)}"
 
 
-def _layer(layer: LayerChange, plan: Plan) -> tuple[str, ...]:
-    stand = plan.stand(layer)
+def _layer(layer: LayerChange, stand: Stand) -> tuple[str, ...]:
     before, after = layer.points
     return (
         view(layer.name, 60),
         _arrow(layer.widths[0][0], layer.widths[1][0]),
         _arrow(layer.widths[0][1], layer.widths[1][1]),
-        "" if stand is None else f"{place(stand.before)} → {place(stand.after)}",
+        f"{place(stand.before)} → {place(stand.after)}",
         f"{figures.time(before.latency_us, before.error_pct)} → {figures.time(after.latency_us, after.error_pct)}",
         _gain(layer.gain_us, layer.error_us),
         before.source.value if before.source is after.source else f"{before.source.value} → {after.source.value}",

@@ -34,21 +34,32 @@ class Asked:
 
 @dataclass(frozen=True)
 class Choice:
-    """Widths of groups, and the sentences that belong to them. ``rival_us`` is what the paper's algorithm comes to."""
+    """Widths of groups, and the sentences that belong to them.
+
+    ``rival_us`` is what the paper's algorithm comes to, ``parameters`` how many the network has before and after, where
+    the goal counts them.
+    """
 
     widths: Mapping[str, int]
     notes: tuple[str, ...] = ()
     rival_us: float | None = None
+    parameters: tuple[int, int] | None = None
 
 
 class Goal(Protocol):
-    """Something to want of widths. ``lossless`` ones only add channels of zeros."""
+    """Something to want of widths.
+
+    ``lossless`` ones only add channels of zeros; ``fresh`` ones add channels to be trained, read with weight zero.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def lossless(self) -> bool: ...
+
+    @property
+    def fresh(self) -> bool: ...
 
     @property
     def bounds(self) -> Bounds: ...

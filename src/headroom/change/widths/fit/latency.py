@@ -32,6 +32,7 @@ class Latency:
 
     by_paper: bool = False
     lossless: bool = False
+    fresh: bool = False
     bounds: Bounds = _BOUNDS
 
     @property

@@ -18,6 +18,7 @@ class Lossless:
 
     name = "lossless"
     lossless = True
+    fresh = False
     bounds = Bounds()
 
     def check(self, asked: Asked) -> None:

@@ -15,6 +15,9 @@ from headroom.change.widths.fit.uniform import RoundUp, round_ups
 from headroom.change.widths.staircase.curve import Point
 from headroom.predict.prediction import Source
 
+#: Sums of times in another order are equal.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class GroupMove:
@@ -118,8 +121,10 @@ class Plan:
 
     @property
     def helps(self) -> bool:
-        """Whether anything moves, and the network is faster for it."""
-        return bool(self.widths) and self.gain_us > 0
+        """Whether anything moves, and the network is faster for it, or has more parameters and is no slower."""
+        before, after = self.choice.parameters or (0, 0)
+        grows = after > before and self.gain_us >= -_ROUNDING * self.before_us
+        return bool(self.widths) and (self.gain_us > 0 or grows)
 
     @property
     def certain(self) -> bool:
@@ -136,9 +141,11 @@ class Plan:
         points = (point for layer in self.layers for point in layer.points)
         return any(point.source in (Source.MEASURED, Source.INTERPOLATED) for point in points)
 
-    def stand(self, layer: LayerChange) -> Stand | None:
-        """Where a layer stands on its staircases (Figure 7 of the paper); ``None`` for what only follows others."""
-        return stand_of(layer.timed, layer.widths, self.space.clock)
+    @cached_property
+    def stands(self) -> tuple[Stand | None, ...]:
+        """Where each of ``layers`` stands on its staircases (Figure 7 of the paper); ``None`` for one without widths of
+        its own."""
+        return tuple(stand_of(layer.timed, layer.widths, self.space.clock) for layer in self.layers)
 
 
 def plan_of(space: Space, goal: Goal, asked: Asked | None = None) -> Plan:

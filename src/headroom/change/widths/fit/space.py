@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -39,9 +40,19 @@ class TimedLayer:
 
     @property
     def table(self) -> LayerTable:
+        times_us = {pair: point.latency_us for pair, point in self.points.items()}
         return LayerTable(
-            self.name, self.inputs, self.outputs, {pair: point.latency_us for pair, point in self.points.items()}
+            self.name,
+            self.inputs,
+            self.outputs,
+            times_us,
+            parameters={pair: self._parameters(pair) for pair in times_us},
         )
+
+    def _parameters(self, pair: Pair) -> int:
+        """Those of a layer with widths of its own; scales and offsets that follow it are next to none."""
+        layer = None if self.wide is None else self.wide.at(*pair)
+        return 0 if layer is None else sum(math.prod(weight.shape) for weight in layer.weights)
 
 
 @dataclass(frozen=True)

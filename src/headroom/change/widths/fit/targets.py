@@ -11,7 +11,7 @@ from torch import nn
 
 from headroom.change.training.own import Outcome, Trainer, trained_by
 from headroom.change.widths.fit.network import Network, network_of
-from headroom.change.widths.groups import CRITERIA, layer_widths, save_widths, set_widths, width_groups
+from headroom.change.widths.groups import CRITERIA, Growth, layer_widths, save_widths, set_widths, width_groups
 from headroom.change.widths.groups.group import WidthGroups
 from headroom.errors import ModelError, UsageError
 from headroom.graph.graph import Graph
@@ -22,11 +22,12 @@ from headroom.graph.torch.callable import is_callable_address, load_callable
 class Tuning:
     """What else goes into a network that loses channels or is to be trained on.
 
-    ``criterion`` is one of :data:`.CRITERIA`, ``batches`` the data of those that need some, ``finetune`` trains the new
-    network before it is written.
+    ``criterion`` is one of :data:`.CRITERIA`, ``batches`` the data of those that need some. New channels are zeros, or
+    ``fresh`` ones that training turns on. ``finetune`` trains the new network before it is written.
     """
 
     criterion: str = "l1"
+    fresh: bool = False
     batches: Iterable[Any] | None = None
     finetune: Trainer | None = None
 
@@ -48,6 +49,10 @@ class Target(Protocol):
     @property
     def lossless_only(self) -> bool:
         """Whether channels can be added only."""
+
+    @property
+    def address(self) -> str | None:
+        """What a worker finds it by; ``None`` for a module that is in this process alone."""
 
     def network(self, batch: int | None) -> Network:
         """Its graph at this batch with its width groups, each proved.
@@ -74,6 +79,10 @@ class TorchTarget:
     inputs: Any
     lossless_only: bool = False
 
+    @property
+    def address(self) -> str | None:
+        return self.name if is_callable_address(self.name) else None
+
     def network(self, batch: int | None) -> Network:
         from headroom.graph.torch.reader import read_module
 
@@ -88,7 +97,8 @@ class TorchTarget:
             raise UsageError(f"unknown criterion {tuning.criterion!r}: choose {', '.join(CRITERIA)}")
         loses = any(width < groups[name].width for name, width in widths.items())
         importance = CRITERIA[tuning.criterion](self.module, groups, tuning.batches) if loses else None
-        return set_widths(self.module, self.inputs, groups, widths, importance=importance)
+        growth = Growth.FRESH if tuning.fresh else Growth.ZERO
+        return set_widths(self.module, self.inputs, groups, widths, importance=importance, growth=growth)
 
     def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
         changed = self.changed(network.groups, widths, tuning)
@@ -113,6 +123,10 @@ class OnnxTarget:
     @property
     def name(self) -> str:
         return self.path.stem
+
+    @property
+    def address(self) -> str | None:
+        return str(self.path)
 
     def network(self, batch: int | None) -> Network:
         from headroom.change.widths.onnx.grow import onnx_layer_widths
