@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headroom.change.fission.modules import PackedConv2d, PackedLinear
     from headroom.exploring import Exploration, explore
     from headroom.fitted import Fit
-    from headroom.fitting import fit, measure_fit
+    from headroom.fitting import fit, measure_fit, width_space
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
@@ -53,6 +53,7 @@ _EXPORTS = {
     "measure_fit": "headroom.fitting",
     "measure_staircase": "headroom.staircases",
     "staircase": "headroom.staircases",
+    "width_space": "headroom.fitting",
 }
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "pack",
     "slim",
     "staircase",
+    "width_space",
 ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 
 if TYPE_CHECKING:
+    from headroom.change.widths.fit.candidates import Bounds
     from headroom.change.widths.fit.choice import Asked, Goal
     from headroom.change.widths.fit.plan import Plan
+    from headroom.change.widths.fit.space import Space
     from headroom.change.widths.fit.targets import Target
-    from headroom.change.widths.fit.times import Clock
     from headroom.fitted import Fit
 
 
@@ -53,31 +55,83 @@ def fit(
         ModelError: the network cannot be read, run or copied.
         StoreError: the database cannot be read, or has no such system.
     """
+    chosen, asked, subject = _wanted(target, example_inputs, goal, saves, tolerance)
+    from headroom.change.widths.fit.plan import plan_of
+
+    with _space(subject, gpu, chosen.bounds, batch, dtype, l2, source, db, system) as space:
+        return _answer(plan_of(space, chosen, asked), subject)
+
+
+def width_space(
+    target: object,
+    gpu: str | os.PathLike[str] | GpuSpec = "h200",
+    *,
+    example_inputs: object = None,
+    least: float = 0.5,
+    most: float = 1.25,
+    batch: int | None = None,
+    dtype: str | None = None,
+    l2: str = "warm",
+    source: str = "auto",
+    db: str | os.PathLike[str] | None = None,
+    system: str | None = None,
+) -> Space:
+    """The widths that each group of a network can sensibly have on a GPU: a discrete space for a pruner or a search.
+
+    ``space.candidates`` are widths by group (section 4.4 of the tail-effect paper), ``space.time_us(widths)`` what the
+    network takes at some of them, without running it.
+
+    Args:
+        least, most: how narrow and how wide a group may become, as shares of its width.
+
+    The other arguments, and what is raised, are those of :func:`fit`.
+    """
+    if not 0 < least <= 1 <= most < float("inf"):
+        raise UsageError(
+            f"widths from {least:g} to {most:g} of the present ones leave that out; take least <= 1 <= most"
+        )
+    _require_libraries()
+    from headroom.change.widths.fit.candidates import Bounds
+    from headroom.change.widths.fit.targets import target_of
+
+    subject = target_of(target, example_inputs)
+    with _space(subject, gpu, Bounds(least, most), batch, dtype, l2, source, db, system) as space:
+        return space
+
+
+@contextmanager
+def _space(
+    subject: Target,
+    gpu: str | os.PathLike[str] | GpuSpec,
+    bounds: Bounds,
+    batch: int | None,
+    dtype: str | None,
+    l2: str,
+    source: str,
+    db: str | os.PathLike[str] | None,
+    system: str | None,
+) -> Iterator[Space]:
+    """The space of a network's widths, with the database that its times come from open."""
     spec = gpu_spec(gpu)
     checked("source", source, SOURCES)
     checked("l2", l2, L2_STATES)
     data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
     if source == "predicted" and (db is not None or system is not None):
         raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
-    chosen, asked, subject = _wanted(target, example_inputs, goal, saves, tolerance)
-    from headroom.change.widths.fit.plan import plan_of
     from headroom.change.widths.fit.space import space_of
     from headroom.change.widths.fit.times import Clock
 
     network = subject.network(batch)
-
-    def plan(clock: Clock) -> Fit:
-        return _answer(plan_of(space_of(network, clock, chosen.bounds), chosen, asked), subject)
-
     if source == "predicted":
-        return plan(Clock(spec, data_type, l2))
+        yield space_of(network, Clock(spec, data_type, l2), bounds)
+        return
     # Answers from theory do without SQLAlchemy.
     from headroom.advise.stored import measurements_of
     from headroom.store.default import open_for_reading
 
     with open_for_reading(db) as store:
         known = measurements_of(store, network.graph, spec, data_type, l2, system)
-        return plan(Clock(spec, data_type, l2, known, measured_only=source == "measured"))
+        yield space_of(network, Clock(spec, data_type, l2, known, measured_only=source == "measured"), bounds)
 
 
 def measure_fit(
