@@ -87,9 +87,7 @@ def width_space(
     The other arguments, and what is raised, are those of :func:`fit`.
     """
     if not 0 < least <= 1 <= most < float("inf"):
-        raise UsageError(
-            f"widths from {least:g} to {most:g} of the present ones leave that out; take least <= 1 <= most"
-        )
+        raise UsageError(f"widths from {least:g} to {most:g} of the present one leave it out; take least <= 1 <= most")
     _require_libraries()
     from headroom.change.widths.fit.candidates import Bounds
     from headroom.change.widths.fit.targets import target_of

@@ -31,15 +31,14 @@ def test_each_group_has_few_candidates_between_the_bounds_and_its_own_width(spac
 def test_a_time_is_the_sum_of_the_tables_and_says_how_far_it_may_be_off(space) -> None:
     wider = {"features.0": 64}
 
-    assert space.time_us({}) == space.fixed_us + sum(
-        layer.at(space.network.widths).latency_us for layer in space.layers
-    )
+    layers_us = [layer.at(space.network.widths).latency_us for layer in space.layers]
+    assert space.time_us({}) == pytest.approx(space.fixed_us + sum(layers_us))
     assert space.time_us(wider) != space.time_us({})
     assert 0 < space.error_us(wider) < space.time_us(wider)
 
 
 def test_what_is_no_candidate_is_refused_by_name(space) -> None:
-    with pytest.raises(hr.UsageError, match="no width group called 'head' can be chosen; those are features.0"):
+    with pytest.raises(hr.UsageError, match="no width group called 'head' can be chosen; those are features"):
         space.time_us({"head": 12})
     with pytest.raises(hr.UsageError, match="measure that pair"):
         space.time_us({"features.0": 37})
