@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(WARPS * LANES) packed_linear(
 #pragma unroll
             for (int r = 0; r < ROWS; ++r) {
                 const u32 bits = word == 0 ? packed[r].x : word == 1 ? packed[r].y : word == 2 ? packed[r].z : packed[r].w;
-                Format::unpack(bits, values[r]);
+                unpack<Format>(bits, values[r]);
             }
 #pragma unroll
             for (int sample = 0; sample < BATCH; ++sample) {
@@ -119,7 +119,7 @@ __global__ void unpack_rows(const u32* words, const float* scales, float* values
     const int row = word / row_words, first = word % row_words * Format::VALUES;
     const int groups = scales ? (count + group - 1) / group : 0;
     float found[Format::VALUES];
-    Format::unpack(words[word], found);
+    unpack<Format>(words[word], found);
 #pragma unroll
     for (int v = 0; v < Format::VALUES; ++v)
         if (first + v < count)

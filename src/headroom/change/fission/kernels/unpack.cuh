@@ -4,37 +4,42 @@
 
 #include "ptx.cuh"
 
+// Of each struct: VALUES in a word, and value(word, v), the v-th of them; v is known when the loop around it is unrolled.
+// prepare(word) is what happens once to a word, nothing for what runs on today's GPUs (unit_simulation.cuh has others).
+struct Splits {
+    static __device__ __forceinline__ u32 prepare(u32 word) { return word; }
+};
+
+template <typename Format>
+__device__ __forceinline__ void unpack(u32 word, float (&values)[Format::VALUES]) {
+#pragma unroll
+    for (int v = 0; v < Format::VALUES; ++v) values[v] = Format::value(word, v);
+}
+
 // No packing: what fission is compared with.
-struct Fp32 {
+struct Fp32 : Splits {
     enum { VALUES = 1 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[1]) { values[0] = __uint_as_float(word); }
+    static __device__ __forceinline__ float value(u32 word, int) { return __uint_as_float(word); }
 };
 
-// The conversion pipe, a quarter of the arithmetic's rate or less: what the paper calls IEEE fission.
-struct Half {
+// A conversion a value, on the fp16 units: what the paper calls IEEE fission.
+struct Half : Splits {
     enum { VALUES = 2 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[2]) {
-        values[0] = low_fp16(word);
-        values[1] = high_fp16(word);
-    }
+    static __device__ __forceinline__ float value(u32 word, int v) { return v ? high_fp16(word) : low_fp16(word); }
 };
 
-// One ALU instruction a value: a shift, a mask.
-struct Deft16 {
+// One instruction a value: a shift, a mask. fuse() cuts two values off and puts them side by side.
+struct Deft16 : Splits {
     enum { VALUES = 2 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[2]) {
-        values[0] = __uint_as_float(word << 16);
-        values[1] = __uint_as_float(word & 0xffff0000u);
+    static __device__ __forceinline__ float value(u32 word, int v) {
+        return __uint_as_float(v ? word & 0xffff0000u : word << 16);
     }
+    static __device__ __forceinline__ u32 fuse(u32 low, u32 high) { return __byte_perm(low, high, 0x7632); }
 };
 
 // Half an instruction a value: the high value is the word itself, the low one's bits below it.
-struct Deft16Q {
-    enum { VALUES = 2 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[2]) {
-        values[0] = __uint_as_float(word << 16);
-        values[1] = __uint_as_float(word);
-    }
+struct Deft16Q : Deft16 {
+    static __device__ __forceinline__ float value(u32 word, int v) { return __uint_as_float(v ? word : word << 16); }
 };
 
 // A byte's sign at bit 31 and its other bits from bit 22 + EXPONENT_BITS down: the arithmetic shift brings copies of the
@@ -46,50 +51,41 @@ __device__ __forceinline__ u32 byte_fields(u32 word, int byte) {
 }
 
 // Figure 8: the difference of the biases is added to every exponent. ZERO: code 0 means 0, which costs a compare and a
-// selection; without it this is the paper's unit. Four ALU instructions a value, or six.
+// selection; without it this is the paper's unit. Four instructions a value, or five.
 template <int EXPONENT_BITS, bool ZERO>
-struct Deft8 {
+struct Deft8 : Splits {
     enum { VALUES = 4 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[4]) {
+    static __device__ __forceinline__ float value(u32 word, int byte) {
         const u32 difference = (128u - (1u << (EXPONENT_BITS - 1))) << 23;
-#pragma unroll
-        for (int byte = 0; byte < 4; ++byte) {
-            const u32 fields = byte_fields<EXPONENT_BITS>(word, byte);
-            const bool is_zero = ZERO && (fields & 0x7fffffffu) == 0;
-            values[byte] = __uint_as_float(is_zero ? fields : fields + difference);
-        }
+        const u32 fields = byte_fields<EXPONENT_BITS>(word, byte);
+        const bool is_zero = ZERO && (fields & 0x7fffffffu) == 0;
+        return __uint_as_float(is_zero ? fields : fields + difference);
     }
 };
 
-// Fields read as fp32 are the value times a power of two, subnormals included: three ALU instructions and a product.
+// Fields read as fp32 are the value times a power of two, subnormals included: three instructions and a product.
 // Finite codes alone: infinities and NaN are never packed.
 template <int EXPONENT_BITS>
-struct Fp8 {
+struct Fp8 : Splits {
     enum { VALUES = 4 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[4]) {
+    static __device__ __forceinline__ float value(u32 word, int byte) {
         const float power = __uint_as_float((255u - (1u << (EXPONENT_BITS - 1))) << 23);
-#pragma unroll
-        for (int byte = 0; byte < 4; ++byte)
-            values[byte] = __fmul_rn(__uint_as_float(byte_fields<EXPONENT_BITS>(word, byte)), power);
+        return __fmul_rn(__uint_as_float(byte_fields<EXPONENT_BITS>(word, byte)), power);
     }
 };
 
 // A code in the low mantissa bits of 2^23 is 2^23 and the code: a permutation and an addition a value.
-struct Int8 {
+struct Int8 : Splits {
     enum { VALUES = 4 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[4]) {
-#pragma unroll
-        for (int byte = 0; byte < 4; ++byte)
-            values[byte] = __fadd_rn(__uint_as_float(__byte_perm(word, 0x4b000000u, 0x7440 + byte)), -8388736.0f);
+    static __device__ __forceinline__ float value(u32 word, int byte) {
+        return __fadd_rn(__uint_as_float(__byte_perm(word, 0x4b000000u, 0x7440 + byte)), -8388736.0f);
     }
 };
 
 // A shift, a mask with an or (one instruction) and an addition a value.
-struct Int4 {
+struct Int4 : Splits {
     enum { VALUES = 8 };
-    static __device__ __forceinline__ void unpack(u32 word, float (&values)[8]) {
-#pragma unroll
-        for (int nibble = 0; nibble < 8; ++nibble)
-            values[nibble] = __fadd_rn(__uint_as_float(((word >> 4 * nibble) & 0xfu) | 0x4b000000u), -8388616.0f);
+    static __device__ __forceinline__ float value(u32 word, int nibble) {
+        return __fadd_rn(__uint_as_float(((word >> 4 * nibble) & 0xfu) | 0x4b000000u), -8388616.0f);
     }
 };
