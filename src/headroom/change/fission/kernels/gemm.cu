@@ -42,18 +42,27 @@ struct Operand {
         SHARED_WORDS = WORDS_K * TILE,
     };
     uint4 raw[OWN][LOADS];
+    // Where this thread's units begin, in 16 bytes: an operand has fewer than 2^32 of them, 64 GiB.
+    u32 start[OWN];
 
-    // rows: how many there are. row_loads: 16-byte loads of a row in device memory. Words past a row's end become 0.
-    __device__ __forceinline__ void fetch(const uint4* from, int first_row, int rows, int row_loads, int first_k) {
+    // rows: how many there are; rows past them read the last one, and what comes of it is not stored. row_loads: 16-byte
+    // loads of a row in device memory.
+    __device__ __forceinline__ Operand(int first_row, int rows, int row_loads) {
+#pragma unroll
+        for (int own = 0; own < OWN; ++own)
+            start[own] = (u32)min(first_row + (own * THREADS + (int)threadIdx.x) % TILE, rows - 1) * (u32)row_loads;
+    }
+
+    // Words past a row's end become 0.
+    __device__ __forceinline__ void fetch(const uint4* from, int row_loads, int first_k) {
 #pragma unroll
         for (int own = 0; own < OWN; ++own) {
-            const int unit = own * THREADS + threadIdx.x, row = unit % TILE, part = unit / TILE;
-            const int load = (first_k / UNIT_K + part) * LOADS;
+            const int unit = own * THREADS + threadIdx.x, load = (first_k / UNIT_K + unit / TILE) * LOADS;
 #pragma unroll
             for (int i = 0; i < LOADS; ++i) {
                 raw[own][i] = make_uint4(0, 0, 0, 0);
-                if (unit < UNITS && first_row + row < rows && load + i < row_loads)
-                    raw[own][i] = __ldg(from + (long long)(first_row + row) * row_loads + load + i);
+                if ((UNITS % THREADS == 0 || unit < UNITS) && load + i < row_loads)
+                    raw[own][i] = __ldg(from + start[own] + (u32)(load + i));
             }
         }
     }
@@ -63,7 +72,7 @@ struct Operand {
 #pragma unroll
         for (int own = 0; own < OWN; ++own) {
             const int unit = own * THREADS + threadIdx.x, row = unit % TILE, part = unit / TILE;
-            if (unit >= UNITS) break;
+            if (UNITS % THREADS != 0 && unit >= UNITS) break;
             u32 words[4 * LOADS];
 #pragma unroll
             for (int i = 0; i < LOADS; ++i) {
@@ -151,10 +160,10 @@ __global__ void __launch_bounds__(THREADS, 2) packed_gemm(
     const int right_row = warp / LEFT_WARPS * (8 * RIGHT_LANES) + lane % RIGHT_LANES * 4;
 
     float sums[8][8] = {};
-    A a;
-    B b;
-    a.fetch(left, first_m, m, left_loads, 0);
-    b.fetch(right, first_n, n, right_loads, 0);
+    A a(first_m, m, left_loads);
+    B b(first_n, n, right_loads);
+    a.fetch(left, left_loads, 0);
+    b.fetch(right, right_loads, 0);
     a.stage(shared);
     b.stage(shared + A::SHARED_WORDS);
     __syncthreads();
@@ -162,8 +171,8 @@ __global__ void __launch_bounds__(THREADS, 2) packed_gemm(
     for (int first_k = 0; first_k < k; first_k += TILE_K) {
         const bool more = first_k + TILE_K < k;
         if (more) {
-            a.fetch(left, first_m, m, left_loads, first_k + TILE_K);
-            b.fetch(right, first_n, n, right_loads, first_k + TILE_K);
+            a.fetch(left, left_loads, first_k + TILE_K);
+            b.fetch(right, right_loads, first_k + TILE_K);
         }
         const u32* tile = shared + buffer * BUFFER;
         if (first_k + TILE_K <= k)

@@ -45,7 +45,7 @@ def run_linear(layer: Any, inputs: torch.Tensor, variant: LinearVariant | None =
     )
     addresses = (layer.words, layer.scales, rows, layer.bias, outputs)
     launch(
-        *(_stream(inputs.device), config, kernel),
+        *(stream_of(inputs.device), config, kernel),
         *(np.uint64(0) if each is None else each.data_ptr() for each in addresses),
         *map(np.int32, (*numbers, layer.activation == "relu")),
     )
@@ -78,7 +78,8 @@ def _sms(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
-def _stream(device: torch.device) -> Any:
+def stream_of(device: torch.device) -> Any:
+    """The current stream of PyTorch as cuda-core wants it; the device is made current."""
     from cuda.core import LEGACY_DEFAULT_STREAM, Device, Stream
 
     Device(device.index or 0).set_current()
