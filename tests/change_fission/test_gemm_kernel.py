@@ -100,9 +100,9 @@ def test_on_hopper_two_ctas_fit_an_sm_and_only_three_known_variants_spill_four_r
 
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda pair: "sm_{}{}".format(*pair))
 def test_the_product_compiles_for_every_gpu_that_nvrtc_knows(capability):
-    found = compiled((GemmVariant(), figure_11()["Deft-16Q"], figure_11()["Deft-8H (simulated unit)"]), capability)
+    found = compiled((GemmVariant(), figure_11()["Deft-16Q"]), capability)
 
-    assert len(found) == 3
+    assert len(found) == 2
     assert all(used.registers <= 128 for used in found.values())
 
 
