@@ -46,6 +46,12 @@ def net():
         return made
 
 
+def wide():
+    sizes = [3, 512, 512, 512]
+    layers = [each for n, m in zip(sizes, sizes[1:]) for each in (nn.Conv2d(n, m, 3, padding=1), nn.ReLU())]
+    return nn.Sequential(*layers).to("meta"), torch.zeros(1, 3, 16, 16, device="meta")
+
+
 def pair():
     return net(), torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(5))
 
