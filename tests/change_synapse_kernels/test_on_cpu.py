@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from change_synapse_kernels.layers import case, largest_error, run_gather, run_gemv, widest
 from cuda_on_cpu.program import needs_compiler
 from headroom.change.synapses.kernels.geometry import Layer
 from headroom.change.synapses.kernels.variants import GEMV_ROWS, TILES, Arithmetic, Gather, Gemv, gathers, gemv_for
-from synapse_kernels.layers import case, largest_error, run_gather, run_gemv, widest
 
 pytestmark = needs_compiler
 
