@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,3 +208,44 @@ def test_a_card_names_the_machine_and_offers_its_system() -> None:
     card = Card(SYSTEM, 3, "GPU-1", 12)
     assert card.resource == f"headroom-{SYSTEM.id}"
     assert card.host in card.machine
+
+
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What docs/fleet.md tells to make, with keys that are quicker to make."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    folder = tmp_path_factory.mktemp("credentials")
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    for words in (
+        ["req", "-x509", *new_key, "-days", "2", "-subj", "/CN=fleet", "-keyout", "ca-key.pem", "-out", "ca.pem"],
+        ["req", *new_key, "-subj", "/CN=member", "-keyout", "key.pem", "-out", "request.pem"],
+        ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",
+         "-out", "cert.pem"],
+    ):  # fmt: skip
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_with_credentials_only_who_has_them_gets_in(credentials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headroom.errors import GpuError
+    from headroom.measure.fleet import fleet
+
+    monkeypatch.setenv("HEADROOM_BENCH", "fake")
+    monkeypatch.setattr(fleet, "CONNECT_S", PATIENCE_S)
+    scheduler = Child(role="scheduler", host=LOOPBACK, port=0, tls=str(credentials))
+    try:
+        address = str(scheduler.ready()["address"])
+        assert address.startswith("tls://")
+        hands = Hands(address, [0], seats=1, tls=credentials)
+        try:
+            hands.start()
+            with fleet.Fleet(address, tls=credentials) as there:
+                assert [kind.gpus for kind in there.kinds()] == [1]
+        finally:
+            hands.end()
+        monkeypatch.setattr(fleet, "CONNECT_S", 1.0)
+        with pytest.raises(GpuError, match="no fleet's scheduler answers at tcp://"):
+            fleet.Fleet("tcp" + address.removeprefix("tls"))
+    finally:
+        scheduler.end()

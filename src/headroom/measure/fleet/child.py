@@ -73,7 +73,7 @@ class Child:
             said = self._said.get(timeout=within_s)
         except queue.Empty:
             raise GpuError(
-                f"the fleet's {what} was not ready within {within_s:g} s; is this machine overloaded?"
+                f"the fleet's {what} was not ready within {within_s:g} s; see whether this machine is overloaded"
             ) from None
         if said is None:
             raise GpuError(f"the fleet's {what} cannot start: {self._last_words()}")

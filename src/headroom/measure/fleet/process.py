@@ -41,9 +41,12 @@ def main() -> None:
         else:
             _work(dask, asked, tls)
     except HeadroomError as error:
-        _say(error=str(error), code=error.exit_code)
+        _say(error=str(error))
     except OSError as error:
-        _say(error=f"cannot listen or connect: {error}", code=2)
+        _say(error=f"it cannot listen or connect: {error}")
+    except Exception as error:  # noqa: BLE001 - dask's own: whoever started us tells it
+        cause = error.__cause__ or error
+        _say(error=f"{type(cause).__name__}: {cause}")
     # Threads that still wait for a layer would keep an orderly end waiting.
     os._exit(0)
 
