@@ -67,10 +67,12 @@ def test_a_packed_convolution_convolves_the_unpacked_weight(groups):
 
 
 def test_outputs_have_the_inputs_type_and_scales_stay_fp32_in_a_network_that_is_cast():
+    exact = hr.PackedLinear.from_float(linear(), "int8")
     packed = hr.PackedLinear.from_float(linear(), "int8").bfloat16()
 
     assert packed(torch.randn(1, 70, generator=seeded()).bfloat16()).dtype is torch.bfloat16
-    assert packed.scales.dtype is torch.float32
+    assert torch.equal(packed.scales, exact.scales)
+    assert torch.equal(packed.bias, exact.bias)
     assert packed.words.dtype is torch.int32
 
 

@@ -93,6 +93,15 @@ def test_a_smaller_budget_packs_into_more_bits():
     assert packed(budget=0.0).plan.forms == {}
 
 
+def test_a_transformer_whose_layers_look_at_their_weights_is_packed():
+    layer = nn.TransformerEncoderLayer(64, 4, 256, batch_first=True).eval()
+    tokens = torch.randn(1, 5, 64, generator=torch.Generator().manual_seed(1))
+    answer = hr.pack(layer, "h200", example_inputs=tokens, forms=("int8",), goal="memory")
+
+    assert {"linear1", "linear2"} <= set(answer.plan.forms)
+    assert answer.plan.output_error <= 0.02
+
+
 def test_for_memory_convolutions_are_packed_too():
     assert "0" in packed(goal="memory", budget=0.1).plan.forms
 

@@ -51,6 +51,11 @@ class _PackedRows(nn.Module):  # type: ignore[misc]  # PyTorch is not type-check
         """The weight in fp32, (rows, count), as kernels see it."""
         return unpack_weights(self.words, self.scales, self.form, self.count)
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight unpacked, for code that looks at it, such as PyTorch's own transformer layers."""
+        return self.unpacked()
+
     def get_extra_state(self) -> str:
         """The format goes with the words: under another one they mean something else."""
         return self.form.name
@@ -81,11 +86,11 @@ class _PackedRows(nn.Module):  # type: ignore[misc]  # PyTorch is not type-check
 
     def _apply(self, function: Any, *rest: Any, **named: Any) -> Self:
         """Scales and bias stay fp32 whatever type the network is cast to: kernels read them so."""
+        exact = {name: getattr(self, name) for name in ("scales", "bias")}
         super()._apply(function, *rest, **named)
-        for name in ("scales", "bias"):
-            buffer = getattr(self, name)
-            if buffer is not None and buffer.dtype != torch.float32:
-                setattr(self, name, buffer.float())
+        for name, before in exact.items():
+            if before is not None and getattr(self, name).dtype != torch.float32:
+                setattr(self, name, before.to(self.words.device))
         return self
 
 
@@ -182,8 +187,13 @@ class PackedConv2d(_PackedRows):
         made._take(dense)
         return made
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight unpacked, in a convolution's shape."""
+        return self.unpacked().view(self.shape)
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        weight = self.unpacked().view(self.shape).to(inputs.dtype)
+        weight = self.weight.to(inputs.dtype)
         return self._activated(functional.conv2d(inputs, weight, self._bias_for(inputs), **self.places))
 
     def extra_repr(self) -> str:

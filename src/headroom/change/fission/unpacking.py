@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
-from headroom.change.fission.formats import Deft16, Deft16Q, Format, Half
+from headroom.change.fission.formats import FORMATS, Deft16, Deft16Q, Format, Half
 from headroom.change.fission.formats.scaled import Scaled
 
 
@@ -34,5 +36,12 @@ def _values(words: torch.Tensor, form: Format) -> torch.Tensor:
     codes = words.view(torch.uint8)
     if form.bits == 4:
         codes = torch.stack((codes & 15, codes >> 4), dim=-1).flatten(1)
-    table = torch.from_numpy(form.code.table()).to(words.device)
-    return table[codes.long()]
+    return _table(form.name, words.device)[codes.long()]
+
+
+@cache
+def _table(form: str, device: torch.device) -> torch.Tensor:
+    """What codes mean. Kept: a copy to a GPU cannot be captured into a CUDA graph."""
+    known = FORMATS[form]
+    assert isinstance(known, Scaled)
+    return torch.from_numpy(known.code.table()).to(device)
