@@ -102,6 +102,32 @@ def test_a_transformer_whose_layers_look_at_their_weights_is_packed():
     assert answer.plan.output_error <= 0.02
 
 
+def test_what_synapse_elimination_left_is_packed_and_comes_back(tmp_path):
+    from headroom.change.synapses.modules import SlimLinear
+
+    def slim():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layer = SlimLinear(1024, 512, 256)
+            with torch.no_grad():
+                layer.weight.copy_(torch.randn(256, 512))
+                layer.retained.copy_(torch.randperm(1024)[:512])
+            return nn.Sequential(layer)
+
+    batch = torch.randn(2, 1024, generator=torch.Generator().manual_seed(1))
+    answer = hr.pack(slim(), "h200", example_inputs=batch[:1], calibration=[batch], forms=("int8",), dtype="fp32")
+    answer.save(tmp_path)
+
+    assert answer.plan.forms == {"0": "int8"}
+    assert answer.plan.saves_us > 0
+    assert answer.plan.layers[0].options[0].output_error == pytest.approx(answer.plan.output_error, rel=0.1)
+    assert torch.equal(load_packed(slim(), tmp_path)(batch), answer.network(batch))
+    answer.network[0].retained[3] = 1024
+    answer.save(tmp_path)
+    with pytest.raises(ModelError, match="leaves its 1024"):
+        load_packed(slim(), tmp_path)
+
+
 def test_for_memory_convolutions_are_packed_too():
     assert "0" in packed(goal="memory", budget=0.1).plan.forms
 

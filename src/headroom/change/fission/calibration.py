@@ -10,22 +10,24 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from headroom.change.fission.modules import PackedConv2d, PackedLinear, packed_twin
+from headroom.change.fission.modules import PackedConv2d, PackedLinear
+from headroom.change.fission.slim_layers import packed_twin
+from headroom.change.synapses.modules import SlimLinear
 from headroom.errors import ModelError, UsageError
 
 #: Inputs that a layer's error is taken on: rows of a linear layer, images of a convolution.
 _ROWS, _IMAGES = 512, 8
 
-Layer: TypeAlias = nn.Linear | nn.Conv2d
+Layer: TypeAlias = nn.Linear | nn.Conv2d | SlimLinear
 Twin: TypeAlias = PackedLinear | PackedConv2d
 
 
 def packable(network: nn.Module) -> dict[str, Layer]:
-    """Layers that can be packed, by name: linear ones and convolutions padded with zeros, weights finite."""
+    """Layers that can be packed, by name: linear ones, slim or not, and convolutions padded with zeros, if finite."""
     return {
         name: layer
         for name, layer in network.named_modules()
-        if type(layer) in (nn.Linear, nn.Conv2d)
+        if type(layer) in (nn.Linear, nn.Conv2d, SlimLinear)
         and getattr(layer, "padding_mode", "zeros") == "zeros"
         and bool(torch.isfinite(layer.weight).all())
     }
@@ -137,6 +139,8 @@ def _sampled(parts: list[torch.Tensor], layer: nn.Module) -> torch.Tensor:
 
 
 def _product(layer: Layer, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    if isinstance(layer, SlimLinear):
+        return functional.linear(inputs.index_select(-1, layer.retained), weight)
     if isinstance(layer, nn.Linear):
         return functional.linear(inputs, weight)
     return functional.conv2d(inputs, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)

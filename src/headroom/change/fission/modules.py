@@ -64,7 +64,7 @@ class _PackedRows(nn.Module):  # type: ignore[misc]  # PyTorch is not type-check
         if state != self.form.name:
             raise UsageError(f"the state is packed as {str(state)[:40]!r} and the layer as {self.form.name!r}")
 
-    def _take(self, dense: nn.Linear | nn.Conv2d) -> None:
+    def _take(self, dense: nn.Module) -> None:
         weight = dense.weight.detach().float().cpu().reshape(len(dense.weight), -1)
         if not bool(torch.isfinite(weight).all()):
             raise UsageError("the weight holds infinities or NaN, which packing would hide; repair the network first")
@@ -198,12 +198,3 @@ class PackedConv2d(_PackedRows):
 
     def extra_repr(self) -> str:
         return f"{self.shape}, form={self.form.name}, activation={self.activation}"
-
-
-def packed_twin(dense: nn.Linear | nn.Conv2d, form: str) -> PackedLinear | PackedConv2d:
-    """The packed twin of either kind of layer.
-
-    Raises:
-        UsageError: as the twins' own.
-    """
-    return (PackedLinear if isinstance(dense, nn.Linear) else PackedConv2d).from_float(dense, form)

@@ -113,7 +113,7 @@ def _layer_plan(name: str, layer: nn.Module, trial: Trial, inputs: Any, timed: T
         twin = trial.twin(name, form)
         error = layer_error(layer, twin, inputs)
         options.append(Option(form, twin.packed_bytes, error, _packed_time(timed, name, form)))
-    kind = "linear" if isinstance(layer, nn.Linear) else "conv2d"
+    kind = "conv2d" if isinstance(layer, nn.Conv2d) else "linear"
     value_bytes = 4 if timed.dtype.value in ("fp32", "tf32") else 1 if timed.dtype.value == "fp8" else 2
     weights = layer.weight.numel()
     return LayerPlan(name, kind, weights, weights * value_bytes, time_us, error_pct, tuple(options))

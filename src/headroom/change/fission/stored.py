@@ -12,6 +12,7 @@ from torch import nn
 
 from headroom.change.fission.calibration import packable
 from headroom.change.fission.modules import PackedConv2d, PackedLinear
+from headroom.change.fission.slim_layers import PackedSlimLinear, packed_twin
 from headroom.change.saved import read_description, read_weights, write_weights
 from headroom.errors import ModelError, UsageError
 from headroom.files import write_whole
@@ -58,6 +59,10 @@ def load_packed(network: nn.Module, folder: str | os.PathLike[str]) -> nn.Module
         network.load_state_dict(weights)
     except (RuntimeError, AttributeError, UsageError) as error:
         raise ModelError(f"what {folder} holds does not fit the network: {' '.join(str(error).split())}") from error
+    for name, layer in network.named_modules():
+        # A table that points outside the inputs would read foreign memory on a GPU.
+        if isinstance(layer, PackedSlimLinear) and not layer.reads_its_inputs:
+            raise ModelError(f"{name}'s table of retained inputs leaves its {layer.given}; save the network again")
     return network
 
 
@@ -65,8 +70,7 @@ def _empty(network: nn.Module, name: str, layer: Mapping[str, Any]) -> nn.Module
     dense = packable(network).get(name)
     if dense is None:
         raise UsageError(f"{name} is no layer of this network that can be packed")
-    twin = PackedLinear if isinstance(dense, nn.Linear) else PackedConv2d
-    return twin.from_float(dense, str(layer.get("form")), activation=layer.get("activation"))
+    return packed_twin(dense, str(layer.get("form")), layer.get("activation"))
 
 
 def _described(path: Path) -> Mapping[str, Mapping[str, Any]]:
