@@ -1,16 +1,18 @@
 """Train the networks of the figures and everything that is made of them, in pieces, and write what came out.
 
+    python benchmarks/train_networks.py choose [TARGET...] [--db FILE]
     python benchmarks/train_networks.py run WORK [--networks vgg16,resnet56] [--seeds 0,1,2] [--limit SECONDS]
     python benchmarks/train_networks.py time WORK
     python benchmarks/train_networks.py pack WORK OUT
     python benchmarks/train_networks.py unpack WORK PART...
     python benchmarks/train_networks.py page [FOLDER]
 
-``run`` trains each seed in a process of its own, the processes spread over the GPUs that there are, and ends at its
-limit; called again it goes on where it stopped. ``time`` times the shapes side by side. ``pack`` writes rows, latencies
-and fp16 weights in files small enough to carry; ``unpack`` puts weights into a fresh folder, so that what is made of
-them can go on there. ``page`` copies a folder's rows to ``benchmarks/results`` and writes ``docs/trained.md``. With
-``--dry-run`` everything happens on the CPU with made-up images and two epochs.
+``choose`` has ``headroom fit`` choose the fitted variants' widths, from measured pairs where a database has them; it
+needs no GPU. ``run`` trains each seed in a process of its own, the processes spread over the GPUs that there are, and
+ends at its limit; called again it goes on where it stopped. ``time`` times the shapes side by side. ``pack`` writes
+rows, latencies and fp16 weights in files small enough to carry; ``unpack`` puts weights into a fresh folder, so that
+what is made of them can go on there. ``page`` copies a folder's rows to ``benchmarks/results`` and writes
+``docs/trained.md``. With ``--dry-run`` everything happens on the CPU with made-up images and two epochs.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ def main() -> None:
         from training_study.page import write
 
         print(write(asked.folder))
+    elif asked.what == "choose":
+        from training_study.choose import SAVES, choose
+
+        choose(asked.targets or SAVES, asked.db)
     elif asked.what == "unpack":
         from training_study.packing import unpack
 
@@ -62,6 +68,9 @@ def arguments() -> argparse.ArgumentParser:
     unpack = verbs.add_parser("unpack")
     unpack.add_argument("work", type=Path)
     unpack.add_argument("parts", type=Path, nargs="+")
+    choose = verbs.add_parser("choose")
+    choose.add_argument("targets", nargs="*")
+    choose.add_argument("--db", help="the performance database; the user's and the shipped one by default")
     verbs.add_parser("page").add_argument("folder", type=Path, nargs="?")
     return parser
 

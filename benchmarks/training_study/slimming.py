@@ -25,8 +25,9 @@ from headroom.change.synapses.sampling import sample_inputs
 from headroom.change.synapses.slim import Removal, slim
 from training_study.variants import Parent
 
-#: Rows of each layer's inputs that choices and compensation see.
-ROWS = 4000
+#: Training images, and rows of each layer's inputs, that choices and compensation see; images of one batch, which
+#: bounds the memory of its im2col matrices.
+IMAGES, ROWS, TOGETHER = 4000, 8000, 100
 
 #: Removal by least damage takes time as the cube of K; larger layers are searched by correlated contributions.
 _MOST_BY_DAMAGE = 1024
@@ -51,9 +52,8 @@ def slimmed(share: float, *, channels: bool = False, by_paper: bool = False) -> 
     def make(parent: Parent) -> Slimmed:
         layers = {n: each for n, each in parent.module.named_modules() if isinstance(each, (nn.Conv2d, nn.Linear))}
         grains = {name: _grain(layer, channels) for name, layer in list(layers.items())[1:]}
-        inputs = sample_inputs(
-            parent.module, [images for images, _ in parent.seen()], grains, rows=ROWS, seed=parent.seed
-        )
+        seen = [part.cpu() for images, _ in parent.images.sample(IMAGES).epoch(0) for part in images.split(TOGETHER)]
+        inputs = sample_inputs(parent.module, seen, grains, rows=ROWS, seed=parent.seed)
         removals, plan = {}, {}
         for name, grain in grains.items():
             weight = by_vector(layers[name].weight.detach().numpy(), grain)

@@ -70,10 +70,10 @@ def _by_turns(networks: Mapping[str, nn.Module], network: str, setting: Setting,
         images = torch.randn(setting.batch, *NETWORKS[network].image, device=device)
         runs = {name: _runner(module, images, setting, device, on_gpu) for name, module in networks.items()}
         turns: dict[str, list[float]] = {name: [] for name in runs}
-        repeats = {name: max(1, int(TURN_S / max(_turn_us(run, 3, on_gpu) * 1e-6, 1e-6))) for name, run in runs.items()}
+        repeats = {name: max(1, int(TURN_S / max(turn_us(run, 3, on_gpu) * 1e-6, 1e-6))) for name, run in runs.items()}
         for _ in range(ROUNDS if on_gpu else 2):
             for name, run in runs.items():
-                turns[name].append(_turn_us(run, repeats[name], on_gpu))
+                turns[name].append(turn_us(run, repeats[name], on_gpu))
     finally:
         flags = torch.backends.cudnn, torch.backends.cuda.matmul
         flags[0].benchmark, flags[0].allow_tf32, flags[1].allow_tf32 = before
@@ -95,10 +95,10 @@ def _runner(module: nn.Module, images: torch.Tensor, setting: Setting, device: s
         with torch.inference_mode():
             return module(images)
 
-    return _captured(run) if on_gpu else run
+    return captured(run) if on_gpu else run
 
 
-def _captured(run: Callable[[], Any]) -> Callable[[], Any]:
+def captured(run: Callable[[], Any]) -> Callable[[], Any]:
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -111,7 +111,7 @@ def _captured(run: Callable[[], Any]) -> Callable[[], Any]:
     return graph.replay
 
 
-def _turn_us(run: Callable[[], Any], repeats: int, on_gpu: bool) -> float:
+def turn_us(run: Callable[[], Any], repeats: int, on_gpu: bool) -> float:
     """Microseconds of one of ``repeats`` runs in a row."""
     if not on_gpu:
         begin = time.perf_counter()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from headroom.change.training import accuracy_pct
@@ -47,10 +47,6 @@ class Parent:
     def macs(self) -> int:
         return macs_and_parameters(self.module, self.image)[0]
 
-    def seen(self) -> list[tuple[Tensor, Tensor]]:
-        """Some training images, on the CPU."""
-        return [(images.cpu(), labels.cpu()) for images, labels in self.images.sample(SEEN).epoch(0)]
-
 
 Maker = Callable[[Parent], nn.Module]
 
@@ -75,13 +71,14 @@ def padded(shape: Shape) -> Maker:
 
 def gate_scores(parent: Parent) -> Scores:
     """First-order Taylor scores of the channels behind each BatchNorm, by its name."""
-    module = parent.module
+    sample = parent.images.sample(SEEN)
+    module = copy.deepcopy(parent.module).to(sample.inputs.device)
     gates = [name for name, each in module.named_modules() if isinstance(each, _NormBase)]
     groups = []
     for name in gates:
         axis, width = Axis(f"{name}.weight", 0), module.get_submodule(name).num_features
         groups.append(WidthGroup(name, width, 1, (Member(axis, width, ((0, width),)),), {}))
-    found = taylor_importance(module, WidthGroups(tuple(groups)), parent.seen())
+    found = taylor_importance(module, WidthGroups(tuple(groups)), sample.epoch(0))
     return {axis.layer: score for axis, score in found.items()}
 
 
