@@ -12,13 +12,13 @@ import platform
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+import headroom
 from cifar_networks import Resnet, Vgg16
 from headroom.change.saved import read_weights, write_tensors
 from headroom.change.synapses.stored import load_slim, save_slim
@@ -186,7 +186,7 @@ def _about(job: Job, place: Place) -> dict[str, Any]:
         "machine": torch.cuda.get_device_name() if on_gpu else f"{platform.machine()} CPU",
         "versions": {
             "torch": torch.__version__,
-            "headroom": version("headroom"),
+            "headroom": headroom.__version__,
             "cudnn": cudnn,
         },
         "rehearsal": place.rehearsal,

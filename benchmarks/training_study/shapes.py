@@ -152,7 +152,7 @@ def _stream_orders(before: Shape, after: Shape, scores: Scores) -> list[Order]:
     """The channels of stem and stages. What comes through a shortcut is what it was in the old network."""
     totals = [_stage_scores(before, stage, scores) for stage in range(4)]
     stem = _best(after.streams[0], range(before.streams[0]), totals[0])
-    found = [_cropped_last(stem, after.streams, before.streams, totals[1])]
+    found = [_stem_order(stem, after.streams, before.streams, totals[1])]
     for stage, (width, wanted) in enumerate(pairwise(after.streams), 1):
         shift, old_shift = (wanted - width) // 2, (before.streams[stage] - before.streams[stage - 1]) // 2
         order = [_NEW] * wanted
@@ -173,15 +173,19 @@ def _stream_orders(before: Shape, after: Shape, scores: Scores) -> list[Order]:
     return found
 
 
-def _cropped_last(stem: Order, after: Sequence[int], before: Sequence[int], scores: np.ndarray | None) -> Order:
-    """The stem's channels with those outside that a narrower first stage leaves out."""
-    fewer = after[0] - after[1]
-    if fewer <= 0 or before[0] != before[1]:
+def _stem_order(stem: Order, after: Sequence[int], before: Sequence[int], scores: np.ndarray | None) -> Order:
+    """The stem's channels, those outside that a narrower first stage crops: what fed it before goes inside."""
+    cropped, old_shift = after[0] - after[1], (before[1] - before[0]) // 2
+    if cropped <= 0:
         return stem
-    kept = _best(after[1], stem, scores)
-    rest = [each for each in stem if each not in kept]
+    fed = [each for each in stem if each >= 0 and 0 <= each + old_shift < before[1]]
+    if scores is not None:
+        fed.sort(key=lambda each: -scores[each + old_shift])
+    inside = sorted(fed[: after[1]])
+    others = sorted((each for each in stem if each not in inside), key=lambda each: each == _NEW)
+    outside, inside = others[:cropped], [*inside, *others[cropped:]]
     below = -((after[1] - after[0]) // 2)
-    return [*rest[:below], *kept, *rest[below:]]
+    return [*outside[:below], *inside, *outside[below:]]
 
 
 def _stage_scores(before: Shape, stage: int, scores: Scores) -> np.ndarray | None:
