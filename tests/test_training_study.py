@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import train_networks
 from headroom.change.saved import read_weights
 from headroom.change.widths.groups import Growth
 from trained_networks import NETWORKS, Trained
@@ -218,3 +221,13 @@ def test_the_page_shows_every_variant_beside_what_it_lost(rehearsed: Place) -> N
     dense = next(row for row in rows if row["variant"] == "unpruned") | {"network": "lenet"}
     slim = dense | {"variant": "slim-50", "accuracy_pct": dense["accuracy_pct"] - 1.5}
     assert "| -1.50 |" in next(line for line in page([dense, slim], []).splitlines() if line.startswith("| slim-50"))
+
+
+def test_the_command_trains_in_processes_and_packs_what_came_out(tmp_path: Path) -> None:
+    script = [sys.executable, str(Path(train_networks.__file__))]
+    work, out = str(tmp_path / "work"), tmp_path / "out"
+    run = ["run", work, "--networks", "lenet", "--only", "unpruned", "--seeds", "0", "--dry-run"]
+    done = subprocess.run([*script, *run], capture_output=True, text=True, check=False)
+    assert "seeds 0: all done" in done.stdout, done.stderr
+    subprocess.run([*script, "pack", work, str(out)], check=True, capture_output=True)
+    assert '"key": "lenet/unpruned/0"' in (out / "trained.jsonl").read_text()
