@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from headroom.change.synapses import VectorCorrelation, flat, least_damage, output_error, search_count, solve
+from headroom.change.synapses.damage import least_damage_all
 from headroom.errors import UsageError
 
 
@@ -76,3 +77,16 @@ def test_a_count_that_cannot_be_is_refused(count):
         least_damage(*layer(9, 1, seed=6), count)
     with pytest.raises(UsageError, match="cannot stay"):
         least_damage(layer(8, 1, seed=6)[0], layer(9, 1, seed=6)[1], 3)
+
+
+def test_several_counts_are_those_of_one_descent():
+    random = np.random.default_rng(4)
+    weight, inputs = random.standard_normal((5, 12, 2)), random.standard_normal((200, 12, 2))
+
+    found = least_damage_all(weight, inputs, [3, 9, 6])
+
+    for count, each in zip([3, 9, 6], found, strict=True):
+        assert (each.retained == least_damage(weight, inputs, count).retained).all()
+        assert len(each.retained) == count
+    assert set(found[0].retained) < set(found[2].retained) < set(found[1].retained)
+    assert least_damage_all(weight, inputs, []) == []

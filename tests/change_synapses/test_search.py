@@ -17,6 +17,7 @@ from headroom.change.synapses import (
     search,
     search_all,
     search_count,
+    search_counts,
 )
 from headroom.change.synapses.adjacency import adjacency, unpacked
 from headroom.errors import ModelError, UsageError
@@ -241,3 +242,26 @@ def test_a_bit_of_the_adjacency_is_a_pair():
     expected = correlation.block(slice(0, 45), slice(0, 45)) >= 0.3
 
     assert (unpacked(adjacency(correlation, [0.3], block=16)[0], 45) == expected).all()
+
+
+def test_several_counts_at_once_are_found_as_well_as_one_by_one():
+    random = np.random.default_rng(2)
+    centres = np.repeat(random.standard_normal((64, 60)), 5, axis=1)
+    weights = centres + 0.7 * random.standard_normal((64, 300))
+    correlation = VectorCorrelation(weights.astype(np.float32))
+    counts = [40, 90, 150, 240, 299]
+
+    together = search_counts(correlation, counts)
+
+    assert [len(found.retained) for found in together] == counts
+    for count, found in zip(counts, together, strict=True):
+        alone = search_count(correlation, count)
+        removed = found.represented
+        assert (found.correlation[removed] >= found.alpha - 1e-5).all()
+        assert found.correlation[removed].mean() > alone.correlation[alone.represented].mean() - 0.05
+
+
+def test_counts_that_nothing_reaches_give_the_least_that_can_stay():
+    correlation = VectorCorrelation(np.eye(6, dtype=np.float32)[:, :5])
+    (found,) = search_counts(correlation, [2])
+    assert len(found.retained) == 5

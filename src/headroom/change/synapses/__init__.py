@@ -10,7 +10,15 @@ from headroom.change.synapses.damage import least_damage
 from headroom.change.synapses.frontier import Composition, Front, LayerOptions, Option
 from headroom.change.synapses.plan import LayerPlan, SynapsePlan
 from headroom.change.synapses.reorder import Reordering, reorder
-from headroom.change.synapses.search import Selection, keep_at_least, round_up, search, search_all, search_count
+from headroom.change.synapses.search import (
+    Selection,
+    keep_at_least,
+    round_up,
+    search,
+    search_all,
+    search_count,
+    search_counts,
+)
 from headroom.change.synapses.transform import (
     Reduced,
     Transform,
@@ -50,6 +58,7 @@ __all__ = [
     "search",
     "search_all",
     "search_count",
+    "search_counts",
     "solve",
     "transformed",
     "truncate",

@@ -26,6 +26,8 @@ from headroom.errors import UsageError
 _ROWS = 256
 #: Rounds of search when a count is asked for, and thresholds tried in each: 4^-6 is finer than a threshold means.
 _ROUNDS, _TRIED = 6, 3
+#: Thresholds that a first look for several counts shares, and those whose bits are held at once.
+_SHARED, _AT_ONCE = 13, 7
 #: The lowest threshold that is tried for a count.
 _LOWEST = 2.0**-12
 #: Synapse vectors up to which correlations are kept from one round to the next: 64 MB.
@@ -177,3 +179,38 @@ def search_count(correlation: Correlation, count: int) -> Selection:
                 break
             low, best = found.alpha, found
     return keep_at_least(best, count)
+
+
+def search_counts(correlation: Correlation, counts: Sequence[int]) -> list[Selection]:
+    """A selection per count, like those of :func:`search_count`, for a few passes over the correlations altogether.
+
+    All counts share the thresholds of a first look; a second one looks between the two that each count lies between.
+    """
+    coarse = _in_parts(correlation, np.linspace(_LOWEST, 1.0, _SHARED).tolist())
+    between: set[float] = set()
+    for count in counts:
+        low, high = _around(coarse, count)
+        between.update(np.linspace(low, high, _TRIED + 2)[1:-1].tolist())
+    found = coarse + _in_parts(correlation, sorted(between - {each.alpha for each in coarse}))
+    return [keep_at_least(_highest(found, count), count) for count in counts]
+
+
+def _in_parts(correlation: Correlation, alphas: Sequence[float]) -> list[Selection]:
+    """:func:`search_all` of a few thresholds at a time, whose bits are in memory at once."""
+    parts = (alphas[start : start + _AT_ONCE] for start in range(0, len(alphas), _AT_ONCE))
+    return [found for part in parts for found in search_all(correlation, part)]
+
+
+def _around(found: Sequence[Selection], count: int) -> tuple[float, float]:
+    """The highest threshold that keeps no more than ``count``, and the next one."""
+    alphas = sorted(each.alpha for each in found)
+    low = _highest(found, count).alpha
+    return low, next((alpha for alpha in alphas if alpha > low), low)
+
+
+def _highest(found: Sequence[Selection], count: int) -> Selection:
+    """The one of the highest threshold that keeps no more than ``count``; where none does, the one that keeps least."""
+    fitting = [each for each in found if len(each.retained) <= count]
+    if fitting:
+        return max(fitting, key=lambda each: each.alpha)
+    return min(found, key=lambda each: len(each.retained))

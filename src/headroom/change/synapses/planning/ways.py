@@ -20,7 +20,7 @@ from headroom.change.synapses.damage import least_damage_all
 from headroom.change.synapses.planning.batches import Batches
 from headroom.change.synapses.planning.layers import Place
 from headroom.change.synapses.sampling import sample_inputs
-from headroom.change.synapses.search import Selection, keep_at_least, search, search_count
+from headroom.change.synapses.search import Selection, search, search_counts
 from headroom.change.synapses.slim import Removal, slim
 from headroom.change.synapses.transform import Transform, output_error, transformed
 from headroom.change.synapses.units import as_numpy
@@ -122,9 +122,9 @@ def selections(layer: Sampled, counts: Sequence[int]) -> list[Selection]:
         return least_damage_all(layer.weight, layer.inputs, counts)
     correlation = correlation_of(layer)
     if layer.vectors <= _HELD:
-        # Counts are searched for one after the other, over the same correlations.
+        # Several passes look at the same correlations.
         correlation = HeldCorrelation(correlation)
-    return [keep_at_least(search_count(correlation, count), count) for count in counts]
+    return search_counts(correlation, counts)
 
 
 def at_threshold(layer: Sampled, alpha: float) -> Selection:
