@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,8 +100,8 @@ def test_ctrl_c_ends_a_local_fleet_within_two_seconds_and_leaves_no_process(data
         stderr=subprocess.PIPE,
         text=True,
     )
-    # A scheduler and two workers, and a process that measures for each of the two.
-    family = until(lambda: descendants(whole.pid), lambda found: len(found) >= 5, "the fleet")
+    until(lambda: _started_as(whole.pid, b"headroom.measure.worker"), lambda found: len(found) >= 2, "both GPUs' work")
+    family = descendants(whole.pid)
     begin = time.monotonic()
     whole.send_signal(signal.SIGINT)
     _, said = whole.communicate(timeout=PATIENCE_S)
@@ -114,10 +115,38 @@ def test_a_killed_run_leaves_no_process_of_a_local_fleet(database: Path) -> None
     whole = subprocess.Popen(
         command("measure", MODEL, "--db", database, "--fleet", "local", "-q"), env=environment(HEADROOM_BENCH=bench)
     )
-    family = until(lambda: descendants(whole.pid), lambda found: len(found) >= 3, "the fleet")
+    until(lambda: _started_as(whole.pid, b"headroom.measure.worker"), bool, "the first layer")
+    family = descendants(whole.pid)
     whole.kill()
     whole.wait()
     wait_until_gone(family, within_s=PATIENCE_S)
+
+
+def test_a_run_that_loses_its_scheduler_is_one_line_and_gpu_trouble(database: Path) -> None:
+    bench = script(plans=2, plan_s=0.2, gpus=["Fake GPU"])
+    whole = subprocess.Popen(
+        command("measure", MODEL, "--db", database, "--fleet", "local"),
+        env=environment(HEADROOM_BENCH=bench),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: _started_as(whole.pid, b"headroom.measure.worker"), bool, "the first layer")
+    (scheduler,) = _started_as(whole.pid, b'"role": "scheduler"')
+    os.kill(scheduler, signal.SIGKILL)
+    _, said = whole.communicate(timeout=PATIENCE_S)
+    assert whole.returncode == 4
+    assert re.fullmatch(r"headroom: the fleet's scheduler at \S+ does not answer any more: .*\n", said), said
+
+
+def _started_as(pid: int, words: bytes) -> list[int]:
+    """The descendants of ``pid`` whose command holds these words."""
+    found = []
+    for each in descendants(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if words in Path(f"/proc/{each}/cmdline").read_bytes():
+                found.append(each)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,12 @@ def show_status(scheduler: Scheduler, tls: Tls = None) -> None:
     Example: `headroom fleet status 10.0.0.1:8786 --tls credentials/`
     """
     from headroom.cli.screen import Screen
+    from headroom.measure.fleet.dask import distributed, hush
     from headroom.measure.fleet.fleet import Fleet
     from headroom.measure.fleet.status import status
     from headroom.report.fleet import render_status
 
+    distributed()
+    hush()
     with Fleet(scheduler, tls=tls) as there:
         render_status(status(there), Screen())

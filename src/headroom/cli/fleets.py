@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headroom.measure.fleet.dask import distributed, hush
 from headroom.measure.fleet.fleet import Fleet
 from headroom.measure.fleet.local import local_fleet
 
@@ -20,6 +21,8 @@ def connected(fleet: str, tls: Path | None) -> Iterator[Fleet]:
         GpuError: nobody answers there, or there is no GPU.
         UsageError: dask is not installed, or this is no address.
     """
+    distributed()
+    hush()
     if fleet != LOCAL:
         with Fleet(fleet, tls=tls) as there:
             yield there

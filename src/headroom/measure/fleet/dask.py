@@ -6,6 +6,7 @@ the loopback interface unless there is TLS, or the user insists.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,15 @@ def distributed() -> Any:
     if SETTINGS not in config.defaults:
         config.update_defaults(SETTINGS)
     return module
+
+
+def hush() -> None:
+    """Have dask print nothing in this process: what it says of a lost connection is told by the error that follows, in
+    one sentence."""
+    for name in list(logging.root.manager.loggerDict):
+        # Its settings give several of its loggers a level of their own.
+        if name.split(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def security(folder: Path | None) -> Any:

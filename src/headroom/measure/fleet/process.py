@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from headroom.errors import HeadroomError
 from headroom.measure.crew import default_size
 from headroom.measure.driver import driver_of
 from headroom.measure.fleet.card import Card
-from headroom.measure.fleet.dask import LOOPBACK, distributed, host_of, security
+from headroom.measure.fleet.dask import LOOPBACK, distributed, host_of, hush, security
 from headroom.measure.fleet.station import Station, settle
 from headroom.measure.run import expected_missing, expected_system
 
@@ -30,12 +29,10 @@ def main() -> None:
     """Be what the arguments say: who started us, and a JSON object that names a role and its fields."""
     die_with(int(sys.argv[1]))
     asked = json.loads(sys.argv[2])
-    logging.basicConfig(level=logging.WARNING)
     try:
         tls = Path(asked["tls"]) if asked["tls"] else None
         dask = distributed()
-        # Dask tells every lost worker and every late heartbeat, which its parent knows and would have to drain.
-        logging.getLogger("distributed").setLevel(logging.ERROR)
+        hush()
         if asked["role"] == "scheduler":
             asyncio.run(_schedule(dask, asked["host"], asked["port"], tls))
         else:

@@ -85,7 +85,7 @@ class _Work:
         self.todo = known.without(planned)
         self._skipped = len(planned) - len(self.todo)
         self._pace = Pace(item.task for item in self.todo)
-        self._agenda = Agenda(_longest_first(self.todo, self._pace, wishes), known.covers, self._pace.began)
+        self._agenda = Agenda(longest_first(self.todo, self._pace, wishes), known.covers, self._pace.began)
         self._tally, self._by_others, self._replaced, self._worked_s = Tally(), 0, 0, 0.0
         self._begin = time.monotonic()
         self._end = self._begin
@@ -151,7 +151,7 @@ def _planned(graphs: Sequence[Graph], dtypes: Sequence[DataType], system: System
     )
 
 
-def _longest_first(todo: Sequence[Planned], pace: Pace, wishes: Wishes) -> list[Planned]:
+def longest_first(todo: Sequence[Planned], pace: Pace, wishes: Wishes) -> list[Planned]:
     """What takes longest goes first, so that all end together; within a budget the most valuable does."""
     if wishes.budget_s is not None:
         return list(todo)
