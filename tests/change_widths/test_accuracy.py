@@ -10,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import headroom as hr
 from change_training.conftest import network as small_network
 from change_training.conftest import quadrants
 from headroom.change.training import Recipe, TensorBatches, accuracy_pct, train
-from headroom.change.widths.accuracy import widened, widening, with_parameters
-from headroom.change.widths.groups import Growth, layer_widths, width_groups
+from headroom.change.widths.groups import Growth, set_widths, width_groups
 from headroom.change.widths.solve import ChoosableWidth, Count, LayerTable, Width, WidthProblem, widest
 from headroom.errors import UsageError
 
@@ -55,13 +53,12 @@ def test_no_choice_of_widths_has_more_parameters_in_the_same_time(seed: int, onl
     limit_us = problem.total_us(problem.current) * (1 + 1e-9)
     allowed = [each for each in every_choice(problem, only_wider) if problem.total_us(each) <= limit_us]
 
-    found = widening(problem, only_wider=only_wider)
+    found = widest(problem, only_wider=only_wider, count=Count.PARAMETERS)
 
-    assert found.after_us <= limit_us
-    assert found.parameters_after == max(map(problem.total_parameters, allowed))
-    assert found.parameters_before == problem.total_parameters(problem.current)
+    assert problem.total_us(found) <= limit_us
+    assert problem.total_parameters(found) == max(map(problem.total_parameters, allowed))
     if only_wider:
-        assert all(found.widths[name] >= width for name, width in problem.current.items())
+        assert all(found[name] >= width for name, width in problem.current.items())
 
 
 def test_channels_and_parameters_are_not_the_same_gain() -> None:
@@ -88,9 +85,9 @@ def test_parameters_that_nobody_counted_are_asked_for() -> None:
         (ChoosableWidth("a", 8, (16,)),), (LayerTable("a", Width(3), Width(parts={"a": ONE}), {(3, 8): 1.0}),)
     )
     with pytest.raises(UsageError, match="a has no count of parameters at 3 inputs and 8 outputs"):
-        widening(problem)
-    with pytest.raises(UsageError, match="a is no layer of the graph"):
-        with_parameters(problem, {})
+        widest(problem, count=Count.PARAMETERS)
+    with pytest.raises(UsageError, match="a has no count of parameters at 3 inputs and 8 outputs"):
+        problem.total_parameters(problem.current)
 
 
 def trained() -> tuple[nn.Module, TensorBatches, TensorBatches]:
@@ -108,17 +105,8 @@ def test_a_widened_network_starts_at_the_old_accuracy_and_trains_on(growth: Grow
     module, training, held_out = trained()
     example = torch.randn(2, 3, 8, 8)
     groups = width_groups(module, example)
-    graph = hr.load(module.eval(), example)
-    layers = {layer.module or layer.name: layer for layer in graph.layers}
-    (first, *_) = [each for each in layer_widths(module, groups) if each.layer == "0"]
-    table = LayerTable("0", first.inputs, first.outputs, {(3, 8): 5.0, (3, 12): 5.0, (3, 16): 6.0})
-    problem = with_parameters(WidthProblem((ChoosableWidth(groups.free[0].name, 8, (12, 16)),), (table,)), layers)
+    wider = set_widths(module, example, groups, {groups.free[0].name: 12}, growth=growth)
 
-    plan = widening(problem)
-    wider = widened(module, example, groups, plan.widths, growth=growth)
-
-    assert plan.gains
-    assert plan.parameters_after * 8 == plan.parameters_before * 12  # 12 channels for the time of 8
     inputs = next(held_out.epoch(0))[0]
     with torch.no_grad():
         assert torch.allclose(module.eval()(inputs), wider.eval()(inputs), atol=1e-5)
@@ -132,7 +120,7 @@ def test_training_tells_copies_of_a_channel_apart() -> None:
     del module[5]  # dropout would tell them apart by itself
     example = torch.randn(2, 3, 8, 8)
     groups = width_groups(module, example)
-    wider = widened(module, example, groups, {groups.free[0].name: 16}, growth=Growth.DUPLICATE)
+    wider = set_widths(module, example, groups, {groups.free[0].name: 16}, growth=Growth.DUPLICATE)
     assert _apart(wider[0].weight) == 0
     train(wider, training, Recipe(epochs=2, rate=0.1))
     assert _apart(wider[0].weight) > 1e-4
@@ -143,11 +131,3 @@ def _apart(weight: Tensor) -> float:
     rows = weight.detach().flatten(1)
     distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist") + 1e9 * torch.eye(len(rows))
     return float(distances.min() / rows.norm(dim=1).mean())
-
-
-def test_channels_that_training_never_reaches_are_refused() -> None:
-    module = small_network()
-    example = torch.randn(1, 3, 8, 8)
-    groups = width_groups(module, example)
-    with pytest.raises(UsageError, match="channels of zeros on both sides are never trained"):
-        widened(module, example, groups, {groups.free[0].name: 12}, growth=Growth.ZERO)
