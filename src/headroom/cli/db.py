@@ -95,14 +95,16 @@ def import_files(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="What headroom db export wrote as JSON; or benanza, then Benanza's tables or their folder."
+            help="What headroom db export wrote as JSON, or a program of headroom export-benchmarks printed; or "
+            "benanza, then Benanza's tables or their folder."
         ),
     ],
     database: Database = None,
 ) -> None:
-    """Take in the measurements of an export, or of Benanza's published tables; of two equal keys the newer row stays.
+    """Take in measurements, all of a file or none: an export's, those that exported benchmarks printed, or Benanza's
+    published tables. Of two equal keys the newer row stays.
 
-    Examples: `headroom db import h200.json`, `headroom db import benanza tables/`
+    Examples: `headroom db import h200.json`, `headroom db import rows.jsonl`, `headroom db import benanza tables/`
     """
     from headroom.store.merge import merge
     from headroom.store.sources import source_of

@@ -18,6 +18,7 @@ from headroom.cli.compare import compare
 from headroom.cli.complain import complain
 from headroom.cli.db import db
 from headroom.cli.explore import explore
+from headroom.cli.export_benchmarks import export_benchmarks
 from headroom.cli.fit import fit
 from headroom.cli.fleet import fleet
 from headroom.cli.gpus import gpus
@@ -50,6 +51,7 @@ app.command()(explore)
 app.command()(compare)
 app.command()(measure)
 app.command()(profile)
+app.command("export-benchmarks")(export_benchmarks)
 app.command()(staircase)
 app.command()(pack)
 app.command()(fit)

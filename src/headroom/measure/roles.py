@@ -25,6 +25,9 @@ CLIP_BOUNDS = (0.0, 6.0)
 #: Slope of ``leakyrelu`` for negative values, likewise.
 LEAKY_SLOPE = 0.01
 
+#: Second operand of a function of two where the model wrote a number, which no record holds either.
+NUMBERS = {"add": 1.0, "sub": 1.0, "mul": 2.0, "div": 2.0, "max": 0.0, "min": 0.0}
+
 
 def operands_of(layer: Layer) -> tuple[TensorSpec, ...]:
     """Everything the layer reads: activations in order, then constants in order."""

@@ -1,4 +1,5 @@
-"""What ``headroom db import`` reads: an export of ours, or somebody's published tables by the name of the system."""
+"""What ``headroom db import`` reads: an export of ours, what a benchmark that travels printed, or somebody's published
+tables by the name of the system."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from headroom.errors import UsageError
 from headroom.store.benanza.source import BenanzaSource
 from headroom.store.imported import JsonSource
 from headroom.store.merge import Source
+from headroom.store.travelled import TravelledSource, is_travelled
 
 #: Published databases by the word that stands before their files.
 _PUBLISHED: Mapping[str, Callable[[Sequence[Path]], Source]] = {"benanza": BenanzaSource}
@@ -19,7 +21,7 @@ def source_of(words: Sequence[Path]) -> Source:
 
     Raises:
         UsageError: a published database without files, or several files without one.
-        StoreError: the export cannot be read or does not fit.
+        StoreError: the file cannot be read or does not fit.
         ModelError: the tables cannot be read or do not fit.
     """
     name, files = str(words[0]), words[1:]
@@ -31,4 +33,4 @@ def source_of(words: Sequence[Path]) -> Source:
         )
     if name in _PUBLISHED and not words[0].exists():
         raise UsageError(f"no tables after '{name}': name its files or their folder, as in headroom db import {name} .")
-    return JsonSource(words[0])
+    return TravelledSource(words[0]) if is_travelled(words[0]) else JsonSource(words[0])

@@ -9,7 +9,6 @@ from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Attention
 from headroom.measure.attention_roles import attention_roles
 from headroom.measure.backends.cudnn.draft import Draft
-from headroom.measure.backends.cudnn.library import frontend
 from headroom.measure.backends.geometry.frame import Frame, Shape, strides_of
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.roles import operands_of
@@ -23,7 +22,7 @@ def describe(draft: Draft, layer: Layer) -> tuple[Any, Frame]:
     """
     work = layer.work
     assert isinstance(work, Attention)
-    types = frontend().data_type
+    types = draft.library.data_type
     if draft.io not in (types.HALF, types.BFLOAT16):
         raise UnsupportedError("cuDNN's attention takes fp16 and bf16")
     roles = attention_roles(layer)

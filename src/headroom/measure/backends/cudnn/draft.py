@@ -47,15 +47,17 @@ class Result:
 class Draft:
     """Draws tensors and operations of one chain in one data type and layout.
 
-    Products are accumulated, and values between operations kept, in fp32. ``options`` say what the graph is made
-    for: ``handle``, or ``device_property`` where plans are only listed.
+    Products are accumulated, and values between operations kept, in fp32. ``library`` draws: cuDNN's frontend by
+    default, or what stands in for it where a graph is only written down. ``options`` say what the graph is made for:
+    ``handle``, or ``device_property`` where plans are only listed.
     """
 
-    def __init__(self, dtype: DataType, layout: str, **options: Any) -> None:
-        types = frontend().data_type
-        self.io = data_type(dtype)
+    def __init__(self, dtype: DataType, layout: str, library: Any = None, **options: Any) -> None:
+        self.library = frontend() if library is None else library
+        types = self.library.data_type
+        self.io = data_type(dtype, types)
         self.layout = layout
-        self.graph = frontend().pygraph(
+        self.graph = self.library.pygraph(
             io_data_type=self.io, intermediate_data_type=types.FLOAT, compute_data_type=types.FLOAT, **options
         )
         self.feeds: list[Feed] = []
@@ -82,7 +84,7 @@ class Draft:
     def feed(self, dims: Shape, source: Source, strides: Shape | None = None, *, exact: bool = False) -> Any:
         """A tensor of the graph that reads what ``source`` makes; ``exact`` ones are fp32 in any data type."""
         strides = strides_of(dims, self.layout) if strides is None else strides
-        stored_as = frontend().data_type.FLOAT if exact else self.io
+        stored_as = self.library.data_type.FLOAT if exact else self.io
         tensor = self.graph.tensor(
             dim=list(dims), stride=list(strides), data_type=stored_as, name=f"operand{len(self.feeds)}"
         )
@@ -91,7 +93,7 @@ class Draft:
 
     def number(self, value: float) -> Any:
         """A constant of the graph."""
-        return self.graph.tensor_scalar(value, frontend().scalar_type.RUNTIME_PARAM)
+        return self.graph.tensor_scalar(value, self.library.scalar_type.RUNTIME_PARAM)
 
     def write(self, tensor: Any, spec: TensorSpec, frame: Frame) -> Result:
         """Make ``tensor`` the result, which is ``spec`` of the chain."""

@@ -38,9 +38,8 @@ def handle() -> Any:
         raise UnsupportedError(f"cuDNN cannot be opened: {error}") from error
 
 
-def data_type(dtype: DataType) -> Any:
-    """The library's name of what is stored in memory; tf32 is stored as fp32."""
-    types = frontend().data_type
+def data_type(dtype: DataType, types: Any) -> Any:
+    """The library's name, of its ``types``, of what is stored in memory; tf32 is stored as fp32."""
     return {
         DataType.FP32: types.FLOAT,
         DataType.TF32: types.FLOAT,

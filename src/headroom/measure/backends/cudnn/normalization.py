@@ -9,7 +9,6 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.graph.work import Normalization
 from headroom.measure.backends.cudnn.draft import Draft, Source
-from headroom.measure.backends.cudnn.library import frontend
 from headroom.measure.backends.geometry import fold
 from headroom.measure.backends.geometry.frame import Frame, Shape, image
 from headroom.measure.backends.geometry.memory import stored
@@ -45,7 +44,7 @@ def _trailing(draft: Draft, work: Normalization, values: TensorSpec, others: lis
     arguments = _affine_arguments(draft, values, others, dims, shift=work.function == "layer")
     make = draft.graph.layernorm if work.function == "layer" else draft.graph.rmsnorm
     value, *_ = make(
-        norm_forward_phase=frontend().norm_forward_phase.INFERENCE,
+        norm_forward_phase=draft.library.norm_forward_phase.INFERENCE,
         input=draft.operand(values, frame.dims),
         epsilon=draft.number(fold.EPSILON),
         **arguments,
@@ -57,7 +56,7 @@ def _instance(draft: Draft, values: TensorSpec, others: list[TensorSpec]) -> tup
     frame = image(values.shape, len(values.shape) - 2, draft.layout)
     dims = (1, values.shape[1], *[1] * (len(frame.dims) - 2))
     value, *_ = draft.graph.instancenorm(
-        norm_forward_phase=frontend().norm_forward_phase.INFERENCE,
+        norm_forward_phase=draft.library.norm_forward_phase.INFERENCE,
         input=draft.operand(values, frame.dims),
         epsilon=draft.number(fold.EPSILON),
         **_affine_arguments(draft, values, others, dims, shift=True),

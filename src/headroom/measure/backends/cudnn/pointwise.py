@@ -11,7 +11,7 @@ from typing import Any
 
 from headroom.measure.backends.cudnn.draft import Draft
 from headroom.measure.bench import UnsupportedError
-from headroom.measure.roles import CLIP_BOUNDS, LEAKY_SLOPE
+from headroom.measure.roles import CLIP_BOUNDS, LEAKY_SLOPE, NUMBERS
 
 _Unary = Callable[[Draft, Any], Any]
 
@@ -55,11 +55,9 @@ def apply(draft: Draft, function: str, operands: Sequence[Any]) -> Any:
 
 def _number(function: str) -> float:
     """What stands for a number that no record holds, the same as in the reference."""
-    from headroom.measure.backends.torch_ops.functions import BINARY
-
-    if function not in BINARY:
+    if function not in NUMBERS:
         raise UnsupportedError(f"{function} of one operand is no work")
-    return BINARY[function][1]
+    return NUMBERS[function]
 
 
 def _clip(draft: Draft, x: Any) -> Any:

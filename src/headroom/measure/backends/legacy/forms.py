@@ -18,6 +18,7 @@ from headroom.graph.work import Elementwise, Normalization, Pooling, Reduction, 
 from headroom.measure.backends.geometry.frame import Shape, image, plain
 from headroom.measure.backends.legacy.library import FLOAT, Descriptor, Library, ints
 from headroom.measure.bench import UnsupportedError
+from headroom.measure.reduced import reduced_dimensions
 from headroom.measure.roles import CLIP_BOUNDS, operands_of
 from headroom.measure.windows import pooling_padding
 
@@ -126,8 +127,6 @@ _REDUCTIONS = {"reducesum": 0, "reduceprod": 1, "reducemin": 2, "reducemax": 3, 
 
 
 def _reduction(layer: Layer, work: Reduction, source: TensorSpec, layout: str) -> Form:
-    from headroom.measure.backends.torch_ops.reduction import reduced_dimensions
-
     if work.function not in _REDUCTIONS:
         raise UnsupportedError(f"cuDNN reduces by no {work.function}")
     before = source.shape

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from headroom.measure.roles import CLIP_BOUNDS, LEAKY_SLOPE
+from headroom.measure.roles import CLIP_BOUNDS, LEAKY_SLOPE, NUMBERS
 
 #: Functions of one tensor.
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -94,7 +94,7 @@ UNARY: dict[str, Callable[[Tensor], Tensor]] = {
 
 #: Functions of two tensors, and the number that stands for the second one where the model wrote a number.
 BINARY: dict[str, tuple[Callable[[Any, Any], Tensor], float]] = {
-    "add": (torch.add, 1.0),
+    "add": (torch.add, NUMBERS["add"]),
     "and": (torch.logical_and, 1.0),
     "atan2": (torch.atan2, 1.0),
     "biasadd": (torch.add, 1.0),
@@ -103,7 +103,7 @@ BINARY: dict[str, tuple[Callable[[Any, Any], Tensor], float]] = {
     "bitwise_or": (torch.bitwise_or, 1),
     "bitwise_xor": (torch.bitwise_xor, 1),
     "copysign": (torch.copysign, 1.0),
-    "div": (torch.div, 2.0),
+    "div": (torch.div, NUMBERS["div"]),
     "equal": (torch.eq, 0.0),
     "floor_divide": (torch.floor_divide, 2.0),
     "fmax": (lambda x, y: torch.fmax(x, _like(y, x)), 0.0),
@@ -115,16 +115,16 @@ BINARY: dict[str, tuple[Callable[[Any, Any], Tensor], float]] = {
     "less": (torch.lt, 0.0),
     "lessorequal": (torch.le, 0.0),
     "logaddexp": (lambda x, y: torch.logaddexp(x, _like(y, x)), 0.0),
-    "max": (lambda x, y: torch.maximum(x, _like(y, x)), 0.0),
-    "min": (lambda x, y: torch.minimum(x, _like(y, x)), 0.0),
+    "max": (lambda x, y: torch.maximum(x, _like(y, x)), NUMBERS["max"]),
+    "min": (lambda x, y: torch.minimum(x, _like(y, x)), NUMBERS["min"]),
     "mod": (torch.remainder, 2.0),
-    "mul": (torch.mul, 2.0),
+    "mul": (torch.mul, NUMBERS["mul"]),
     "ne": (torch.ne, 0.0),
     "not_equal": (torch.ne, 0.0),
     "or": (torch.logical_or, 0.0),
     "pow": (torch.pow, 2.0),
     "remainder": (torch.remainder, 2.0),
-    "sub": (torch.sub, 1.0),
+    "sub": (torch.sub, NUMBERS["sub"]),
     "swiglu": (lambda x, y: functional.silu(x) * y, 1.0),
     "xlogy": (torch.xlogy, 2.0),
     "xor": (torch.logical_xor, 0.0),

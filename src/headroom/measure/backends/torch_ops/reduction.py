@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.work import Reduction, Softmax
 from headroom.measure.backends.torch_ops.binding import Step, Tensors
 from headroom.measure.bench import UnsupportedError
+from headroom.measure.reduced import reduced_dimensions
 from headroom.measure.roles import operands_of
 
 Shape = tuple[int, ...]
@@ -79,23 +79,6 @@ def bind(layer: Layer, constants: Tensors) -> Step:
         along = _ALONG_ONE[work.function]
         return lambda tensors: along(tensors[source.name], dims[0], keep)
     raise UnsupportedError(f"no implementation of {work.function} over {len(dims)} dimensions in PyTorch")
-
-
-def reduced_dimensions(before: Shape, after: Shape) -> tuple[Shape, bool]:
-    """The dimensions whose values are joined, and whether they stay as dimensions of size 1.
-
-    Where several choices give the same shape the last dimensions are taken: means over space are what models use.
-
-    Raises:
-        UnsupportedError: no choice gives the shape.
-    """
-    rank = len(before)
-    if len(after) == rank and all(b in (a, 1) for a, b in zip(before, after, strict=True)):
-        return tuple(d for d in range(rank) if before[d] != after[d]) or (rank - 1,), True
-    for dims in sorted(combinations(range(rank), rank - len(after)), reverse=True):
-        if tuple(size for d, size in enumerate(before) if d not in dims) == after:
-            return dims, False
-    raise UnsupportedError(f"no dimensions of {before} can be reduced to give {after}")
 
 
 def _top_k(name: str, before: Shape, after: Shape) -> Step:
