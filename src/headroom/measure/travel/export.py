@@ -51,7 +51,7 @@ def export(benchmarks: Sequence[Benchmark], folder: Path, title: str) -> Exporte
         raise UsageError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
     for name, text in files.items():
         write_whole(folder / name, text)
-    return Exported(folder, len(benchmarks), _copy_frontend(folder / "cudnn_frontend"))
+    return Exported(folder, len(benchmarks), _copy_frontend(folder / "cudnn_frontend" / "include"))
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -69,7 +69,8 @@ def _runtime_files() -> Mapping[str, str]:
 
 
 def _copy_frontend(folder: Path) -> bool:
-    """The frontend's headers from the installed package; whether it is there."""
+    """The frontend's headers from the installed package, in a folder of the name by which they find each other; whether they
+    are there."""
     shutil.rmtree(folder, ignore_errors=True)
     for source, name in _frontend_headers():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
