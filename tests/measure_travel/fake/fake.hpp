@@ -37,7 +37,8 @@ bool told_to(const char* what, const std::string& implementation);
 double duration_us(double macs, int variant);
 
 // y = convolution of x with w, or a product of matrices.
-void convolve(const View& x, const View& w, const View& y, const Shape& padding, const Shape& stride, const Shape& dilation);
+void convolve(const View& x, const View& w, const View& y, const Shape& padding, const Shape& stride,
+              const Shape& dilation);
 void multiply(const View& a, const View& b, const View& c);
 double macs_of(const View& w, const View& y);
 

@@ -59,7 +59,10 @@ void product(const View& a, const View& b, const View& c, const View& d, double 
 extern "C" {
 
 size_t cublasLtGetVersion(void) { return 130100; }
-cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) { *handle = reinterpret_cast<cublasHandle_t>(1); return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
+  *handle = reinterpret_cast<cublasHandle_t>(1);
+  return CUBLAS_STATUS_SUCCESS;
+}
 cublasStatus_t cublasSetStream_v2(cublasHandle_t, cudaStream_t) { return CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t, void*, size_t) { return CUBLAS_STATUS_SUCCESS; }
 cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t, cublasPointerMode_t) { return CUBLAS_STATUS_SUCCESS; }
@@ -69,18 +72,33 @@ cublasStatus_t cublasSasum_v2(cublasHandle_t, int, const float*, int, float*) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t, cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k, const void*, const void* a, cudaDataType type, int lda, long long stridea, const void* b, cudaDataType, int ldb, long long strideb, const void*, void* c, cudaDataType, int, long long stridec, int batch, cublasComputeType_t, cublasGemmAlgo_t) {
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t, cublasOperation_t transa, cublasOperation_t transb, int m,
+                                          int n, int k, const void*, const void* a, cudaDataType type, int lda,
+                                          long long stridea, const void* b, cudaDataType, int ldb, long long strideb,
+                                          const void*, void* c, cudaDataType, int, long long stridec, int batch,
+                                          cublasComputeType_t, cublasGemmAlgo_t) {
   const bool ta = transa == CUBLAS_OP_T, tb = transb == CUBLAS_OP_T;
-  product(view_of({type, lda, ta ? m : k, batch, stridea}, ta, a), view_of({type, ldb, tb ? k : n, batch, strideb}, tb, b),
-          {}, view_of({type, m, n, batch, stridec}, false, c), 0.0, {}, 4);
+  product(view_of({type, lda, ta ? m : k, batch, stridea}, ta, a),
+          view_of({type, ldb, tb ? k : n, batch, strideb}, tb, b), {}, view_of({type, m, n, batch, stridec}, false, c),
+          0.0, {}, 4);
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) { *handle = reinterpret_cast<cublasLtHandle_t>(1); return CUBLAS_STATUS_SUCCESS; }
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* made, cublasComputeType_t, cudaDataType_t) { *made = reinterpret_cast<cublasLtMatmulDesc_t>(new Product()); return CUBLAS_STATUS_SUCCESS; }
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t made) { delete reinterpret_cast<Product*>(made); return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
+  *handle = reinterpret_cast<cublasLtHandle_t>(1);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* made, cublasComputeType_t, cudaDataType_t) {
+  *made = reinterpret_cast<cublasLtMatmulDesc_t>(new Product());
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t made) {
+  delete reinterpret_cast<Product*>(made);
+  return CUBLAS_STATUS_SUCCESS;
+}
 
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t made, cublasLtMatmulDescAttributes_t which, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t made, cublasLtMatmulDescAttributes_t which,
+                                              const void* value, size_t bytes) {
   auto* const product = reinterpret_cast<Product*>(made);
   if (which == CUBLASLT_MATMUL_DESC_TRANSA) std::memcpy(&product->transa, value, bytes);
   if (which == CUBLASLT_MATMUL_DESC_TRANSB) std::memcpy(&product->transb, value, bytes);
@@ -89,25 +107,40 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t made, cublasL
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* made, cudaDataType type, uint64_t rows, uint64_t columns, int64_t) {
-  *made = reinterpret_cast<cublasLtMatrixLayout_t>(new Layout{type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)});
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* made, cudaDataType type, uint64_t rows,
+                                          uint64_t columns, int64_t) {
+  *made = reinterpret_cast<cublasLtMatrixLayout_t>(
+      new Layout{type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)});
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t made) { delete reinterpret_cast<Layout*>(made); return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t made) {
+  delete reinterpret_cast<Layout*>(made);
+  return CUBLAS_STATUS_SUCCESS;
+}
 
-cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t made, cublasLtMatrixLayoutAttribute_t which, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t made, cublasLtMatrixLayoutAttribute_t which,
+                                                const void* value, size_t bytes) {
   auto* const layout = reinterpret_cast<Layout*>(made);
   if (which == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT) std::memcpy(&layout->batch, value, bytes);
   if (which == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET) std::memcpy(&layout->stride, value, bytes);
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* made) { *made = nullptr; return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* made) {
+  *made = nullptr;
+  return CUBLAS_STATUS_SUCCESS;
+}
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t) { return CUBLAS_STATUS_SUCCESS; }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, const void*, size_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t,
+                                                    const void*, size_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int, cublasLtMatmulHeuristicResult_t results[], int* found) {
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatmulPreference_t, int,
+                                              cublasLtMatmulHeuristicResult_t results[], int* found) {
   *found = 2;
   for (int i = 0; i < 2; ++i) {
     results[i] = {};
@@ -119,36 +152,50 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulAlgoConfigAttributes_t which, void* value, size_t bytes, size_t* written) {
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algorithm,
+                                                    cublasLtMatmulAlgoConfigAttributes_t which, void* value,
+                                                    size_t bytes, size_t* written) {
   std::memset(value, 0, bytes);
   *written = bytes;
   if (which == CUBLASLT_ALGO_CONFIG_ID) std::memcpy(value, &algorithm->data[0], bytes);
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoConfigSetAttribute(cublasLtMatmulAlgo_t*, cublasLtMatmulAlgoConfigAttributes_t, const void*, size_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtMatmulAlgoConfigSetAttribute(cublasLtMatmulAlgo_t*, cublasLtMatmulAlgoConfigAttributes_t,
+                                                    const void*, size_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
 
-cublasStatus_t cublasLtMatmulAlgoInit(cublasLtHandle_t, cublasComputeType_t, cudaDataType_t, cudaDataType_t, cudaDataType_t, cudaDataType_t, cudaDataType_t, int id, cublasLtMatmulAlgo_t* algorithm) {
+cublasStatus_t cublasLtMatmulAlgoInit(cublasLtHandle_t, cublasComputeType_t, cudaDataType_t, cudaDataType_t,
+                                      cudaDataType_t, cudaDataType_t, cudaDataType_t, int id,
+                                      cublasLtMatmulAlgo_t* algorithm) {
   *algorithm = {};
   algorithm->data[0] = static_cast<std::uint64_t>(id);
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCapGetAttribute(const cublasLtMatmulAlgo_t*, cublasLtMatmulAlgoCapAttributes_t, void* value, size_t bytes, size_t* written) {
+cublasStatus_t cublasLtMatmulAlgoCapGetAttribute(const cublasLtMatmulAlgo_t*, cublasLtMatmulAlgoCapAttributes_t,
+                                                 void* value, size_t bytes, size_t* written) {
   std::memset(value, 0, bytes);
   *written = bytes;
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t*, cublasLtMatmulHeuristicResult_t* result) {
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                       const cublasLtMatmulAlgo_t*, cublasLtMatmulHeuristicResult_t* result) {
   result->workspaceSize = 4096;
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t made, const void*, const void* a, cublasLtMatrixLayout_t ad, const void* b, cublasLtMatrixLayout_t bd, const void* beta, const void* c, cublasLtMatrixLayout_t cd, void* d, cublasLtMatrixLayout_t dd, const cublasLtMatmulAlgo_t* algorithm, void*, size_t, cudaStream_t) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t made, const void*, const void* a,
+                              cublasLtMatrixLayout_t ad, const void* b, cublasLtMatrixLayout_t bd, const void* beta,
+                              const void* c, cublasLtMatrixLayout_t cd, void* d, cublasLtMatrixLayout_t dd,
+                              const cublasLtMatmulAlgo_t* algorithm, void*, size_t, cudaStream_t) {
   const Product how = *reinterpret_cast<const Product*>(made);
-  product(view_of(of(ad), how.transa == CUBLAS_OP_T, a), view_of(of(bd), how.transb == CUBLAS_OP_T, b), view_of(of(cd), false, c),
-          view_of(of(dd), false, d), *static_cast<const float*>(beta), how, static_cast<int>(algorithm->data[0]) - 66);
+  product(view_of(of(ad), how.transa == CUBLAS_OP_T, a), view_of(of(bd), how.transb == CUBLAS_OP_T, b),
+          view_of(of(cd), false, c), view_of(of(dd), false, d), *static_cast<const float*>(beta), how,
+          static_cast<int>(algorithm->data[0]) - 66);
   return CUBLAS_STATUS_SUCCESS;
 }
 

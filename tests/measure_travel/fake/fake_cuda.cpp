@@ -46,7 +46,8 @@ std::int64_t offset(const View& view, const Shape& index) {
 
 double View::get(const Shape& index) const {
   if (type == fp32) return static_cast<const float*>(data)[offset(*this, index)];
-  const std::uint32_t bits = static_cast<std::uint32_t>(static_cast<const std::uint16_t*>(data)[offset(*this, index)]) << 16U;
+  const std::uint32_t bits = static_cast<std::uint32_t>(static_cast<const std::uint16_t*>(data)[offset(*this, index)])
+                             << 16U;
   float value = 0.0F;
   std::memcpy(&value, &bits, sizeof(value));
   return value;
@@ -74,7 +75,9 @@ void each(const Shape& sizes, const std::function<void(const Shape&)>& visit) {
 }
 
 void launch(double us, const std::function<void()>& work) { enqueue(us, work); }
-void flush(double us) { enqueue(-us, [] {}); }
+void flush(double us) {
+  enqueue(-us, [] {});
+}
 
 bool told_to(const char* what, const std::string& implementation) {
   const char* const named = std::getenv((std::string("FAKE_") + what).c_str());
@@ -83,7 +86,8 @@ bool told_to(const char* what, const std::string& implementation) {
 
 double duration_us(double macs, int variant) { return 20.0 + macs / 1e6 + 3.0 * variant; }
 
-void convolve(const View& x, const View& w, const View& y, const Shape& padding, const Shape& stride, const Shape& dilation) {
+void convolve(const View& x, const View& w, const View& y, const Shape& padding, const Shape& stride,
+              const Shape& dilation) {
   const std::int64_t per_group = y.dims[1] / (x.dims[1] / w.dims[1]);
   each(y.dims, [&](const Shape& out) {
     double sum = 0.0;
@@ -118,21 +122,49 @@ using fake::Graph;
 
 extern "C" {
 
-cudaError_t cudaMalloc(void** pointer, std::size_t bytes) { return (*pointer = std::malloc(bytes)) ? cudaSuccess : cudaErrorMemoryAllocation; }
-cudaError_t cudaFree(void* pointer) { std::free(pointer); return cudaSuccess; }
-cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) { std::memcpy(to, from, bytes); return cudaSuccess; }
-cudaError_t cudaMemset(void* to, int value, std::size_t bytes) { std::memset(to, value, bytes); return cudaSuccess; }
-cudaError_t cudaMemsetAsync(void*, int, std::size_t, cudaStream_t) { fake::launch(1.0, [] {}); return cudaSuccess; }
-cudaError_t cudaMemcpyAsync(void*, const void*, std::size_t, cudaMemcpyKind, cudaStream_t) { return cudaErrorNotSupported; }
-cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) { *free = *total = std::size_t{8} << 30U; return cudaSuccess; }
+cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  return (*pointer = std::malloc(bytes)) ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+cudaError_t cudaFree(void* pointer) {
+  std::free(pointer);
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void*, int, std::size_t, cudaStream_t) {
+  fake::launch(1.0, [] {});
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void*, const void*, std::size_t, cudaMemcpyKind, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = *total = std::size_t{8} << 30U;
+  return cudaSuccess;
+}
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes*, const void*) { return cudaErrorNotSupported; }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 const char* cudaGetErrorString(cudaError_t) { return "an error of the fake runtime"; }
 cudaError_t cudaSetDevice(int index) { return index == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
-cudaError_t cudaGetDevice(int* index) { *index = 0; return cudaSuccess; }
+cudaError_t cudaGetDevice(int* index) {
+  *index = 0;
+  return cudaSuccess;
+}
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
-cudaError_t cudaRuntimeGetVersion(int* version) { *version = 13000; return cudaSuccess; }
-cudaError_t cudaDeviceGetPCIBusId(char* text, int, int) { std::strcpy(text, "0000:1b:00.0"); return cudaSuccess; }
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char* text, int, int) {
+  std::strcpy(text, "0000:1b:00.0");
+  return cudaSuccess;
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::memset(properties, 0, sizeof(*properties));
@@ -144,10 +176,16 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { *stream = reinterpret_cast<cudaStream_t>(1); return cudaSuccess; }
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = reinterpret_cast<cudaStream_t>(1);
+  return cudaSuccess;
+}
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) { fake::capturing = new Graph; return cudaSuccess; }
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  fake::capturing = new Graph;
+  return cudaSuccess;
+}
 
 cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
   *graph = reinterpret_cast<cudaGraph_t>(fake::capturing);
@@ -167,10 +205,22 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return cudaSuccess; }
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) { delete reinterpret_cast<Graph*>(graph); return cudaSuccess; }
-cudaError_t cudaEventCreate(cudaEvent_t* event) { *event = reinterpret_cast<cudaEvent_t>(new double(0.0)); return cudaSuccess; }
-cudaError_t cudaEventDestroy(cudaEvent_t event) { delete reinterpret_cast<double*>(event); return cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) { *reinterpret_cast<double*>(event) = fake::clock_us; return cudaSuccess; }
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<Graph*>(graph);
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  *event = reinterpret_cast<cudaEvent_t>(new double(0.0));
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete reinterpret_cast<double*>(event);
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  *reinterpret_cast<double*>(event) = fake::clock_us;
+  return cudaSuccess;
+}
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
 
@@ -180,11 +230,19 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) 
 }
 
 // What only the frontend's own kernels call: never reached.
-cudaError_t cudaGetDriverEntryPointByVersion(const char*, void**, unsigned, unsigned long long, cudaDriverEntryPointQueryResult*) { return cudaErrorNotSupported; }
+cudaError_t cudaGetDriverEntryPointByVersion(const char*, void**, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult*) {
+  return cudaErrorNotSupported;
+}
 cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t, cudaFuncAttribute, int, int) { return cudaErrorNotSupported; }
-cudaError_t cudaLaunchKernel(const void*, dim3, dim3, void**, std::size_t, cudaStream_t) { return cudaErrorNotSupported; }
+cudaError_t cudaLaunchKernel(const void*, dim3, dim3, void**, std::size_t, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
 cudaError_t cudaLibraryGetKernel(cudaKernel_t*, cudaLibrary_t, const char*) { return cudaErrorNotSupported; }
-cudaError_t cudaLibraryLoadData(cudaLibrary_t*, const void*, cudaJitOption*, void**, unsigned, cudaLibraryOption*, void**, unsigned) { return cudaErrorNotSupported; }
+cudaError_t cudaLibraryLoadData(cudaLibrary_t*, const void*, cudaJitOption*, void**, unsigned, cudaLibraryOption*,
+                                void**, unsigned) {
+  return cudaErrorNotSupported;
+}
 cudaError_t cudaLibraryUnload(cudaLibrary_t) { return cudaErrorNotSupported; }
 
 }  // extern "C"

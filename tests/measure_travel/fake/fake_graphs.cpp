@@ -126,7 +126,8 @@ void product(const Bag& operation, Run& run) {
 }
 
 bool pointwise(const Bag& operation, Run& run) {
-  const int mode = operation.bag(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR).one<std::int32_t>(CUDNN_ATTR_POINTWISE_MODE);
+  const int mode =
+      operation.bag(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR).one<std::int32_t>(CUDNN_ATTR_POINTWISE_MODE);
   const Bag& x = operation.bag(CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
   const Bag* const b = operation.one<Bag*>(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
   if (mode != CUDNN_POINTWISE_ADD && mode != CUDNN_POINTWISE_MUL && mode != CUDNN_POINTWISE_RELU_FWD) return false;
@@ -164,19 +165,23 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cu
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t) { return CUDNN_STATUS_SUCCESS; }
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t) { return CUDNN_STATUS_SUCCESS; }
 
-cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t made, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count, const void* values) {
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t made, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count, const void* values) {
   put(*reinterpret_cast<Bag*>(made), name, values, static_cast<std::size_t>(count) * size_of(type));
   return CUDNN_STATUS_SUCCESS;
 }
 
-cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t made, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t wanted, int64_t* count, void* values) {
+cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t made, cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t wanted, int64_t* count, void* values) {
   const Bag& bag = *reinterpret_cast<const Bag*>(made);
   int64_t ignored = 0;
   int64_t& found = count != nullptr ? *count : ignored;
   if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS) {
     // Heuristic A proposes engines 0 and 1, B engine 2, the fallback none.
     const int mode = bag.one<std::int32_t>(CUDNN_ATTR_ENGINEHEUR_MODE);
-    const std::vector<std::int64_t> engines = mode == CUDNN_HEUR_MODE_A ? std::vector<std::int64_t>{0, 1} : mode == CUDNN_HEUR_MODE_B ? std::vector<std::int64_t>{2} : std::vector<std::int64_t>{};
+    const std::vector<std::int64_t> engines = mode == CUDNN_HEUR_MODE_A   ? std::vector<std::int64_t>{0, 1}
+                                              : mode == CUDNN_HEUR_MODE_B ? std::vector<std::int64_t>{2}
+                                                                          : std::vector<std::int64_t>{};
     found = static_cast<int64_t>(engines.size());
     for (int64_t i = 0; values != nullptr && i < std::min(found, wanted); ++i) {
       Bag* const config = static_cast<Bag**>(values)[i];
@@ -189,7 +194,8 @@ cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t made, cudn
     return CUDNN_STATUS_SUCCESS;
   }
   const std::int64_t number = name == CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT ? kEngines : 256;
-  if (name == CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT || name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE || name == CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE) {
+  if (name == CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT || name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE ||
+      name == CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE) {
     found = 1;
     if (values != nullptr) std::memcpy(values, &number, sizeof(number));
     return CUDNN_STATUS_SUCCESS;
@@ -204,7 +210,8 @@ cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t made, cudn
   if (values == nullptr || found == 0) return CUDNN_STATUS_SUCCESS;
   if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR) {
     // The caller brings descriptors to be filled.
-    for (int64_t i = 0; i < std::min(found, wanted); ++i) *static_cast<Bag**>(values)[i] = *bag.all<Bag*>(name)[static_cast<std::size_t>(i)];
+    for (int64_t i = 0; i < std::min(found, wanted); ++i)
+      *static_cast<Bag**>(values)[i] = *bag.all<Bag*>(name)[static_cast<std::size_t>(i)];
   } else {
     std::memcpy(values, stored->second.data(), static_cast<std::size_t>(std::min(found, wanted)) * size_of(type));
   }
@@ -212,7 +219,8 @@ cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t made, cudn
 }
 
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
-  const Bag& engine = reinterpret_cast<Bag*>(plan)->bag(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).bag(CUDNN_ATTR_ENGINECFG_ENGINE);
+  const Bag& engine =
+      reinterpret_cast<Bag*>(plan)->bag(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG).bag(CUDNN_ATTR_ENGINECFG_ENGINE);
   const Bag& variants = *reinterpret_cast<Bag*>(pack);
   const auto index = static_cast<int>(engine.one<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
   if (fake::told_to("ABORT", "eng" + std::to_string(index))) std::abort();

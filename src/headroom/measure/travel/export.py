@@ -65,12 +65,21 @@ def _refuse_foreign(folder: Path) -> None:
 def _runtime_files() -> Mapping[str, str]:
     names = sorted(path.name for path in _RUNTIME.iterdir() if path.suffix in (".cpp", ".hpp"))
     files = {f"runtime/{name}": (_RUNTIME / name).read_text("utf-8") for name in names}
-    return {**files, "CMakeLists.txt": (_RUNTIME / "CMakeLists.txt").read_text("utf-8")}
+    style = (_RUNTIME / "clang-format.yaml").read_text("utf-8")
+    return {
+        **files,
+        "CMakeLists.txt": (_RUNTIME / "CMakeLists.txt").read_text("utf-8"),
+        ".clang-format": style,
+        # A tensor is a line, however long: tables are read column by column.
+        "tables/.clang-format": style.replace("ColumnLimit: 120", "ColumnLimit: 0"),
+    }
 
 
 def _copy_frontend(folder: Path) -> bool:
-    """The frontend's headers from the installed package, in a folder of the name by which they find each other; whether they
-    are there."""
+    """The frontend's headers from the installed package, in a folder of the name by which they find each other.
+
+    Returns whether they are there.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     for source, name in _frontend_headers():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,16 @@ namespace {
 constexpr double kFlushedL2Sizes = 2.5;
 
 std::size_t flushed_bytes(const Device& device) {
-  return std::max<std::size_t>(4, static_cast<std::size_t>(kFlushedL2Sizes * static_cast<double>(device.l2_bytes())) / 4 * 4);
+  return std::max<std::size_t>(
+      4, static_cast<std::size_t>(kFlushedL2Sizes * static_cast<double>(device.l2_bytes())) / 4 * 4);
 }
 
 }  // namespace
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  const std::string sentence = std::string(what) + ": cuBLAS answers with status " + std::to_string(static_cast<int>(status));
+  const std::string sentence =
+      std::string(what) + ": cuBLAS answers with status " + std::to_string(static_cast<int>(status));
   if (status == CUBLAS_STATUS_INVALID_VALUE || status == CUBLAS_STATUS_NOT_SUPPORTED ||
       status == CUBLAS_STATUS_ARCH_MISMATCH) {
     throw Declined(sentence);

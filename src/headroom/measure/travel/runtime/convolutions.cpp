@@ -1,5 +1,5 @@
-// cuDNN's forward convolution with each of its eight algorithms, alone or with residual, bias and ReLU in one call: what
-// GPUs have that the graph API does not know, and what frameworks of their time used.
+// cuDNN's forward convolution with each of its eight algorithms, alone or with residual, bias and ReLU in one call:
+// what GPUs have that the graph API does not know, and what frameworks of their time used.
 #include <array>
 #include <utility>
 
@@ -53,7 +53,8 @@ Epilogue epilogue_of(const Case& described) {
 
 class Convolution : public Program {
  public:
-  Convolution(const Device& device, const std::string& dtype, const Operands& operands, cudnnConvolutionFwdAlgo_t algorithm)
+  Convolution(const Device& device, const std::string& dtype, const Operands& operands,
+              cudnnConvolutionFwdAlgo_t algorithm)
       : device_(device), operands_(operands), algorithm_(algorithm), epilogue_(epilogue_of(operands.described())) {
     const Case& described = operands.described();
     const Operation& first = described.operations.front();
@@ -69,17 +70,19 @@ class Convolution : public Program {
     check(cudnnSetConvolutionMathType(convolution_.get(), math_of(dtype)), "cudnnSetConvolutionMathType");
     const std::vector<int> dims = ints(filter.dims);
     const auto order = described.layout == "nhwc" ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW;
-    check(cudnnSetFilterNdDescriptor(filter_.get(), dnn_type(filter.type), order, static_cast<int>(dims.size()), dims.data()),
+    check(cudnnSetFilterNdDescriptor(filter_.get(), dnn_type(filter.type), order, static_cast<int>(dims.size()),
+                                     dims.data()),
           "cudnnSetFilterNdDescriptor");
-    check(cudnnSetActivationDescriptor(activation_.get(), epilogue_.relu ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY,
+    check(cudnnSetActivationDescriptor(activation_.get(),
+                                       epilogue_.relu ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY,
                                        CUDNN_NOT_PROPAGATE_NAN, 0.0),
           "cudnnSetActivationDescriptor");
     x_ = dnn_tensor(described.tensor(first.reads[0]));
     y_ = dnn_tensor(described.result());
     if (epilogue_.bias != nullptr) bias_ = dnn_tensor(*epilogue_.bias);
     std::size_t needed = 0;
-    check(cudnnGetConvolutionForwardWorkspaceSize(dnn_handle(device), x_.get(), filter_.get(), convolution_.get(), y_.get(),
-                                                  algorithm, &needed),
+    check(cudnnGetConvolutionForwardWorkspaceSize(dnn_handle(device), x_.get(), filter_.get(), convolution_.get(),
+                                                  y_.get(), algorithm, &needed),
           "cudnnGetConvolutionForwardWorkspaceSize");
     if (needed > kMostWorkspaceBytes) throw Declined("it needs more than a GiB of workspace");
     workspace_ = std::make_unique<Buffer>(needed);
@@ -102,10 +105,10 @@ class Convolution : public Program {
     }
     const bool adds = epilogue_.residual != nullptr;
     void* const z = adds ? operands_.address(epilogue_.residual->uid) : y;
-    check(cudnnConvolutionBiasActivationForward(handle, &one, x_.get(), x, filter_.get(), w, convolution_.get(), algorithm_,
-                                                workspace_->data(), workspace_->bytes(), adds ? &one : &zero, y_.get(), z,
-                                                bias_.get(), operands_.address(epilogue_.bias->uid), activation_.get(),
-                                                y_.get(), y),
+    check(cudnnConvolutionBiasActivationForward(handle, &one, x_.get(), x, filter_.get(), w, convolution_.get(),
+                                                algorithm_, workspace_->data(), workspace_->bytes(),
+                                                adds ? &one : &zero, y_.get(), z, bias_.get(),
+                                                operands_.address(epilogue_.bias->uid), activation_.get(), y_.get(), y),
           "cudnnConvolutionBiasActivationForward");
   }
 
@@ -135,9 +138,10 @@ std::vector<Candidate> candidates(const Device& device, const std::string& dtype
   for (const auto& [algorithm, name] : kAlgorithms) {
     const std::string function = fused ? "cudnnConvolutionBiasActivationForward " : "cudnnConvolutionForward ";
     const cudnnConvolutionFwdAlgo_t chosen = algorithm;
-    found.push_back({{"cudnn-legacy", function + name, described.layout, described.math}, [&device, &operands, dtype, chosen] {
-                       return std::make_unique<Convolution>(device, dtype, operands, chosen);
-                     }});
+    found.push_back(
+        {{"cudnn-legacy", function + name, described.layout, described.math}, [&device, &operands, dtype, chosen] {
+           return std::make_unique<Convolution>(device, dtype, operands, chosen);
+         }});
   }
   return found;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <ctime>
 #include <exception>
 #include <limits>
 #include <memory>
@@ -11,48 +10,23 @@
 #include <utility>
 
 #include "errors.hpp"
-#include "json.hpp"
 #include "reference.hpp"
+#include "rows.hpp"
 #include "verdict.hpp"
 
 namespace travel {
 namespace {
 
 // The figures of headroom's own loop (headroom/measure/layer.py and finalists.py).
-constexpr double kLayerS = 60.0;         // of one chain's time
-constexpr double kTryingShare = 0.8;     // of it, for trying; the rest is for timing the fastest again
-constexpr double kHopeless = 8.0;        // times slower than the fastest: not worth ten samples
+constexpr double kLayerS = 60.0;      // of one chain's time
+constexpr double kTryingShare = 0.8;  // of it, for trying; the rest is for timing the fastest again
+constexpr double kHopeless = 8.0;     // times slower than the fastest: not worth ten samples
 constexpr std::size_t kFinalists = 4;
-constexpr std::size_t kContenders = 2;   // of the finalists, timed in the other state of the cache
+constexpr std::size_t kContenders = 2;  // of the finalists, timed in the other state of the cache
 constexpr double kNearBest = 1.15;
-constexpr int kAttempts = 3;             // at a reading that nothing disturbed
+constexpr int kAttempts = 3;  // at a reading that nothing disturbed
 
 double calm_of(const std::string& l2) { return l2 == "warm" ? 0.02 : 0.10; }
-
-std::string now() {
-  const std::time_t seconds = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::string text(32, '\0');
-  text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc));
-  return text;
-}
-
-std::string key_of(const Implementation& implementation, const std::string& l2) {
-  return implementation.backend + "|" + implementation.name + "|" + implementation.layout + "|" + implementation.math +
-         "|" + l2;
-}
-
-JsonObject begun(const Implementation& implementation, const std::string& l2, const std::string& status,
-                 const std::string& reason, const std::string& gpu_uuid) {
-  JsonObject named;
-  named.text("backend", implementation.backend).text("name", implementation.name);
-  named.text("layout", implementation.layout).text("math", implementation.math);
-  JsonObject row;
-  row.raw("implementation", named.written()).text("l2", l2).text("status", status);
-  row.text("reason", reason.substr(0, 300)).text("gpu_uuid", gpu_uuid).text("measured_at", now());
-  return row;
-}
 
 // The tensors of one case and what their result has to be; they live as long as a program that reads them.
 struct Prepared {
@@ -77,7 +51,8 @@ class Loop {
   void run() {
     for (const Case& described : benchmark_.cases) try_case(described);
     for (const std::string& l2 : {std::string("warm"), std::string("cold")}) time_finalists(l2);
-    if (told_ == 0 && known_.empty()) fail({"bench", "operands", "", "fp32"}, "warm", "unsupported", "no library here runs it");
+    if (told_ == 0 && known_.empty())
+      fail({"bench", "operands", "", "fp32"}, "warm", "unsupported", "no library here runs it");
   }
 
  private:
@@ -134,13 +109,15 @@ class Loop {
     const Check found = prepared.reference->check();
     if (!found.passed()) {
       const bool is_number = std::isfinite(found.relative_error);
-      throw Failed(is_number ? "its output is wrong by " + json_number(found.relative_error) + " of the reference; tolerated are " + json_number(found.tolerance)
+      throw Failed(is_number ? "its output is wrong by " + json_number(found.relative_error) +
+                                   " of the reference; tolerated are " + json_number(found.tolerance)
                              : "its output holds values that are not numbers");
     }
     return found;
   }
 
-  // The fastest few, twice in the state that decides, there and back again, so that a drift of the clock meets all alike.
+  // The fastest few, twice in the state that decides, there and back again, so that a drift of the clock meets all
+  // alike.
   void time_finalists(const std::string& l2) {
     std::vector<Finalist*> turns;
     for (Finalist& each : finalists_) turns.push_back(&each);
@@ -168,7 +145,8 @@ class Loop {
     Samples best;
     double spread = std::numeric_limits<double>::infinity();
     for (int i = 0; i < kAttempts && spread > calm_of(l2); ++i) {
-      const Samples samples = bench_.stopwatch.read([&] { program.launch(); }, l2, true, std::numeric_limits<double>::infinity());
+      const Samples samples =
+          bench_.stopwatch.read([&] { program.launch(); }, l2, true, std::numeric_limits<double>::infinity());
       const double own = spread_of(samples);
       if (own < spread || i == 0) {
         best = samples;
@@ -221,7 +199,8 @@ class Loop {
     return verdict.median_us;
   }
 
-  void fail(const Implementation& implementation, const std::string& l2, const std::string& status, const std::string& reason) {
+  void fail(const Implementation& implementation, const std::string& l2, const std::string& status,
+            const std::string& reason) {
     tell(failed_row(implementation, l2, status, reason, bench_.device.uuid()));
   }
 
@@ -244,11 +223,6 @@ class Loop {
 };
 
 }  // namespace
-
-Row failed_row(const Implementation& implementation, const std::string& l2, const std::string& status,
-               const std::string& reason, const std::string& gpu_uuid) {
-  return {key_of(implementation, l2), std::nullopt, begun(implementation, l2, status, reason, gpu_uuid).written()};
-}
 
 void measure(const Benchmark& benchmark, const Bench& bench, const std::map<std::string, Row>& known) {
   Loop(benchmark, bench, known).run();

@@ -13,7 +13,8 @@ Library graph_api() {
 #endif
 
 const std::vector<Library>& libraries() {
-  static const std::vector<Library> all = {graph_api(), convolutions(), products(), plain_products(), single_functions()};
+  static const std::vector<Library> all = {graph_api(), convolutions(), products(), plain_products(),
+                                           single_functions()};
   return all;
 }
 

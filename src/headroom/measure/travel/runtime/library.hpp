@@ -40,8 +40,8 @@ struct Candidate {
 using Listing = std::function<std::vector<Candidate>(const Device&, const std::string& dtype, const Operands&)>;
 
 struct Library {
-  std::string name;      // as the tables call it
-  std::string backend;   // as the database calls it
+  std::string name;     // as the tables call it
+  std::string backend;  // as the database calls it
   Listing candidates;
 };
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "layer.hpp"
+#include "rows.hpp"
 
 namespace travel {
 

@@ -1,4 +1,5 @@
-// The GPU's clocks and what holds them back, from the driver's own library: found when the program runs, or done without.
+// The GPU's clocks and what holds them back, from the driver's own library: found when the program runs, or done
+// without.
 #pragma once
 
 #include <optional>

@@ -33,7 +33,8 @@ Product product_of(const Case& described) {
       continue;
     }
     const Tensor& added = described.tensor(operation.reads[1]);
-    const bool is_column = added.dims[0] == 1 && added.dims[1] == 1 && (added.dims != result.dims || product.residual != nullptr);
+    const bool is_column =
+        added.dims[0] == 1 && added.dims[1] == 1 && (added.dims != result.dims || product.residual != nullptr);
     (is_column ? product.bias : product.residual) = &added;
   }
   return product;

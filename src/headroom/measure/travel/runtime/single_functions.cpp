@@ -27,11 +27,12 @@ Prepared pooling(const Shape& settings) {
   const int rank = static_cast<int>(settings[2]);
   const std::vector<int> all = ints(settings);
   const int* const window = &all[3];
-  check(cudnnSetPoolingNdDescriptor(made_one.get(), static_cast<cudnnPoolingMode_t>(settings[0]), CUDNN_NOT_PROPAGATE_NAN,
-                                    rank, window, window + rank, window + 2 * rank),
+  check(cudnnSetPoolingNdDescriptor(made_one.get(), static_cast<cudnnPoolingMode_t>(settings[0]),
+                                    CUDNN_NOT_PROPAGATE_NAN, rank, window, window + rank, window + 2 * rank),
         "cudnnSetPoolingNdDescriptor");
   const std::shared_ptr<cudnnPoolingStruct> descriptor(std::move(made_one));
-  return {[descriptor](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd, void* y) {
+  return {[descriptor](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd,
+                       void* y) {
             check(cudnnPoolingForward(handle, descriptor.get(), &kOne, xd, x, &kZero, yd, y), "cudnnPoolingForward");
           },
           nullptr};
@@ -40,7 +41,8 @@ Prepared pooling(const Shape& settings) {
 Prepared softmax(const Shape& settings) {
   const auto algorithm = static_cast<cudnnSoftmaxAlgorithm_t>(settings[0]);
   const auto mode = static_cast<cudnnSoftmaxMode_t>(settings[1]);
-  return {[algorithm, mode](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd, void* y) {
+  return {[algorithm, mode](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd,
+                            void* y) {
             check(cudnnSoftmaxForward(handle, algorithm, mode, &kOne, xd, x, &kZero, yd, y), "cudnnSoftmaxForward");
           },
           nullptr};
@@ -53,32 +55,40 @@ Prepared activation(const std::vector<double>& settings) {
   check(cudnnSetActivationDescriptor(made_one.get(), mode, CUDNN_NOT_PROPAGATE_NAN, settings[2]),
         "cudnnSetActivationDescriptor");
   const std::shared_ptr<cudnnActivationStruct> descriptor(std::move(made_one));
-  return {[descriptor](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd, void* y) {
-            check(cudnnActivationForward(handle, descriptor.get(), &kOne, xd, x, &kZero, yd, y), "cudnnActivationForward");
+  return {[descriptor](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd,
+                       void* y) {
+            check(cudnnActivationForward(handle, descriptor.get(), &kOne, xd, x, &kZero, yd, y),
+                  "cudnnActivationForward");
           },
           nullptr};
 }
 
 Prepared local_response(const std::vector<double>& settings) {
   auto made_one = made(cudnnCreateLRNDescriptor, cudnnDestroyLRNDescriptor, "cudnnCreateLRNDescriptor");
-  check(cudnnSetLRNDescriptor(made_one.get(), static_cast<unsigned>(settings[0]), settings[1], settings[2], settings[3]),
-        "cudnnSetLRNDescriptor");
+  check(
+      cudnnSetLRNDescriptor(made_one.get(), static_cast<unsigned>(settings[0]), settings[1], settings[2], settings[3]),
+      "cudnnSetLRNDescriptor");
   const std::shared_ptr<cudnnLRNStruct> descriptor(std::move(made_one));
-  return {[descriptor](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd, void* y) {
-            check(cudnnLRNCrossChannelForward(handle, descriptor.get(), CUDNN_LRN_CROSS_CHANNEL_DIM1, &kOne, xd, x, &kZero, yd, y),
+  return {[descriptor](cudnnHandle_t handle, cudnnTensorDescriptor_t xd, const void* x, cudnnTensorDescriptor_t yd,
+                       void* y) {
+            check(cudnnLRNCrossChannelForward(handle, descriptor.get(), CUDNN_LRN_CROSS_CHANNEL_DIM1, &kOne, xd, x,
+                                              &kZero, yd, y),
                   "cudnnLRNCrossChannelForward");
           },
           nullptr};
 }
 
-Prepared reduce(const Shape& settings, cudnnHandle_t for_handle, cudnnTensorDescriptor_t for_x, cudnnTensorDescriptor_t for_y) {
+Prepared reduce(const Shape& settings, cudnnHandle_t for_handle, cudnnTensorDescriptor_t for_x,
+                cudnnTensorDescriptor_t for_y) {
   auto made_one =
       made(cudnnCreateReduceTensorDescriptor, cudnnDestroyReduceTensorDescriptor, "cudnnCreateReduceTensorDescriptor");
-  check(cudnnSetReduceTensorDescriptor(made_one.get(), static_cast<cudnnReduceTensorOp_t>(settings[0]), CUDNN_DATA_FLOAT,
-                                       CUDNN_NOT_PROPAGATE_NAN, CUDNN_REDUCE_TENSOR_NO_INDICES, CUDNN_32BIT_INDICES),
-        "cudnnSetReduceTensorDescriptor");
+  check(
+      cudnnSetReduceTensorDescriptor(made_one.get(), static_cast<cudnnReduceTensorOp_t>(settings[0]), CUDNN_DATA_FLOAT,
+                                     CUDNN_NOT_PROPAGATE_NAN, CUDNN_REDUCE_TENSOR_NO_INDICES, CUDNN_32BIT_INDICES),
+      "cudnnSetReduceTensorDescriptor");
   std::size_t needed = 0;
-  check(cudnnGetReductionWorkspaceSize(for_handle, made_one.get(), for_x, for_y, &needed), "cudnnGetReductionWorkspaceSize");
+  check(cudnnGetReductionWorkspaceSize(for_handle, made_one.get(), for_x, for_y, &needed),
+        "cudnnGetReductionWorkspaceSize");
   const std::shared_ptr<cudnnReduceTensorStruct> descriptor(std::move(made_one));
   auto workspace = std::make_unique<Buffer>(needed);
   void* const memory = workspace->data();

@@ -11,7 +11,8 @@ namespace {
 // 9.19.0 of 91900; until cuDNN 8 of 8907, and until cuBLAS 10 likewise.
 std::string three(std::size_t version) {
   const std::size_t unit = version >= 90000 ? 10000 : 1000;
-  return std::to_string(version / unit) + "." + std::to_string(version % unit / 100) + "." + std::to_string(version % 100);
+  return std::to_string(version / unit) + "." + std::to_string(version % unit / 100) + "." +
+         std::to_string(version % 100);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ constexpr double kSteadyClock = 0.95;   // samples below this share of the media
 constexpr double kMostUnsteady = 0.10;  // more samples than this away from it, and the row is throttled
 constexpr double kMostNoise = 0.25;     // interquartile range over median above which a row is unstable
 constexpr std::size_t kLeastSamples = 10;
+constexpr double kShortestUs = 0.3;  // headroom db import takes no shorter time
 
 // Bits of the clock-event mask that say why a clock is low although nothing is wrong: idle, and set by somebody.
 constexpr unsigned long long kHarmless = 0x1 | 0x2;
@@ -86,6 +87,9 @@ Verdict judged(const Samples& samples, std::optional<double> max_sm_clock_mhz) {
   } else if (kept.size() < kLeastSamples) {
     verdict.status = "unstable";
     verdict.reason = std::to_string(kept.size()) + " samples are left of it; 10 are needed";
+  } else if (*verdict.median_us < kShortestUs) {
+    verdict.status = "unstable";
+    verdict.reason = "its time is below what any kernel takes: the difference of two flushes was noise";
   } else if (!(*verdict.iqr_us <= kMostNoise * *verdict.median_us)) {
     verdict.status = "unstable";
     verdict.reason = "the middle half of its samples spreads over more than 25% of the median";

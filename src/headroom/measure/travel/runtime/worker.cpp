@@ -18,8 +18,9 @@ void measure_all(int pipe, int gpu, const std::vector<std::size_t>& places, cons
   const Nvml nvml(device.bus());
   const Flush flush(device);
   const Buffer nothing(4);
-  Stopwatch stopwatch(device, nvml, [&] { flush.launch(); },
-                      [&] { check(cudaMemsetAsync(nothing.data(), 0, 4, device.stream()), "cudaMemsetAsync"); });
+  Stopwatch stopwatch(
+      device, nvml, [&] { flush.launch(); },
+      [&] { check(cudaMemsetAsync(nothing.data(), 0, 4, device.stream()), "cudaMemsetAsync"); });
   JsonObject facts;
   facts.raw("system", system_json(device, nvml)).text("gpu_uuid", device.uuid());
   facts.integer("others", static_cast<std::uint64_t>(nvml.others()));
