@@ -58,9 +58,9 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_a_page_shows_is_one_that_the_command_takes(page: Path) -> None:
-    manual = dict(re.findall(r"\n##+ `headroom ([a-z ]+)`\n(.*?)(?=\n##|\Z)", COMMANDS, flags=re.DOTALL))
+    manual = dict(re.findall(r"\n##+ `headroom ([a-z -]+)`\n(.*?)(?=\n##|\Z)", COMMANDS, flags=re.DOTALL))
     text = page.read_text("utf-8")
-    shown = re.findall(r"^(?:\$ )?headroom ((?:db |gpus |fleet )?[a-z]+)(.*)$", text, flags=re.MULTILINE)
+    shown = re.findall(r"^(?:\$ )?headroom ((?:db |gpus |fleet )?[a-z-]+)(.*)$", text, flags=re.MULTILINE)
     for verb, rest in shown:
         assert verb in manual, f"{page.name}: headroom {verb}"
         for option in re.findall(r"(?<= )--[a-z0-9-]+", rest.partition(" #")[0]):
