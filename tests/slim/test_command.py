@@ -53,7 +53,7 @@ def test_the_page_s_commands_and_code_run(headroom, tmp_path: Path, monkeypatch:
     monkeypatch.syspath_prepend(str(tmp_path))
     module, *programs = blocks("python")
     (tmp_path / "mine.py").write_text(module)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    sys.modules.pop("mine", None)
     commands = [line[2:] for line in blocks("console")[0].splitlines()]
     assert len(commands) == 6
     for command in commands:
@@ -66,7 +66,7 @@ def test_the_page_s_commands_and_code_run(headroom, tmp_path: Path, monkeypatch:
     for number, program in enumerate(programs):
         (tmp_path / f"program{number}.py").write_text(program)
         runpy.run_path(str(tmp_path / f"program{number}.py"))
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    sys.modules.pop("mine", None)
 
 
 OPTIONS = ("--gpu", "h200", "--source", "predicted", "--batch", "512")
