@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
+
+from headroom.predict.error_sums import COMMON_SHARE
+from network_bars import by_family
 
 #: Of a table's rows, the shares between which an error bar counts as neither too narrow nor too wide.
 LEAST_SHARE, MOST_SHARE = 0.85, 0.95
@@ -104,14 +108,27 @@ def _gradients(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _sums(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not rows or "fused_error_pct" not in rows[0]:
         return
+    yield "### Sums\n"
     sequential = [_is_inside(row, "", row["error_pct"]) for row in rows]
+    linear = [_is_inside(row, "", row["mean_bar_pct"]) for row in rows]
+    apart = [_is_inside(row, "", row["apart_bar_pct"]) for row in rows]
     fused = [_is_inside(row, "fused_", row["fused_error_pct"]) for row in rows if row["fused_measured_us"]]
     yield (
-        f"Sums: the measured sequential bound lies inside its error bar for {_share(sum(sequential) / len(rows))} of "
-        f"{len(rows)} networks that were left out of the fit, the fused bound for {_share(sum(fused) / len(fused))}."
+        f"The measured sequential bound lies inside its error bar for {_share(fmean(sequential))} of {len(rows)} sums "
+        f"over networks that were left out of the fit, the fused bound for {_share(fmean(fused))}."
     )
-    yield "A sum's bar is the mean of its layers', which takes their errors to be all alike: too wide for the"
-    yield "sequential bound, where they cancel in part, and right for the fused one.\n"
+    yield f"A sequential bound's bar takes {_share(COMMON_SHARE)} of the variance of its layers' errors as common to"
+    yield f"all of them. All of it (the mean of their bars) holds {_share(fmean(linear))}, none {_share(fmean(apart))}."
+    yield "The fused bound's bar is the mean of its parts'.\n"
+    yield "Each family of networks, with the common share that the others alone would give:\n"
+    yield "| family | sums | common share | inside |"
+    yield "|---|---|---|---|"
+    families = by_family(rows)
+    for family in families:
+        names = family["family"] or "others"
+        yield f"| {names} | {family['sums']} | {family['common_share']:.2f} | {family['inside']} |"
+    inside = sum(family["inside"] for family in families)
+    yield f"| all | {len(rows)} | | {inside} ({_share(inside / len(rows))}) |\n"
 
 
 def _is_inside(row: Mapping[str, Any], bound: str, error_pct: float) -> bool:

@@ -2,6 +2,7 @@
 
     python benchmarks/lbl_networks.py fold NUMBER OUT.json [DATA_FOLDER]   fit without one fold and predict it
     python benchmarks/lbl_networks.py join FOLD.json...                    write results/lbl_networks.json
+    python benchmarks/lbl_networks.py bars [DATA_FOLDER]                   take its error bars anew
 
 Families of networks are dealt into folds. For each fold the constants of Hopper's kernels and streams are fitted anew
 on the layers that no network of the fold has, and those networks' sequential and fused bounds are predicted with
@@ -12,6 +13,7 @@ their layers were measured.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,14 +30,9 @@ from h200_shipped import DATABASE, timed_layers
 from h200_streams import fit_streams
 from headroom.graph.chain import Chain
 from headroom.predict.calibration import Calibration, load_calibration
-from record import DATA, write_result
+from network_bars import family_of
+from record import DATA, RESULTS, write_result
 from shipped_page import graphs
-
-#: Families by what their names contain, in the order in which they are dealt; a network is of the first that fits.
-FAMILIES = (
-    "vgg", "resnet18 resnet34", "resnet", "dense", "inception googlenet", "alexnet zfnet", "squeezenet", "shufflenet",
-    "mobilenet mnasnet", "efficientnet", "convnext", "vit bert gpt", "darknet", "",
-)  # fmt: skip
 
 FOLDS = 4
 
@@ -44,8 +41,7 @@ Case = dict[str, Any]
 
 def fold_of(network: str) -> int:
     """The fold of the network's family."""
-    place = next(i for i, names in enumerate(FAMILIES) if not names or any(name in network for name in names.split()))
-    return place % FOLDS
+    return family_of(network) % FOLDS
 
 
 def networks(data: Path) -> Iterator[tuple[str, int | None, str, hr.Graph]]:
@@ -84,19 +80,41 @@ def predict_fold(fold: int, data: Path) -> list[Case]:
         measured = hr.analyze(graph, "h200", dtype, db=DATABASE)
         if not all(answer.is_measured for answer in measured.answers):
             continue
-        shipped = hr.analyze(graph, "h200", dtype, source="predicted").bounds
+        shipped = hr.analyze(graph, "h200", dtype, source="predicted")
         with calibrated(calibration):
             bounds = hr.analyze(graph, "h200", dtype, source="predicted").bounds
         rows.append(
             {
                 "network": name, "batch": batch or "own", "dtype": dtype, "fold": fold,
                 "measured_us": measured.bounds.sequential_us, "predicted_us": bounds.sequential_us,
-                "shipped_us": shipped.sequential_us, "fused_measured_us": measured.bounds.fused_us,
-                "fused_predicted_us": bounds.fused_us, "error_pct": bounds.sequential_error_pct,
-                "fused_error_pct": bounds.fused_error_pct,
+                "shipped_us": shipped.bounds.sequential_us, "fused_measured_us": measured.bounds.fused_us,
+                "fused_predicted_us": bounds.fused_us, **bars_of(shipped),
             }
         )  # fmt: skip
         print(rows[-1], flush=True)
+    return rows
+
+
+def bars_of(answer: hr.Analysis) -> dict[str, float | None]:
+    """The bounds' error bars, the mean of the layers', and the root of the sum of the different layers' squares."""
+    bars_us = [
+        len(layer.indices) * (layer.prediction.time_us or 0.0) * (layer.prediction.error_pct or 0.0)
+        for layer in answer.answers
+    ]
+    bounds = answer.bounds
+    return {
+        "error_pct": bounds.sequential_error_pct, "fused_error_pct": bounds.fused_error_pct,
+        "mean_bar_pct": sum(bars_us) / bounds.sequential_us,
+        "apart_bar_pct": math.hypot(*bars_us) / bounds.sequential_us,
+    }  # fmt: skip
+
+
+def with_bars(rows: list[Case], data: Path) -> list[Case]:
+    """``rows`` with the error bars that the shipped calibration gives now."""
+    graphs_of = {(name, batch or "own", dtype): graph for name, batch, dtype, graph in networks(data)}
+    for row in rows:
+        graph = graphs_of[row["network"], row["batch"], row["dtype"]]
+        row.update(bars_of(hr.analyze(graph, "h200", row["dtype"], source="predicted")))
     return rows
 
 
@@ -107,6 +125,10 @@ def main() -> None:
     elif sys.argv[1:2] == ["join"]:
         rows = [row for path in sys.argv[2:] for row in json.loads(Path(path).read_text())]
         write_result("lbl_networks", {"folds": FOLDS, "rows": sorted(rows, key=lambda r: tuple(map(str, r.values())))})
+    elif sys.argv[1:2] == ["bars"] and len(sys.argv) in (2, 3):
+        kept = json.loads((RESULTS / "lbl_networks.json").read_text())["rows"]
+        data = Path(sys.argv[2]) if len(sys.argv) > 2 else DATA
+        write_result("lbl_networks", {"folds": FOLDS, "rows": with_bars(kept, data)})
     else:
         raise SystemExit(__doc__)
 

@@ -14,6 +14,8 @@ from headroom.advise.timed import TimedGraph
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Elementwise
+from headroom.predict.error_sums import COMMON_SHARE
+from headroom.predict.prediction import Source
 
 
 def test_the_sequential_bound_sums_and_the_parallel_one_follows_the_longest_path() -> None:
@@ -43,11 +45,28 @@ def test_the_parallel_bound_is_never_below_the_speed_of_light() -> None:
     assert bounds.parallel_us == bounds.speed_of_light_us > 1e-6
 
 
-def test_error_bars_of_a_sum_are_weighted_by_time() -> None:
+def test_error_bars_of_a_sum_are_weighted_by_time_and_cancel_in_part() -> None:
     model = graph(conv("a", "x"), relu("b", "a"))
     predictions = (prediction(90.0, error_pct=10.0), prediction(10.0, error_pct=50.0))
-    bounds = lower_bounds(TimedGraph(model, H200, DataType.BF16, "warm", predictions))
-    assert bounds.sequential_error_pct == pytest.approx(14.0)
+    timed_graph = TimedGraph(model, H200, DataType.BF16, "warm", predictions)
+    assert timed_graph.error_pct(range(2)) == pytest.approx(14.0)
+    apart = (9.0**2 + 5.0**2) * (1.0 - COMMON_SHARE)
+    assert lower_bounds(timed_graph).sequential_error_pct == pytest.approx((COMMON_SHARE * 14.0**2 + apart) ** 0.5)
+
+
+def test_equal_layers_err_equally_and_their_sum_has_the_bar_of_one() -> None:
+    model = graph(conv("a", "x"), conv("b", "a"), conv("c", "b"))
+    assert len(model.configurations) == 1
+    one = lower_bounds(TimedGraph(model, H200, DataType.BF16, "warm", (prediction(50.0, error_pct=20.0),)))
+    assert one.sequential_error_pct == pytest.approx(20.0)
+
+
+def test_measured_layers_share_their_clock_and_their_bars_add_up() -> None:
+    model = graph(conv("a", "x"), relu("b", "a"))
+    rows = (prediction(90.0, error_pct=3.0), prediction(10.0, error_pct=6.0))
+    found = tuple(replace(row, source=Source.MEASURED) for row in rows)
+    bounds = lower_bounds(TimedGraph(model, H200, DataType.BF16, "warm", found))
+    assert bounds.sequential_error_pct == pytest.approx(3.3)
 
 
 def test_without_anything_to_fuse_there_is_no_fused_bound() -> None:

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 
 from headroom.advise.analysis import Bounds, ScheduledLayer
 from headroom.advise.fusion import floors_with_fusion, fused_groups
-from headroom.advise.timed import TimedGraph
+from headroom.advise.timed import TimedGraph, once_per_graph
 from headroom.predict.prediction import Source
 from headroom.predict.roofline import graph_floor
 
@@ -16,6 +16,7 @@ from headroom.predict.roofline import graph_floor
 DERIVED_L2_ERROR_PCT = 33.0
 
 
+@once_per_graph
 def lower_bounds(timed: TimedGraph) -> Bounds:
     """Sequential, parallel, fused and speed-of-light bounds, each with its error bar.
 
@@ -31,10 +32,10 @@ def lower_bounds(timed: TimedGraph) -> Bounds:
     coverage = timed.coverage
     return Bounds(
         sequential_us=timed.sequential_us,
-        sequential_error_pct=timed.error_pct(range(len(graph.layers))),
+        sequential_error_pct=timed.sum_error_pct(range(len(graph.layers))),
         # A path through single layers can be shorter than the whole model's floor; no schedule can.
         parallel_us=max(critical_us, light_us),
-        parallel_error_pct=timed.error_pct(path),
+        parallel_error_pct=timed.sum_error_pct(path),
         fused_us=None if fused is None else fused.time_us,
         fused_error_pct=None if fused is None else fused.error_pct,
         speed_of_light_us=light_us,
@@ -47,7 +48,9 @@ def lower_bounds(timed: TimedGraph) -> Bounds:
 
 @dataclass(frozen=True, slots=True)
 class _Fused:
-    """The fused bound: its error bar is the mean of its parts', weighted by time, as of every sum."""
+    """The fused bound: its error bar is the mean of its parts', weighted by time, because the theory errs alike on
+    all chains that nobody timed as one kernel.
+    """
 
     time_us: float
     error_pct: float

@@ -8,6 +8,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.decode import decode_step
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
+from headroom.predict.error_sums import of_sum
 from headroom.predict.model import predict_layers
 
 
@@ -52,7 +53,8 @@ def phases_of(
         return None
     times = [(p.time_us or 0.0) * c.count for p, c in zip(found, known, strict=True)]
     decode_us = sum(times)
-    error_us = sum(t * (p.error_pct or 0.0) for t, p in zip(times, found, strict=True))
+    bars = [t * (p.error_pct or 0.0) for t, p in zip(times, found, strict=True)]
+    error_us = of_sum(sum(bars), sum(bar * bar for bar in bars))
     return Phases(
         tokens=step.tokens,
         sequences=step.sequences,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import TypeVar, cast
 
 from headroom.advise.asked import chain_parts, single_layers
 from headroom.advise.measurements import Measurements, measured, unmeasured, usable
@@ -14,9 +15,24 @@ from headroom.graph.copies import absorbed_copies
 from headroom.graph.graph import Configuration, Coverage, Graph
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Unknown
+from headroom.predict.error_sums import of_sum
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction, Source
 from headroom.store.rows import Timing
+
+_Answer = TypeVar("_Answer")
+
+
+def once_per_graph(ask: Callable[[TimedGraph], _Answer]) -> Callable[[TimedGraph], _Answer]:
+    """Answers that several questions want of the same timed graph, which never changes, are found once."""
+
+    @wraps(ask)
+    def remembered(timed: TimedGraph) -> _Answer:
+        if ask not in timed._remembered:
+            timed._remembered[ask] = ask(timed)
+        return cast(_Answer, timed._remembered[ask])
+
+    return remembered
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,9 @@ class TimedGraph:
     fused: Mapping[tuple[int, ...], Timing] = field(default_factory=dict)
     theory_fills: bool = True
     alike: TimedGraph | None = None
+    _remembered: dict[Callable[[TimedGraph], object], object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def predict(cls, graph: Graph, gpu: GpuSpec, dtype: DataType, l2_state: str) -> TimedGraph:
@@ -73,16 +92,15 @@ class TimedGraph:
     @cached_property
     def copies(self) -> frozenset[int]:
         """Layers that only copy, which a neighbour can do without."""
-        return absorbed_copies(self.graph)
+        if absorbed_copies not in self.graph.remembered:
+            self.graph.remembered[absorbed_copies] = absorbed_copies(self.graph)
+        copies: frozenset[int] = self.graph.remembered[absorbed_copies]
+        return copies
 
-    @cached_property
-    def configuration_of(self) -> dict[int, int]:
+    @property
+    def configuration_of(self) -> Mapping[int, int]:
         """Index of a working layer's configuration; free layers are absent."""
-        return {
-            member: index
-            for index, configuration in enumerate(self.graph.configurations)
-            for member in configuration.members
-        }
+        return self.graph.configuration_of
 
     def prediction(self, layer: int) -> Prediction | None:
         """The figures of layer ``layer`` of the graph; ``None`` for a free one."""
@@ -133,10 +151,10 @@ class TimedGraph:
         return prediction is not None and prediction.time_us is None
 
     def error_pct(self, layers: Iterable[int]) -> float:
-        """Error bar of a sum over ``layers``: the mean of theirs, weighted by time.
+        """Error bar of what comes of ``layers``: the mean of theirs, weighted by time, as if all erred alike.
 
-        Layers of a model err together (same GPU, same kind of kernel), so the errors add up linearly; taking
-        them as independent would promise too much.
+        Right for what a change to them saves, and for kernels that nobody timed as one; :meth:`sum_error_pct` is for
+        their plain sum.
         """
         total = weighted = 0.0
         for layer in layers:
@@ -145,6 +163,27 @@ class TimedGraph:
                 total += prediction.time_us
                 weighted += prediction.time_us * prediction.error_pct
         return weighted / total if total else 0.0
+
+    def sum_error_pct(self, layers: Iterable[int]) -> float:
+        """Error bar of the sum of the times of ``layers``; see :mod:`headroom.predict.error_sums`.
+
+        What repetitions of measured ones differ by is taken as common to them: one clock, one memory.
+        """
+        bars_us: dict[int, float] = {}
+        total_us = measured_us = 0.0
+        for layer in layers:
+            index = self.configuration_of.get(layer)
+            prediction = self.prediction(layer)
+            if index is None or prediction is None or not prediction.time_us or prediction.error_pct is None:
+                continue
+            bar_us = prediction.time_us * prediction.error_pct
+            total_us += prediction.time_us
+            if prediction.source is Source.MEASURED:
+                measured_us += bar_us
+            else:
+                bars_us[index] = bars_us.get(index, 0.0) + bar_us
+        predicted_us = of_sum(sum(bars_us.values()), sum(bar * bar for bar in bars_us.values()))
+        return (measured_us + predicted_us) / total_us if total_us else 0.0
 
     def theory_error_pct(self, layers: Iterable[int]) -> float:
         """Error bar of what the theory says about ``layers``: a measured time makes its waves and shares no surer."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType, TensorSpec
@@ -47,6 +48,11 @@ class Graph:
     batch: int
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def remembered(self) -> dict[Hashable, Any]:
+        """What other modules found of this graph alone and would find again, each under a key of its own."""
+        return {}
+
     @property
     def macs(self) -> int:
         return sum(layer.macs for layer in self.layers)
@@ -79,6 +85,11 @@ class Graph:
         return tuple(Configuration(self.layers[group[0]], tuple(group)) for group in members.values())
 
     @cached_property
+    def configuration_of(self) -> Mapping[int, int]:
+        """Index of a working layer's configuration; free layers are absent."""
+        return {member: at for at, alike in enumerate(self.configurations) for member in alike.members}
+
+    @cached_property
     def coverage(self) -> Coverage:
         unknown = [layer for layer in self.working_layers if isinstance(layer.work, Unknown)]
         guessed = sum(layer.work.estimated_macs for layer in unknown if isinstance(layer.work, Unknown))
@@ -97,7 +108,7 @@ class Graph:
         finish: list[float] = []
         via: list[int] = []
         for index, before in enumerate(self.predecessors):
-            last = max(before, key=lambda i: finish[i], default=-1)
+            last = before[0] if len(before) == 1 else max(before, key=finish.__getitem__, default=-1)
             finish.append((finish[last] if last >= 0 else 0.0) + times[index])
             via.append(last)
         if not finish:

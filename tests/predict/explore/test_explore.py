@@ -18,6 +18,7 @@ from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.work import Attention, Convolution, Pooling, Softmax
 from headroom.predict.delta import ConvBatch, estimate
+from headroom.predict.error_sums import of_sum
 from headroom.predict.explore.explore import front
 from headroom.predict.model import predict_layers
 
@@ -58,7 +59,8 @@ def alone(graph: Graph, gpu: GpuSpec, dtype: hr.DataType, l2: str) -> tuple[floa
     """Time, half-width of the error bar and DRAM bytes of the whole model, predicted layer by layer."""
     found = [(p, c.count) for c in graph.configurations for p in predict_layers([c.layer], gpu, dtype, l2_state=l2)]
     time_us = sum(count * (p.time_us or 0.0) for p, count in found)
-    error_us = sum(count * (p.time_us or 0.0) * (p.error_pct or 0.0) / 100.0 for p, count in found)
+    bars = [count * (p.time_us or 0.0) * (p.error_pct or 0.0) / 100.0 for p, count in found]
+    error_us = of_sum(sum(bars), sum(bar * bar for bar in bars))
     return time_us, error_us, sum(count * p.dram_bytes for p, count in found)
 
 

@@ -84,7 +84,7 @@ class CalibratedTheory:
                 chunk = slice(start, start + step)
                 some = Figures.zeros(len(which[chunk]))
                 part.add_to(some, sheets, which[chunk], tile)
-                _accumulate(answer, chunk, some)
+                answer.accumulate(chunk, some)
         return answer
 
     def _parts_for(self, gpu: GpuSpec) -> list[Part]:
@@ -128,8 +128,3 @@ class OneByOne:
                 error[row, column] = widened(found.error_pct or 0.0, found.bottleneck, context.gpu)
                 dram[row, column], limit[row, column] = found.dram_bytes, LIMITS.index(found.bottleneck)
         figures.add(time, error, dram, limit, LIMITS, self._counts)
-
-
-def _accumulate(answer: Figures, chunk: slice, some: Figures) -> None:
-    for name in ("time_us", "error_us", "dram_bytes", "limited_us"):
-        getattr(answer, name)[chunk] += getattr(some, name)

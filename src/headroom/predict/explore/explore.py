@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def explore_space(
         for start in range(0, len(mine), _DESIGNS_AT_ONCE):
             some = mine[start : start + _DESIGNS_AT_ONCE]
             every.put(some, asked.figures(sheets, some, setting))
-    figures = _only(every, possible)
+    figures = every.only(possible)
     costs = None if cost is None else cost.of(sheets)[possible]
     return Exploration(
         graph, gpu, dtype, l2_state, theory, space, sheets, possible, base, figures, cost, costs,
@@ -148,11 +148,6 @@ def _theory(name: str, graph: Graph, dtype: DataType, l2_state: str, calibration
     if name == CalibratedTheory.name:
         return CalibratedTheory(graph, dtype, l2_state, calibration)
     raise UsageError(f"unknown theory {name!r}: choose {' or '.join(THEORIES)}")
-
-
-def _only(figures: Figures, which: Index) -> Figures:
-    names = ("time_us", "error_us", "dram_bytes", "limited_us")
-    return replace(figures, **{name: getattr(figures, name)[which] for name in names})
 
 
 def _idle_axes(space: Space, times: Floats, impossible: set[int]) -> tuple[str, ...]:
