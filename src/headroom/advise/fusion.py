@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from headroom.advise.measurements import error_pct, implementation_text
 from headroom.advise.parts import Part, cheapest
-from headroom.advise.timed import TimedGraph
+from headroom.advise.timed import TimedGraph, once_per_graph
 from headroom.graph.chains import GEMMS, fusible_chains, segments
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction, Source
-from headroom.predict.roofline import arithmetic_us, floors_us
+from headroom.predict.roofline import arithmetics_us, floors_us
 
 #: Most steps of a chain that its pattern spells out.
 _STEPS_SHOWN = 4
@@ -59,6 +59,7 @@ class FusedGroup:
         return f"{shown} + {rest} more" if rest > 0 else shown
 
 
+@once_per_graph
 def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
     """Every chain that is faster fused than apart, in graph order."""
     chains = [chain for chain in timed.chains if all(_has_time(timed, layer) for layer in chain)]
@@ -116,7 +117,7 @@ def _is_lowered(prediction: Prediction) -> bool:
 def _chain_floors_us(timed: TimedGraph, chains: Sequence[Sequence[int]], fused: Sequence[Layer]) -> list[float]:
     """Speed of light of each chain as one kernel: it touches less than its layers apart and calculates as much."""
     touched = floors_us(fused, timed.gpu, timed.dtype, timed.l2_state)
-    own = {i: arithmetic_us(timed.graph.layers[i], timed.gpu, timed.dtype) for chain in chains for i in chain}
+    own = arithmetics_us(timed.graph.layers, timed.gpu, timed.dtype)
     return [max(floor, sum(own[i] for i in chain)) for floor, chain in zip(touched, chains, strict=True)]
 
 
@@ -190,8 +191,15 @@ def _as_in_another_type(timed: TimedGraph, chain: Sequence[int]) -> float | None
 
 
 def _as_one(timed: TimedGraph, chain: Sequence[int]) -> Layer:
-    """The layer that reads what the chain reads from outside and writes what it hands on."""
-    layers = [timed.graph.layers[index] for index in chain]
+    """The layer that reads what the chain reads from outside and writes what it hands on; alike in every data type."""
+    key = (_as_one, *chain)
+    if key not in timed.graph.remembered:
+        timed.graph.remembered[key] = _joined([timed.graph.layers[index] for index in chain])
+    layer: Layer = timed.graph.remembered[key]
+    return layer
+
+
+def _joined(layers: Sequence[Layer]) -> Layer:
     anchor = layers[0]
     if anchor.kind in GEMMS:
         return replace(anchor, outputs=layers[-1].outputs)

@@ -104,8 +104,12 @@ class TimedGraph:
 
     def prediction(self, layer: int) -> Prediction | None:
         """The figures of layer ``layer`` of the graph; ``None`` for a free one."""
-        index = self.configuration_of.get(layer)
-        return None if index is None else self.predictions[index]
+        return self._by_layer[layer]
+
+    @cached_property
+    def _by_layer(self) -> tuple[Prediction | None, ...]:
+        places = map(self.configuration_of.get, range(len(self.graph.layers)))
+        return tuple(None if at is None else self.predictions[at] for at in places)
 
     def measured_over_predicted(self, layer: int) -> float:
         """How much longer a layer takes than the theory says, measured here or in another type; 1 where not known."""

@@ -28,6 +28,13 @@ LONGEST_KERNEL = 64
 
 def fusible_chains(graph: Graph, longest: int | None = None) -> list[list[int]]:
     """Chains that could be one kernel, as indices into ``graph.layers``, of at most ``longest`` layers each."""
+    key = (fusible_chains, longest)
+    if key not in graph.remembered:
+        graph.remembered[key] = _find_chains(graph, longest)
+    return [list(chain) for chain in graph.remembered[key]]
+
+
+def _find_chains(graph: Graph, longest: int | None) -> list[list[int]]:
     readers: dict[str, list[int]] = {}
     for index, layer in enumerate(graph.layers):
         for tensor in layer.inputs:

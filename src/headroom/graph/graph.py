@@ -126,6 +126,13 @@ class Graph:
 
     def weight_bytes_read(self, dtype: DataType) -> int:
         """Bytes of the constants that one run has to read: of a table that is looked up, only the rows in use."""
+        key = ("weight bytes read", dtype.bytes)
+        if key not in self.remembered:
+            self.remembered[key] = self._weight_bytes_read(dtype)
+        found: int = self.remembered[key]
+        return found
+
+    def _weight_bytes_read(self, dtype: DataType) -> int:
         read: dict[str, int] = {}
         for layer in self.layers:
             partly = getattr(layer.work, "partial_read", False)

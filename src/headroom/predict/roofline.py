@@ -42,7 +42,7 @@ def floors_us(layers: Sequence[Layer], gpu: GpuSpec, dtype: DataType, l2_state: 
     nothing = [layer.kind in (LayerKind.FREE, LayerKind.UNKNOWN) for layer in layers]
     flops = [0.0 if n else useful_flops(x) for x, n in zip(layers, nothing, strict=True)]
     moved = [0.0 if n else float(x.bytes(dtype)) for x, n in zip(layers, nothing, strict=True)]
-    rates = [gpu.peak_tflops(dtype, tensor=layer.kind.computes_gemm) for layer in layers]
+    rates = _rates(layers, gpu, dtype)
     floors: list[float] = floors_of(np.array(flops), np.array(moved), np.array(rates), gpu, l2_state).tolist()
     return floors
 
@@ -59,15 +59,21 @@ def floors_of(flops: Floats, moved_bytes: Floats, peak_tflops: Floats | float, g
 def useful_flops(layer: Layer) -> float:
     """The layer's arithmetic; a causal attention is charged only for the scores that its mask keeps."""
     flops = float(layer.flops)
-    if isinstance(layer.work, Attention):
+    if layer.kind is LayerKind.ATTENTION and isinstance(layer.work, Attention):
         flops *= layer.work.useful_macs / max(1, layer.work.macs)
     return flops
 
 
-def arithmetic_us(layer: Layer, gpu: GpuSpec, dtype: DataType) -> float:
-    """The layer's arithmetic over the peak rate of the fastest unit that can run it."""
-    rate = gpu.peak_tflops(dtype, tensor=layer.kind.computes_gemm)
-    return useful_flops(layer) / (rate * _FLOPS_PER_US_PER_TFLOP)
+def arithmetics_us(layers: Sequence[Layer], gpu: GpuSpec, dtype: DataType) -> list[float]:
+    """Each layer's arithmetic over the peak rate of the fastest unit that can run it."""
+    rates = _rates(layers, gpu, dtype)
+    return [useful_flops(x) / (rate * _FLOPS_PER_US_PER_TFLOP) for x, rate in zip(layers, rates, strict=True)]
+
+
+def _rates(layers: Sequence[Layer], gpu: GpuSpec, dtype: DataType) -> list[float]:
+    """The peak rate of the fastest unit that can run each layer, in TFLOPS."""
+    of = {kind: gpu.peak_tflops(dtype, tensor=kind.computes_gemm) for kind in {layer.kind for layer in layers}}
+    return [of[layer.kind] for layer in layers]
 
 
 def dram_floor_bytes(total_bytes: float, gpu: GpuSpec, l2_state: str) -> float:
@@ -91,7 +97,7 @@ def graph_floor(
     bandwidth; and the critical path of the layers' own ``floors``. Those default to :func:`floors_us`; whoever
     knows which layers can run as one kernel passes floors that count such a chain once.
     """
-    arithmetic = sum(arithmetic_us(layer, gpu, dtype) for layer in graph.layers)
+    arithmetic = sum(arithmetics_us(graph.layers, gpu, dtype))
     outside = graph.weight_bytes_read(dtype) + sum(t.bytes(dtype) for t in (*graph.inputs, *graph.outputs))
     dram = dram_floor_bytes(float(outside), gpu, l2_state) / (gpu.dram_peak_gbs * _BYTES_PER_US_PER_GBS)
     path, _ = graph.critical_path(floors_us(graph.layers, gpu, dtype, l2_state) if floors is None else floors)
