@@ -177,10 +177,14 @@ def _numbers(cells: Sequence[str] | None, read: Callable[[str], _Cell], errors: 
     if cells is None:
         first, second, _ = found[""]
         return np.full(len(errors), first), np.full(len(errors), second)
-    firsts = {cell: value[0] for cell, value in found.items()}
-    seconds = {cell: value[1] for cell, value in found.items()}
-    one = np.fromiter(map(firsts.__getitem__, cells), dtype=np.float64, count=len(cells))
-    return one, np.fromiter(map(seconds.__getitem__, cells), dtype=np.float64, count=len(cells))
+    one = _looked_up({cell: value[0] for cell, value in found.items()}, cells)
+    if all(first == second for first, second, _ in found.values()):
+        return one, one.copy()
+    return one, _looked_up({cell: value[1] for cell, value in found.items()}, cells)
+
+
+def _looked_up(numbers: Mapping[str, float], cells: Sequence[str]) -> Floats:
+    return np.fromiter(map(numbers.__getitem__, cells), dtype=np.float64, count=len(cells))
 
 
 def _blame_cells(cells: Sequence[str] | None, bad: dict[str, str], errors: list[str]) -> None:
@@ -198,7 +202,7 @@ def _size_reader(name: str, least: int) -> Callable[[str], _Cell]:
 
     def read(cell: str) -> _Cell:
         if not cell:
-            return float(default or 0), 0.0, ""
+            return float(default or 0), float(default or 0), ""
         value = _integer(cell)
         if value is None or not least <= value <= _LARGEST:
             return 0.0, 0.0, f"{name} is {_quote(cell)}: give an integer from {least} to {_LARGEST}"

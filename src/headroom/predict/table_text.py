@@ -96,7 +96,7 @@ def _texts(answers: Answers, errors: Sequence[str], name: str) -> Sequence[str]:
     elif name in _WHOLE:
         texts = _whole(values)
     elif name in ("error_pct", "tail_utilization"):
-        texts = _repeating(values, "{:.6g}".format)
+        texts = _repeating(values, "%.6g".__mod__)
     else:
         texts = list(map("%.6g".__mod__, values.tolist()))
     if any(errors):
