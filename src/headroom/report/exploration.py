@@ -85,6 +85,7 @@ def notes_of(explored: Exploration) -> list[str]:
             f"({', '.join(kinds)}): no figure contains them"
         )
     notes += [f"{axis} changes no time here under theory {explored.theory}" for axis in explored.idle_axes]
+    notes.append(explored.calibration_note)
     return [note for note in notes if note]
 
 
@@ -100,6 +101,7 @@ def _head(explored: Exploration) -> dict[str, Any]:
         "dtype": explored.dtype.value,
         "l2": explored.l2_state,
         "theory": explored.theory,
+        "calibration": clean(explored.calibration),
         "cost": None if cost is None else {"name": clean(cost.name), "unit": clean(cost.unit)},
         "axes": [
             {"name": axis.name, "fields": list(axis.fields), "settings": [setting.text for setting in axis.settings]}

@@ -42,6 +42,8 @@ def to_dict(answer: Study) -> dict[str, Any]:
         "system": None if answer.system is None else clean(answer.system),
         "dtype": answer.dtype.value,
         "l2": answer.l2,
+        "calibration": clean(answer.calibration),
+        "notes": [clean(note) for note in answer.notes],
         "layers": [_layer(each) for each in answer.layers],
     }
 

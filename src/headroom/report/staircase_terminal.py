@@ -27,6 +27,8 @@ def render(answer: Study, console: Console) -> None:
             console.print(_table(reading))
             for line in summary(reading):
                 console.print(Text(line, style="dim"))
+    for note in answer.notes:
+        console.print(Text(view(note, 400), style="dim"))
 
 
 def _table(reading: Reading) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import headroom as hr
@@ -28,6 +30,8 @@ from headroom.predict.own.choice import calibration_note, calibration_of, forget
 from headroom.predict.own.fit import MeasuredLayer, fit_terms, group_of, predicted_us, spread
 from headroom.predict.own.record import OwnCalibration, from_json, to_json
 from headroom.predict.own.terms import GROUPS, Terms, with_terms
+from headroom.report.exploration_terminal import render as render_exploration
+from headroom.report.staircase_terminal import render as render_staircases
 from headroom.store.default import shipped_files
 from headroom.store.rows import System
 
@@ -174,6 +178,32 @@ def test_every_later_answer_uses_it_names_it_and_forgets_it() -> None:
     again = hr.analyze(model, H200, "bf16", source="predicted")
     assert again.to_dict() == shipped.to_dict()
     assert shipped.to_dict()["calibration"].startswith("constants shipped on ")
+
+
+def test_explorations_and_staircases_name_it_in_every_output(tmp_path: Path) -> None:
+    model, own = graph(conv("c", "x")), own_of_sixty()
+    sentence = f"Predicted times are made with {own.title} (headroom calibrate)."
+    keep(own, H200)
+    try:
+        answers = (
+            hr.explore(model, H200, {"sms": [1, 2]}, dtype="bf16"),
+            hr.staircase(model, H200, widths="64:128:64", dtype="bf16", source="predicted"),
+        )
+        for answer in answers:
+            told = answer.to_dict()
+            assert told["calibration"] == own.title
+            assert sentence in told["notes"]
+            assert sentence in answer.to_html(tmp_path / "page.html").read_text()
+        console = Console(file=io.StringIO(), width=200)
+        render_exploration(answers[0], console)
+        render_staircases(answers[1], console)
+        assert console.file.getvalue().count(own.title) == 2  # type: ignore[attr-defined]
+    finally:
+        forget(H200)
+    shipped = hr.explore(model, H200, {"sms": [1, 2]}, dtype="bf16").to_dict()
+    assert shipped["calibration"].startswith("constants shipped on ")
+    assert not any("headroom calibrate" in note for note in shipped["notes"])
+    assert hr.explore(model, H200, {"sms": [1, 2]}, dtype="bf16", theory="delta").to_dict()["calibration"] == ""
 
 
 @pytest.mark.parametrize(

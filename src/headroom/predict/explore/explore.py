@@ -20,7 +20,7 @@ from headroom.predict.explore.figures import LIMITS, Figures, Floats, Index, The
 from headroom.predict.explore.published import PublishedTheory
 from headroom.predict.explore.space import NEUTRAL, Space
 from headroom.predict.model import check_asked
-from headroom.predict.own.choice import calibration_of
+from headroom.predict.own.choice import calibration_note, calibration_of, calibration_title
 from headroom.predict.prediction import Bottleneck
 
 #: Theories that an exploration can ask.
@@ -36,7 +36,8 @@ class Exploration:
 
     ``possible`` are the designs (by index into ``space``) that a GPU could be; every array has one entry per possible
     design, in that order. ``costs`` and ``on_front`` are None without a cost function: a design is on the front when
-    no other is both as fast and as cheap. ``idle_axes`` changed no time anywhere.
+    no other is both as fast and as cheap. ``idle_axes`` changed no time anywhere. ``calibration`` says what the
+    constants were fitted to, empty under a theory without any; ``calibration_note`` what a user's own changes.
     """
 
     graph: Graph
@@ -55,6 +56,8 @@ class Exploration:
     on_front: NDArray[np.bool_] | None
     left_out: tuple[Layer, ...]
     idle_axes: tuple[str, ...]
+    calibration: str = ""
+    calibration_note: str = ""
 
     def __len__(self) -> int:
         return len(self.possible)
@@ -126,7 +129,13 @@ def explore_space(
         None if costs is None else front(figures.time_us, costs),
         tuple(asked.left_out),
         _idle_axes(space, every.time_us, set(sheets.impossible)),
+        *(("", "") if theory != CalibratedTheory.name or calibration is not None else _own_words(gpu)),
     )  # fmt: skip
+
+
+def _own_words(gpu: GpuSpec) -> tuple[str, str]:
+    """What the constants were fitted to, and what a user's own change: every design starts from the GPU's."""
+    return calibration_title(gpu), calibration_note(gpu) or ""
 
 
 def front(times: Floats, costs: Floats) -> NDArray[np.bool_]:

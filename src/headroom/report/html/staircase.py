@@ -44,6 +44,7 @@ def render_staircases(answer: Study) -> str:
         chips=[answer.dtype.value, f"L2 {answer.l2}", *_systems(answer)],
         sections=[_section(*pair, f"s{position}") for position, pair in enumerate(pairs)],
         together=_together(answer),
+        notes=[view(note, 400) for note in answer.notes],
     )
 
 

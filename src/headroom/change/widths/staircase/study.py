@@ -16,6 +16,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
+from headroom.predict.own.choice import calibration_note, calibration_title
 from headroom.predict.prediction import Source
 
 #: Names that a sentence about an unknown layer offers.
@@ -51,7 +52,9 @@ class LayerReading:
 
 @dataclass(frozen=True)
 class Study:
-    """The staircases of ``model``'s layers. ``system`` is the title of the one whose measurements were asked."""
+    """The staircases of ``model``'s layers. ``system`` is the title of the one whose measurements were asked;
+    ``calibration`` says what the constants of predicted times were fitted to.
+    """
 
     model: str
     gpu: GpuSpec
@@ -59,12 +62,22 @@ class Study:
     l2: str
     layers: tuple[LayerReading, ...]
     system: str | None = None
+    calibration: str = ""
 
     @property
     def asks_measurements(self) -> bool:
         """Whether any point was measured, or scaled to meet one that was."""
+        return self._has_any(Source.MEASURED, Source.INTERPOLATED)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user's own calibration means for points that are predicted, or scaled predictions."""
+        note = calibration_note(self.gpu) if self._has_any(Source.PREDICTED, Source.INTERPOLATED) else None
+        return () if note is None else (note,)
+
+    def _has_any(self, *sources: Source) -> bool:
         curves = (reading.staircase for each in self.layers for reading in each.readings)
-        return any(point.source in (Source.MEASURED, Source.INTERPOLATED) for curve in curves for point in curve.points)
+        return any(point.source in sources for curve in curves for point in curve.points)
 
 
 def subjects_of_conv(spec: ConvSpec, dtype: DataType) -> tuple[Subject, ...]:
@@ -117,7 +130,8 @@ def study(
             source=source,
         )  # fmt: skip
         layers.append(LayerReading(subject, tuple(read(curve) for curve in table.staircases)))
-    return Study(model, gpu, dtype, l2, tuple(layers), measurements.system.title if measurements else None)
+    system = measurements.system.title if measurements else None
+    return Study(model, gpu, dtype, l2, tuple(layers), system, calibration_title(gpu))
 
 
 def variants_graph(model: str, subjects: Sequence[Subject]) -> Graph:
