@@ -69,7 +69,7 @@ def fit_plain_products(given_tiles: list[Cases], own_choice: list[Cases] = ()) -
     def constants(x: np.ndarray) -> GemmConstants:
         shared = within(PLAIN_START, x)
         efficiency = dict(zip(families, np.exp(x[len(PLAIN_START) :]).tolist(), strict=False))
-        return typical(GemmConstants(efficiency, 1.0, **shared, wide_handicap=1.0, saturating_share=SATURATING_SHARE))
+        return typical(GemmConstants(efficiency, 1.0, **shared, wide_handicap=1.0, draw_share=DRAW_SHARE))
 
     def objective(x: np.ndarray) -> float:
         trial, extra_us = constants(x), np.exp(x[-len(cases) :])
@@ -122,8 +122,8 @@ def tensor_product_bars(calibration: Calibration, without: int | None = None) ->
     return bars(cases, lambda case: answered(case, calibration), without)
 
 
-#: Of the SMs, how many draw all that the last-level cache delivers: the share at which both tables' short rows turn.
-SATURATING_SHARE = 0.3
+#: Of what an SM's L1 takes, the most that it draws from the last-level cache: all. No table's mean error follows it.
+DRAW_SHARE = 1.0
 
 #: Where the fit of tensor cores' products starts: the constants that all families share.
 TENSOR_START = {
@@ -139,7 +139,7 @@ def fit_tensor(cases: list[Cases]) -> GemmConstants:
     def constants(x: np.ndarray) -> GemmConstants:
         efficiency = {family_of(c.gpu): float(np.exp(v)) for c, v in zip(cases, x, strict=False)}
         shared = within(TENSOR_START, x[len(cases) :])
-        return GemmConstants(efficiency, **shared, half_warps=0.0, wide_handicap=1.0, saturating_share=SATURATING_SHARE)
+        return GemmConstants(efficiency, **shared, half_warps=0.0, wide_handicap=1.0, draw_share=DRAW_SHARE)
 
     def objective(x: np.ndarray) -> float:
         trial = constants(x)

@@ -254,3 +254,14 @@ def test_another_separator_is_named(tmp_path: Path) -> None:
     path.write_text("op;n;c\nconv2d;1;2\n")
     with pytest.raises(ModelError, match="does not separate its columns by commas"):
         predict_table(path, load_gpu("h200"))
+
+
+def test_a_tile_that_no_sm_could_hold_is_a_bad_row_and_the_others_are_answered() -> None:
+    rows = [{**MATMUL, "tile_m": m, "tile_n": m, "tile_k": k} for m, k in ((128, 8), (512, 8), (128, 4096))]
+    table = predict_table(rows, V100)
+    assert table.errors[0] == ""
+    assert table.answers.time_us[0] > 0
+    assert "holds 262144 results" in table.errors[1]
+    assert "bytes of shared memory: give a smaller one" in table.errors[2]
+    assert table.summary.bad_rows == 2
+    assert table.answers.time_us[1:].tolist() == [0.0, 0.0]

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+
+Floats = NDArray[np.float64]
 
 #: GPUs whose last-level cache is two halves, each for the SMs beside it, so that shared data is there twice (A100
 #: whitepaper). Hopper's is too, but its constants are fitted on itself.
 _HALVED_CACHES = ("8.0",)
+
+#: Bytes of others' results in the cache of the GPU that a cold cache was timed on: all that it holds.
+_LEFT_BYTES = 50.0 * 2**20
 
 #: Sorts of kernels that are special cases of another sort: what is not known of them is taken from it.
 GENERAL_SORT = {
@@ -50,10 +58,11 @@ class GemmConstants:
     whose addresses each step works out anew; ``split_launches`` is what dividing K adds, in launches: the
     parts' results are summed at the end; ``channel_bytes`` of a filter tap's channels are one step of K, the last one
     filled up with zeros; ``step_cycles``, ``output_cycles`` and ``torn_writes`` (bytes moved besides, per byte of a
-    torn row of results) are the costs of :mod:`.cta_costs`; ``saturating_share`` of the SMs draw all that the cache
-    delivers, fewer do not; ``batched_tiles`` are those that the library was seen to take for batches of products
-    (``64x128``: m by n), by family. A cold cache adds ``cold_us`` (the first loads' further way), ``cold_slice_ns`` per
-    64 bytes of K (weights that nobody has loaded yet) and ``written_back`` as in :class:`StreamConstants`.
+    torn row of results) are the costs of :mod:`.cta_costs`; ``draw_share`` of what its L1 takes is the most that an SM
+    draws from the L2, so that few busy ones do not draw all that it delivers; ``batched_tiles`` are those that the
+    library was seen to take for batches of products (``64x128``: m by n), by family. A cold cache adds ``cold_us`` (the
+    first loads' further way), ``cold_slice_ns`` per 64 bytes of K (weights that nobody has loaded yet) and
+    ``written_back`` as in :class:`StreamConstants`.
     """
 
     efficiency: Mapping[str, float]
@@ -76,7 +85,7 @@ class GemmConstants:
     step_cycles: float = 0.0
     output_cycles: float = 0.0
     torn_writes: float = 0.0
-    saturating_share: float = 0.0
+    draw_share: float = 0.0
     batched_tiles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def efficiency_on(self, gpu: GpuSpec) -> float:
@@ -150,8 +159,8 @@ class StreamConstants:
     may reach more); ``ramp_us``, what every dependent sweep adds while its loads are not yet in flight;
     ``cache_share``, the share of the last-level cache that stays warm; the kernels' costs by sort, on
     the families whose kernels were measured (elsewhere they count as perfect copies); and what a cold cache
-    adds: ``cold_us``, the first loads' further way, and ``written_back``, the DRAM time per byte of what the cache
-    can hold and has to write back besides, in units of moving it once.
+    adds: ``cold_us``, the first loads' further way, and ``written_back``, the DRAM time per byte of what
+    others left in the cache (:func:`left_behind`) and is written back besides, in units of moving it once.
     """
 
     launch_factor: float
@@ -172,6 +181,16 @@ class StreamConstants:
 
     def launch_us_on(self, gpu: GpuSpec) -> float:
         return self.launch_factor * gpu.launch_us
+
+
+def left_behind(dram_bytes: Floats) -> Floats:
+    """Share of the bytes moved that push others' results out of a cold cache.
+
+    How much there is to push out follows from what ran before, not from the cache: the bytes are those that an H200's
+    cache held when a cold cache was timed on it. A larger one, left alike, has no more to write back.
+    """
+    share: Floats = np.minimum(1.0, _LEFT_BYTES / np.maximum(1.0, dram_bytes))
+    return share
 
 
 def family_of(gpu: GpuSpec) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.constants import GemmConstants
+from headroom.predict.constants import GemmConstants, left_behind
 from headroom.predict.cta_costs import idle_us, step_us
 
 Floats = NDArray[np.float64]
@@ -156,10 +156,11 @@ def estimate(
         compute = compute + per_sm * (tiles.m * tiles.n * (constants.output_cycles / gpu.clock_mhz))
     width = float(dtype.bytes)
     latency = rounds * constants.round_latencies * gpu.dram.latency_ns * 1e-3
+    paused: Floats | float = 0.0
     if constants.slice_ns > 0.0:
         waiting = rounds * k_cta * (width / _SLICE_BYTES * constants.slice_ns * 1e-3)
         waiting = waiting * (1.0 + constants.gather_wait * (1.0 / problems.a_reuse - 1.0))
-        latency = latency + np.maximum(0.0, waiting - compute)
+        paused = np.maximum(0.0, waiting - compute)
     # Powers of two are multiplied where arrays are small: the products are the same to the last bit.
     reduction = (tiles.splits > 1) * 2.0 * tiles.splits * (problems.c_bytes * (4.0 / width))
     stored = problems.c_bytes + reduction
@@ -168,21 +169,22 @@ def estimate(
     l2_bytes = walked * _loaded(problems, tiles, constants) * width + stored
     dram_bytes = _dram_bytes(problems, tiles, gpu, active, l2_state, constants)
     l2 = l2_bytes / (gpu.l2.bandwidth_gbs * 1e3 * constants.l2_share)
-    if constants.saturating_share > 0.0:
-        l2 = l2 * np.maximum(1.0, constants.saturating_share * gpu.sms / ctas)
+    if constants.draw_share > 0.0:
+        drawn = np.minimum(ctas, gpu.sms) * (gpu.l1.bandwidth_gbs / gpu.sms * 1e3 * constants.draw_share)
+        l2 = np.maximum(l2, l2_bytes / drawn)
     dram = dram_bytes / (gpu.dram.bandwidth_gbs * 1e3 * constants.dram_share)
     if l2_state == "cold":
         latency = latency + constants.cold_us + k_cta * (width / _SLICE_BYTES * constants.cold_slice_ns * 1e-3)
-        dram = dram * (1.0 + constants.written_back * np.minimum(1.0, gpu.l2.size_bytes / dram_bytes))
+        dram = dram * (1.0 + constants.written_back * left_behind(dram_bytes))
     launch = constants.launch_us_on(gpu) * (1.0 + constants.split_launches * (tiles.splits > 1))
-    busy, waiting_us = compute, latency
+    busy, waiting_us = compute + paused, latency + paused
     if constants.step_cycles > 0.0:
         missing = _missing(problems, gpu, l2_state, constants)
         shortest = k_cta / tiles.k * step_us(gpu, constants.step_cycles, missing)
         # At least one, which so many CTAs that they are no longer counted one by one leave open.
         last = np.maximum(1.0, per_sm - (rounds - 1.0) * np.minimum(active, per_sm))
         idle = idle_us(cta, last, warps, shortest, gpu)
-        busy, waiting_us = compute + idle, latency + idle
+        busy, waiting_us = busy + idle, waiting_us + idle
     # Streams overlap, but not perfectly where two are about equally long: a root of squares, twice, is a
     # maximum with a soft corner.
     streams = np.sqrt(np.sqrt(_fourth(busy) + _fourth(l2) + _fourth(dram)))

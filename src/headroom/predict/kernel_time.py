@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+from headroom.predict.constants import left_behind
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, missing_share
 
 #: Bytes of shared memory that the driver keeps of every CTA's.
@@ -177,7 +178,7 @@ def estimate_kernels(
     if l2_state == "cold":
         launch = launch + shares.cold_us
         latency = latency + steps * (shares.cold_step_ns * 1e-3)
-        dram = dram * (1.0 + shares.written_back * np.minimum(1.0, gpu.l2.size_bytes / np.maximum(1.0, dram_bytes)))
+        dram = dram * (1.0 + shares.written_back * left_behind(dram_bytes))
     flops = 2.0 * problems.m * problems.n * problems.k * problems.batch
     sustained = flops / (rate * gpu.sms * shares.sustained)
     refused = kernels.needs_product * (1.0 - channels.is_product) + kernels.needs_even * channels.odd_in

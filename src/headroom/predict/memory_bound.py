@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
-from headroom.predict.constants import KernelCost, StreamConstants
+from headroom.predict.constants import KernelCost, StreamConstants, left_behind
 from headroom.predict.gemm_time import missing_share
 
 Floats = NDArray[np.float64]
@@ -82,8 +82,7 @@ def estimate_streams(
     first_us = 0.0
     if l2_state == "cold":
         first_us = constants.cold_us
-        held = np.minimum(1.0, cache / np.maximum(1.0, dram_bytes))
-        dram = dram * (1.0 + constants.written_back * held)
+        dram = dram * (1.0 + constants.written_back * left_behind(dram_bytes))
     cycles = cost["value_cycles"] * streams.values * streams.taps + cost["group_cycles"] * streams.groups
     compute = np.maximum(streams.flops / (plain_tflops * 1e6), cycles / (gpu.sms * gpu.clock_mhz))
     ctas = np.maximum(1.0, np.ceil(streams.values / _VALUES_PER_CTA))

@@ -38,6 +38,7 @@ from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
 from headroom.predict.sheet_doubt import widened_rows
 from headroom.predict.table_input import DIRECTIONS, LayerRows
+from headroom.predict.tile_fit import fits, misfit
 from headroom.predict.tiles import given_depth, main_loop_depth
 
 Rows = NDArray[np.intp]
@@ -164,6 +165,7 @@ def _answer_gemms(
     dtype, sort = question.dtype, question.sort
     has_tile = rows.sizes["tile_m"][question.index] > 0
     given, free = (replace(question, index=question.index[mask]) for mask in (has_tile, ~has_tile))
+    given = replace(given, index=_with_possible_tiles(rows, given, gpu))
     if len(given.index):
         tiled = _tiled_of(rows, given.index, sort, dtype)
         choice = _with_given_tiles(rows, given, tiled, gpu, l2_state, calibration)
@@ -172,6 +174,16 @@ def _answer_gemms(
         tiled = _tiled_of(rows, free.index, sort, dtype)
         choice = fastest(tiled, gpu, dtype, calibration, l2_state)
         _put_gemms(rows, free, tiled, choice, gpu, l2_state, calibration, answers)
+
+
+def _with_possible_tiles(rows: LayerRows, question: Question, gpu: GpuSpec) -> Rows:
+    """The rows whose given tile fits an SM; the others are bad."""
+    m, n, k = (rows.sizes[name][question.index] for name in ("tile_m", "tile_n", "tile_k"))
+    k = np.where(k > 0, k, main_loop_depth(gpu, question.dtype, unit_of(gpu, question.dtype)))
+    held = fits(m, n, k, gpu, question.dtype)
+    for at in np.flatnonzero(~held):
+        rows.errors[question.index[at]] = misfit(m[at], n[at], k[at], gpu, question.dtype)
+    return question.index[held]
 
 
 def _with_given_tiles(

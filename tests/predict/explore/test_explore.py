@@ -22,6 +22,9 @@ from headroom.predict.error_sums import of_sum
 from headroom.predict.explore.explore import front
 from headroom.predict.model import predict_layers
 
+#: A library prefers narrow plain tiles until a wide one is clearly faster.
+PREFERENCE = 0.06
+
 VARIED = {
     "sms": [1, 1.5],
     "clock": [0.9, 1],
@@ -191,3 +194,48 @@ def test_a_thousand_designs_of_a_network_take_under_a_second(shared_models) -> N
     start = time.process_time()
     assert len(hr.explore(graph, "titan-xp", grid)) == 1000
     assert time.process_time() - start < 1.0
+
+
+BETTER = {
+    "sms": [1, 1.5, 2, 4],
+    "dram_bw": [1, 1.3],
+    "l2_size": [0.25, 1, 2, 8],
+    "clock": [1, 1.3, 2],
+    "plain_tflops": [1, 4],
+    "flops": [1, 4],
+    "l2_bw": [1, 1.2],
+}
+
+
+@pytest.mark.parametrize("field", BETTER)
+@pytest.mark.parametrize("l2", ["warm", "cold"])
+@pytest.mark.parametrize(
+    ("gpu", "dtype"), [("h200", "bf16"), ("h200", "fp32"), ("l4", "bf16"), ("t4", "fp16"), ("titan-xp", "fp32")]
+)
+def test_more_of_anything_is_never_slower(gpu: str, dtype: str, l2: str, field: str) -> None:
+    found = hr.explore(every_kind(), gpu, {field: BETTER[field]}, dtype=dtype, l2=l2)
+    assert len(found) == len(BETTER[field])
+    assert (np.diff(found.figures.time_us) <= PREFERENCE * found.figures.time_us[:-1]).all()
+
+
+def test_faster_plain_units_take_no_tensor_cores_away() -> None:
+    found = hr.explore(graph_of(matmul("g", "x", 4096, 4096, 4096)), "h200", {"plain_tflops": [1, 8]}, dtype="bf16")
+    assert not design_of(found.sheets, 1).multiplies_on_tensor_cores(hr.DataType.BF16)
+    assert found.speedups[1] >= 1.0
+
+
+def test_a_tile_that_no_sm_could_hold_is_an_impossible_design_with_its_reason() -> None:
+    graph = graph_of(matmul("g", "x", 4096, 4096, 4096))
+    tiles = ["@128x128x8", "@512x512x8", "@128x128x512"]
+    found = hr.explore(graph, "v100-pcie-32gb", {"tile": tiles}, dtype="fp32")
+    assert found.possible.tolist() == [0]
+    assert "262144 results" in found.sheets.impossible[1]
+    assert "524288 bytes per step" in found.sheets.impossible[2]
+    larger = hr.explore(graph, "v100-pcie-32gb", {"tile": ["@512x512x8"], "registers_per_sm": [1, 4]}, dtype="fp32")
+    assert larger.possible.tolist() == [1]
+
+
+def test_a_tile_scaled_beyond_an_sm_stays_the_library_s_own() -> None:
+    graph = graph_of(matmul("g", "x", 4096, 4096, 4096))
+    usual, beyond = hr.explore(graph, "v100-pcie-32gb", {"tile": [1, 64]}, dtype="fp32").figures.time_us
+    assert beyond == usual

@@ -6,6 +6,7 @@ The figures are those of :func:`headroom.predict.model.predict_layers` on each d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,9 @@ from headroom.predict.sheet_doubt import widened
 
 #: Rows (designs times layers) looked at together: enough to hide what each call costs, few enough to stay small.
 _ROWS_AT_ONCE = 4096
+
+#: By how much less plain units multiply than tensor cores that still run the products: nothing that a time shows.
+_HARDLY = 1e-9
 
 #: Kinds whose kernels have multiplier tiles.
 _TILED = frozenset({LayerKind.CONVOLUTION, LayerKind.MATMUL})
@@ -71,7 +75,23 @@ class CalibratedTheory:
             mine = np.flatnonzero(on_tensor_cores == unit)
             if len(mine):
                 answer.put(mine, self._on_one_unit(sheets, which[mine], tile, unit))
+        idle = np.flatnonzero(~on_tensor_cores & (self._tensor_rates(sheets)[which] > 0.0))
+        if len(idle):
+            # Faster plain units take no tensor cores away: a library runs on whichever is faster.
+            other = self._on_one_unit(self._with_slower_plain_units(sheets), which[idle], tile, True)
+            faster = np.flatnonzero(other.time_us < answer.time_us[idle])
+            answer.put(idle[faster], other.only(faster))
         return answer
+
+    def _tensor_rates(self, sheets: Sheets) -> Floats:
+        count = len(next(iter(sheets.columns.values())))
+        return sheets.columns.get(f"tensor_tflops.{self._dtype}", np.zeros(count))
+
+    def _with_slower_plain_units(self, sheets: Sheets) -> Sheets:
+        """Plain units that multiply this data type no faster than tensor cores, which then run its products."""
+        name = f"plain_tflops.{self._dtype}"
+        slower = np.minimum(sheets.columns[name], (1.0 - _HARDLY) * self._tensor_rates(sheets))
+        return replace(sheets, columns={**sheets.columns, name: slower})
 
     def _on_one_unit(self, sheets: Sheets, which: Index, tile: Setting, unit: bool) -> Figures:
         """Designs that multiply on the same kind of unit."""

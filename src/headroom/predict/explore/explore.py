@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headroom.errors import UsageError
-from headroom.gpu.designs import Sheets, sheets_of
+from headroom.gpu.designs import Sheets, design_of, sheets_of, stack_of
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
+from headroom.predict.constants import unit_of
 from headroom.predict.explore.calibrated import CalibratedTheory
 from headroom.predict.explore.cost import Cost
 from headroom.predict.explore.figures import LIMITS, Figures, Floats, Index, Theory
@@ -22,6 +23,8 @@ from headroom.predict.explore.space import NEUTRAL, Space
 from headroom.predict.model import check_asked
 from headroom.predict.own.choice import calibration_note, calibration_of, calibration_title
 from headroom.predict.prediction import Bottleneck
+from headroom.predict.tile_fit import fits, misfit
+from headroom.predict.tiles import main_loop_depth
 
 #: Theories that an exploration can ask.
 THEORIES = (CalibratedTheory.name, PublishedTheory.name)
@@ -108,6 +111,7 @@ def explore_space(
     check_asked(gpu, dtype, l2_state, None)
     asked = _theory(theory, graph, dtype, l2_state, calibration or calibration_of(gpu))
     sheets = sheets_of(gpu, space.settings, len(space))
+    sheets = replace(sheets, impossible={**_impossible_tiles(space, sheets, dtype), **sheets.impossible})
     possible = np.array([i for i in range(len(space)) if i not in sheets.impossible], dtype=np.intp)
     if not len(possible):
         raise UsageError(f"no design is a possible GPU: {space.name(0)}: {sheets.impossible[0]}")
@@ -131,6 +135,20 @@ def explore_space(
         _idle_axes(space, every.time_us, set(sheets.impossible)),
         *(("", "") if theory != CalibratedTheory.name or calibration is not None else _own_words(gpu)),
     )  # fmt: skip
+
+
+def _impossible_tiles(space: Space, sheets: Sheets, dtype: DataType) -> dict[int, str]:
+    """Designs whose tile no SM of theirs could hold, and why; without its K, a tile has the library's usual one."""
+    reasons: dict[int, str] = {}
+    for setting, members in space.tiles:
+        if setting.size is not None:
+            m, n, k = (np.array(float(part)) for part in setting.size)
+            usual = main_loop_depth(sheets.base, dtype, unit_of(sheets.base, dtype))
+            k = np.where(k > 0, k, usual)
+            held = fits(m, n, k, stack_of(sheets, members, (-1,)), dtype)
+            for design in members[~held]:
+                reasons[int(design)] = misfit(float(m), float(n), float(k), design_of(sheets, int(design)), dtype)
+    return reasons
 
 
 def _own_words(gpu: GpuSpec) -> tuple[str, str]:

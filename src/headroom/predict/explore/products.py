@@ -20,6 +20,7 @@ from headroom.predict.library import Tiled, fastest, with_whole_channels
 from headroom.predict.roofline import floors_of, useful_flops
 from headroom.predict.sheet_doubt import widened_rows
 from headroom.predict.table_answer import GEMM_LIMITS
+from headroom.predict.tile_fit import fits
 from headroom.predict.tiles import main_loop_depth
 
 
@@ -79,7 +80,10 @@ class Products:
         constants = c.calibration.gemm(c.gpu, c.dtype, tiled.sort)
         whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / c.dtype.bytes)
         if tile.size is None:
-            tiles = Tiles(chosen.m * tile.number, chosen.n * tile.number, chosen.k, chosen.splits)
+            m, n = chosen.m * tile.number, chosen.n * tile.number
+            # Where the larger tile fits no SM, the library keeps its own.
+            held = fits(m, n, chosen.k, gpu, c.dtype)
+            tiles = Tiles(np.where(held, m, chosen.m), np.where(held, n, chosen.n), chosen.k, chosen.splits)
         else:
             m, n, k = (np.full(len(whole), float(part)) for part in tile.size)
             usual = main_loop_depth(c.gpu, c.dtype, c.unit)
