@@ -2,8 +2,9 @@
 
     python benchmarks/accuracy.py
 
-Writes ``benchmarks/results/accuracy.json`` and ``docs/accuracy.md``. Every model gets at most one scale and one
-constant per source and GPU, fitted alike: outside times contain launch gaps and small helper kernels.
+Writes ``benchmarks/results/accuracy.json``, ``docs/accuracy.md`` and ``docs/charts/accuracy-*.svg``. Every model gets
+at most one scale and one constant per source and GPU, fitted alike: outside times contain launch gaps and small helper
+kernels.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from accuracy_charts import charts
 from accuracy_page import page
 from bar_coverage import all_tables, coverage, left_out
 from convolution_fit import fit_usual, is_older, timed_alike
@@ -275,6 +277,8 @@ def main() -> None:
     usual = [c for c in convolutions if c.dtype is DataType.FP32 and c.direction == "forward" and not c.gathering]
     tables = list(all_tables([*convolutions, *products], benanza_streams(), load_calibration()))
     others = left_out(load_calibration())
+    networks = json.loads((RESULTS / "lbl_networks.json").read_text())["rows"]
+    drawn = charts(convolutions, products, networks)
     result = {
         "calibration_date": load_calibration().date,
         "convolutions": compare(convolutions, convolution_models),
@@ -288,8 +292,11 @@ def main() -> None:
         "unseen_gradients": unseen_gradients(load_calibration()),
         "h200": h200_report(others),
         "h200_choice": kernel_choice(),
-        "lbl_networks": json.loads((RESULTS / "lbl_networks.json").read_text())["rows"],
+        "lbl_networks": networks,
+        "charts": {name: title for name, (title, _) in drawn.items()},
     }
+    for name, (_, text) in drawn.items():
+        write_whole(ROOT / "docs" / "charts" / name, text)
     write_result("accuracy", result)
     write_whole(ROOT / "docs" / "accuracy.md", page(result))
 

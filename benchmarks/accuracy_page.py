@@ -115,6 +115,7 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
     yield INTRODUCTION
     yield "## Summary\n"
     yield from _summary(result)
+    yield from _scatter(result["charts"])
     yield from _h200(result["h200"])
     yield from _choice(result.get("h200_choice", ()))
     yield from _bounds(result.get("lbl_networks", ()))
@@ -133,6 +134,15 @@ def _body(result: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from error_bars(result)
     yield from _worst_rows(result)
+
+
+def _scatter(charts: Mapping[str, str]) -> Iterator[str]:
+    yield "## Predicted against measured\n"
+    yield "Held-out rows: measured across, predicted up, both in logarithms; where both agree, a mark lies on the line."
+    yield "Of large tables every n-th row is drawn. Outside tables have the scale and constant that their other half"
+    yield "gave. Networks are the sums of section *Whole networks*.\n"
+    for name, title in charts.items():
+        yield f"![{title}: predicted against measured](charts/{name})\n"
 
 
 def _convolutions(result: Mapping[str, Any]) -> Iterator[str]:

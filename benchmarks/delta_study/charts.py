@@ -81,7 +81,7 @@ def dots(title: str, rows: Sequence[str], series: Mapping[str, Sequence[float]],
             for slot, (name, column) in enumerate(series.items())
         )
         parts.append(f'<text class="r" x="{LEFT - 8}" y="{y + 3}">{escape(row)}</text>{marks}')
-    return _page(title, TOP + ROW * len(rows) + 8, parts)
+    return svg_page(title, TOP + ROW * len(rows) + 8, parts)
 
 
 def bars(
@@ -107,7 +107,7 @@ def bars(
             f'<text class="r" x="{LEFT - 8}" y="{y + 3}">{escape(row)}</text>{dot if log else bar}'
             f'<text class="v" x="{x + 8:.1f}" y="{y + 3}">{escape(named)}</text>'
         )
-    return _page(title, TOP + ROW * len(rows) + 8, parts)
+    return svg_page(title, TOP + ROW * len(rows) + 8, parts)
 
 
 def panels(
@@ -144,7 +144,7 @@ def panels(
         below = f"{axis}: {min(xs):g} to {max(xs):g}"
         parts.append(f'<text class="m" x="{left + half / 2:.0f}" y="{top + height + 16}">{escape(below)}</text>')
     rows = (len(axes) + 1) // 2
-    return _page(title, TOP + rows * (height + gap + 14) - 10, [_legend(names), *parts])
+    return svg_page(title, TOP + rows * (height + gap + 14) - 10, [_legend(names), *parts])
 
 
 def _axis(scale: Scale, rows: int, unit: str) -> str:
@@ -165,7 +165,8 @@ def _legend(names: Sequence[str], slots: Sequence[int] | None = None) -> str:
     return "".join(parts)
 
 
-def _page(title: str, height: float, parts: Sequence[str]) -> str:
+def svg_page(title: str, height: float, parts: Sequence[str]) -> str:
+    """A chart of ``parts`` as a file of its own."""
     light = "".join(f".c{i}{{fill:{c[0]}}}.l{i}{{stroke:{c[0]}}}" for i, c in enumerate(_PALETTE))
     dark = "".join(f".c{i}{{fill:{c[1]}}}.l{i}{{stroke:{c[1]}}}" for i, c in enumerate(_PALETTE))
     style = (
