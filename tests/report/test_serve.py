@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -150,7 +152,8 @@ def test_a_value_that_is_none_is_refused_with_a_sentence(site: Served, query: st
 
 def test_an_address_that_is_too_long_is_refused(site: Served) -> None:
     assert site.ask("/?q=" + "x" * 4000)[0] == 414
-    with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as wire:
+    # It may hang up before it has heard all of it.
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as wire:
         wire.sendall(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert wire.recv(100).split()[1] in (b"400", b"414")
     assert site.ask("/")[0] == 200
@@ -168,7 +171,7 @@ def test_this_machines_own_names_are_served(site: Served, host: str) -> None:
 
 def test_nonsense_on_the_wire_ends_that_connection_alone(site: Served) -> None:
     for junk in (b"\x00\xff" * 100 + b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):
-        with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as wire:
+        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as wire:
             wire.sendall(junk)
             wire.shutdown(socket.SHUT_WR)
             while wire.recv(4096):
@@ -187,7 +190,7 @@ def test_who_keeps_connections_open_keeps_others_out_for_a_while_at_most(
     from headroom.store.several import Stores
 
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 8)
-    monkeypatch.setattr(server, "LONGEST_CONNECTION_S", 1.0)
+    monkeypatch.setattr(server, "LONGEST_CONNECTION_S", 2.0)
     made: list[uvicorn.Server] = []
 
     class Kept(uvicorn.Server):
@@ -210,13 +213,21 @@ def test_who_keeps_connections_open_keeps_others_out_for_a_while_at_most(
         slow = [socket.create_connection(("127.0.0.1", there.port), timeout=PATIENCE_S) for _ in range(12)]
         for wire in slow:
             wire.sendall(b"GET / HTTP/1.1\r\nHost: local")
-        while there.ask("/")[0] != 200:
+        while not _is_served(there):
             assert time.monotonic() < deadline, "they keep everyone out"
             time.sleep(0.1)
         for wire in slow:
             wire.close()
         made[0].should_exit = True
         thread.join(PATIENCE_S)
+
+
+def _is_served(there: Served) -> bool:
+    """Whether a page comes; at a site whose places are taken, or that ends slow connections, it may not."""
+    try:
+        return there.ask("/")[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def test_another_interface_needs_a_token(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
