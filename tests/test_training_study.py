@@ -123,6 +123,7 @@ def tiny() -> Iterator[None]:
         patch.setattr("training_study.timing.TARGETS", {"vgg16": ("vgg16-hrank",), "resnet56": ("resnet56-hrank",)})
         patch.setattr("training_study.jobs.SLIMMED", ())
         patch.setattr("training_study.timing.TURN_S", 0.0)
+        patch.setattr("training_study.variants.RATIOS", (0.2, 0.4, 0.6))
         yield
 
 

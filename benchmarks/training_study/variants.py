@@ -23,8 +23,9 @@ from training_study.shapes import Scores, Shape, apart, transferred
 #: Training images that criteria see. Our own cuts choose channels by first-order Taylor scores of BatchNorm's gates.
 SEEN = 2000
 
-#: Halvings of Torch-Pruning's ratio on the way to the wanted multiply-adds.
-_HALVINGS = 8
+#: Torch-Pruning's ratios, each of which is tried: with ``round_to`` it leaves layers whole that would get too narrow,
+#: so that a larger ratio may need more multiply-adds.
+RATIOS = tuple(step / 40 for step in range(1, 40))
 
 #: Padded networks may differ by this share of the largest output, in float64.
 _SAME = 1e-6
@@ -83,20 +84,16 @@ def gate_scores(parent: Parent) -> Scores:
 
 
 def torch_pruned(macs: int, round_to: int | None = None) -> Maker:
-    """Torch-Pruning's magnitude pruner at one ratio for all layers, the least that needs at most ``macs``.
+    """Torch-Pruning's magnitude pruner at one ratio for all layers: that of most multiply-adds within ``macs``.
 
     Left alone: what zero-padded shortcuts join, because that pruner breaks them, and linear layers, as HRank does.
     """
 
     def make(parent: Parent) -> nn.Module:
-        low, high, best = 0.0, 1.0, None
-        for _ in range(_HALVINGS):
-            ratio = (low + high) / 2
-            pruned = _torch_pruned(parent, ratio, round_to)
-            if pruned is not None and macs_and_parameters(pruned, parent.image)[0] <= macs:
-                high, best = ratio, pruned
-            else:
-                low = ratio
+        every = (_torch_pruned(parent, ratio, round_to) for ratio in RATIOS)
+        sized = ((macs_and_parameters(each, parent.image)[0], each) for each in every)
+        fitting = ((size, each) for size, each in sized if size <= macs)
+        _, best = max(fitting, key=lambda pair: pair[0], default=(0, None))
         if best is None:
             raise LeftOut(f"no ratio gives {macs} multiply-adds or fewer")
         return _rebuilt(best)
@@ -104,7 +101,7 @@ def torch_pruned(macs: int, round_to: int | None = None) -> Maker:
     return make
 
 
-def _torch_pruned(parent: Parent, ratio: float, round_to: int | None) -> nn.Module | None:
+def _torch_pruned(parent: Parent, ratio: float, round_to: int | None) -> nn.Module:
     import torch_pruning
 
     module = copy.deepcopy(parent.module).eval()
