@@ -129,19 +129,24 @@ def _widths(layer: Layer) -> Iterator[int]:
         yield from dict.fromkeys((work.k, work.n))
 
 
-def rounded(layer: Layer, multiple: int, *, up: bool = True) -> Layer:
-    """The layer with its widths rounded up or down to multiples of ``multiple``, its tensors with them."""
+def rounded(layer: Layer, multiple: int, *, up: bool = True, inputs: bool = True, outputs: bool = True) -> Layer:
+    """The layer with its widths rounded up or down to multiples of ``multiple``, its tensors with them.
 
-    def even(width: int) -> int:
-        return multiple * (math.ceil(width / multiple) if up else width // multiple)
+    Args:
+        inputs, outputs: whether that end is rounded at all.
+    """
+
+    def even(width: int, rounds: bool) -> int:
+        return multiple * (math.ceil(width / multiple) if up else width // multiple) if rounds else width
 
     work = layer.work
     if isinstance(work, Convolution):
-        after = tuple(even(width // work.groups) * work.groups for width in (work.in_channels, work.out_channels))
+        ends = ((work.in_channels, inputs), (work.out_channels, outputs))
+        after = tuple(even(width // work.groups, rounds) * work.groups for width, rounds in ends)
         other: Work = replace(work, in_channels=after[0], out_channels=after[1])
         axis = 1
     elif isinstance(work, Matmul):
-        after = (even(work.k), even(work.n))
+        after = (even(work.k, inputs), even(work.n, outputs))
         other, axis = replace(work, k=after[0], n=after[1]), -1
     else:
         return layer
