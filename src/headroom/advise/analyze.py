@@ -13,8 +13,8 @@ from headroom.advise.execution import Execution
 from headroom.advise.findings import ranked
 from headroom.advise.findings.common import counted
 from headroom.advise.findings.packing import packing_findings
-from headroom.advise.findings.synapses import synapse_findings
 from headroom.advise.findings.steps import step_findings
+from headroom.advise.findings.synapses import synapse_findings
 from headroom.advise.findings.tail import tail_findings
 from headroom.advise.fusion import fused_groups
 from headroom.advise.latency import latency_of
@@ -122,7 +122,7 @@ def find_all(case: Case, questions: Sequence[Answer]) -> tuple[Finding, ...]:
     # What packed weights give is a prediction of kernels that the run does not have.
     found += packing_findings(case.timed) if not case.has_run else ()
     found += synapse_findings(case.timed) if not case.has_run else ()
-    # So does what other widths give, of networks that run forward.
+    # What other widths give comes off the bound as well.
     found += step_findings(case.timed) if not case.has_run else ()
     return ranked(found, case.comes_off_us)
 
