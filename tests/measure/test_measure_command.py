@@ -236,9 +236,10 @@ def test_two_runs_into_one_database_divide_the_work(database: Path) -> None:
     outputs = [run.communicate(timeout=120)[0] for run in runs]
     measured = [int(re.search(r"(\d+) layers? measured", output)[1]) for output in outputs]  # type: ignore[index]
     assert len(finished(database)) == TASKS
-    # What both were at when they began, and what they happened to pick at once.
-    assert TASKS <= sum(measured) <= TASKS + 15
-    assert any("measured by another run meanwhile" in output for output in outputs)
+    # Twice is what both were at when they began, and what they happened to pick at once.
+    assert TASKS <= sum(measured) <= TASKS + TASKS // 2
+    # A run that started late may have found some of it, or all, done before.
+    assert any(re.search("measured by another run meanwhile|known before", output) for output in outputs)
 
 
 def test_a_busy_gpu_is_refused_and_shared_only_on_request(database: Path) -> None:
