@@ -53,6 +53,7 @@ cublasHandle_t blas_handle(const Device& device) {
 
 Flush::Flush(const Device& device) : device_(device), read_(flushed_bytes(device)), sink_(4) {
   check(cudaMemset(read_.data(), 0, read_.bytes()), "cudaMemset");
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
 }
 
 void Flush::launch() const {

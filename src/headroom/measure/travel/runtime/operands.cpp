@@ -25,6 +25,8 @@ void repeat(void* data, std::size_t filled, std::size_t bytes) {
     check(cudaMemcpy(begin + filled, begin, more, cudaMemcpyDeviceToDevice), "cudaMemcpy");
     filled += more;
   }
+  // Copies within the GPU do not keep the host waiting, and the stream of the launches does not wait for them.
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
 }
 
 }  // namespace
