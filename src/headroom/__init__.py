@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
     from headroom.packing import Packing, pack
-    from headroom.slimming import Slimming, load_frontier, slim
+    from headroom.slimmed import Slimming
+    from headroom.slimming import load_frontier, slim
     from headroom.staircases import Study, measure_staircase, staircase
 
 #: Where each lazily exported name lives (PEP 562): ``import headroom`` loads neither numpy nor onnx.
@@ -46,7 +47,7 @@ _EXPORTS = {
     "TensorSpec": "headroom.graph.tensor",
     "Packing": "headroom.packing",
     "pack": "headroom.packing",
-    "Slimming": "headroom.slimming",
+    "Slimming": "headroom.slimmed",
     "load_frontier": "headroom.slimming",
     "slim": "headroom.slimming",
     "Study": "headroom.staircases",
