@@ -140,6 +140,35 @@ def test_layers_with_groups_or_of_another_kind_stay_dense_with_the_reason() -> N
     assert study.loss.kind is LossKind.OUTPUTS
 
 
+class Tied(torch.nn.Module):
+    """A language model's usual knot: what reads tokens and what names them are one matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.body = torch.nn.Embedding(512, 256), torch.nn.Linear(256, 256)
+        self.head, self.again = torch.nn.Linear(256, 512, bias=False), self.body
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens):
+        return self.head(self.again(self.body(self.embedding(tokens)).relu()))
+
+
+def test_a_weight_that_another_layer_has_too_is_left_whole() -> None:
+    with pytest.raises(hr.UsageError, match=r"body: again has the same weight; head: embedding has the same weight"):
+        hr.slim(Tied(), torch.randint(512, (1, 16)), **PREDICTED)
+
+
+def test_no_more_is_lost_than_there_is() -> None:
+    draw = torch.Generator().manual_seed(0)
+    network = torch.nn.Sequential(*(torch.nn.Linear(1024, width) for width in (1024, 1024, 10)))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=draw))
+    study = hr.slim(network, torch.zeros(1, 1024), correlate="weights", transform="truncate", **PREDICTED).study
+    assert sum(max(way.loss_points for way in layer.ways) for layer in study.layers) > 100
+    assert all(point.loss_points <= 100 for point in study.front)
+
+
 def test_the_network_itself_stays_as_it_is(nets) -> None:
     network = nets.net().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}

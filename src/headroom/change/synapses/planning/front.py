@@ -14,11 +14,12 @@ MOST_POINTS = 256
 Together = Callable[[tuple[int, ...]], tuple[float, float]]
 
 
-def front_of(layers: Sequence[LayerStudy], together: Together) -> tuple[Point, ...]:
+def front_of(layers: Sequence[LayerStudy], together: Together, most_points: float = float("inf")) -> tuple[Point, ...]:
     """The front over ``layers``, by ascending time.
 
-    Losses are added up, which is an assumption: whoever takes a point measures its loss. Times are those of
-    ``together``, which may be shorter than the sum: where channels go, their producers become smaller as well.
+    Losses are added up, to ``most_points`` at most, which is an assumption: whoever takes a point measures its loss.
+    Times are those of ``together``, which may be shorter than the sum: where channels go, their producers become
+    smaller as well.
     """
     options = [
         LayerOptions(
@@ -34,7 +35,7 @@ def front_of(layers: Sequence[LayerStudy], together: Together) -> tuple[Point, .
             next(place for place, option in enumerate(each.options) if option is chosen)
             for each, (_, chosen) in zip(options, found.choices, strict=True)
         )
-        compositions[ways] = found.loss_points
+        compositions[ways] = min(found.loss_points, most_points)
     return undominated([Point(ways, *together(ways), loss) for ways, loss in compositions.items()])
 
 

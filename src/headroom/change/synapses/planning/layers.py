@@ -53,11 +53,13 @@ def places_of(network: nn.Module, graph: Graph, groups: WidthGroups | None) -> t
         if layer.module and has_width(layer):
             runs.setdefault(layer.module, []).append(layer)
     sole = {} if groups is None else sole_readers(groups)
+    holders = _holders(network)
     found, dense = [], {}
     for name, module in network.named_modules():
         if not isinstance(module, nn.Linear | nn.Conv2d):
             continue
-        reason = _why_dense(module, runs.get(name, []))
+        others = [other for other in holders.get(id(module.weight), []) if other != name]
+        reason = _why_dense(module, runs.get(name, []), others)
         if reason:
             dense[name] = reason
             continue
@@ -67,11 +69,23 @@ def places_of(network: nn.Module, graph: Graph, groups: WidthGroups | None) -> t
     return tuple(found), dense
 
 
-def _why_dense(module: nn.Linear | nn.Conv2d, runs: list[Layer]) -> str:
+def _holders(network: nn.Module) -> dict[int, list[str]]:
+    """Names of the modules that hold a parameter, by its identity; a module of two names counts twice."""
+    found: dict[int, list[str]] = {}
+    for name, module in network.named_modules(remove_duplicate=False):
+        for parameter in module.parameters(recurse=False):
+            found.setdefault(id(parameter), []).append(name)
+    return found
+
+
+def _why_dense(module: nn.Linear | nn.Conv2d, runs: list[Layer], others: list[str]) -> str:
     if type(module) not in (nn.Linear, nn.Conv2d):
         return f"it is a {type(module).__name__}, whose weights follow from other tensors"
     if isinstance(module, nn.Conv2d) and module.groups != 1:
         return f"it has {module.groups} groups, each with synapse vectors of its own"
+    if others:
+        # What one of them loses all would lose.
+        return f"{others[0]} has the same weight"
     if not runs:
         return "the network does not run it as a product of its own"
     if len({layer.configuration for layer in runs}) > 1:

@@ -25,6 +25,9 @@ from headroom.errors import UsageError
 from headroom.graph.graph import Graph
 from headroom.predict.prediction import Source
 
+#: Layers whose reason to stay dense is told where none is left.
+_REASONS = 3
+
 Tell = Callable[[str], None]
 #: The slim layers behind a study, by the layer's name and its way's place among its ways.
 Modules = Mapping[tuple[str, int], nn.Module]
@@ -72,7 +75,10 @@ def plan(
     groups, why = groups_of(network, example)
     places, stays = places_of(network, graph, groups)
     if not places:
-        raise UsageError(f"{graph.name} has no linear layer or convolution without groups to take synapse vectors from")
+        why = "; ".join(f"{name}: {reason}" for name, reason in list(stays.items())[:_REASONS])
+        raise UsageError(
+            f"{graph.name} has no linear layer or convolution to take synapse vectors from{f' ({why})' if why else ''}"
+        )
     modules: dict[tuple[str, int], nn.Module] = {}
     studies = []
     for place in places:
@@ -94,7 +100,7 @@ def plan(
         layers=tuple(studies),
         rest_us=rest.time_us,
         loss=judge.meter.loss,
-        front=front_of(studies, together),
+        front=front_of(studies, together, judge.meter.loss.most_points),
         stays=tuple(stays.items()),
         notes=(*batches.notes, *([why] if why else [])),
     )

@@ -39,6 +39,17 @@ class Loss:
     random: bool
     dense_accuracy: float | None = None
 
+    @property
+    def most_points(self) -> float:
+        """What no network can lose more than: all decisions, or all of its accuracy."""
+        match self.kind:
+            case LossKind.ACCURACY:
+                return self.dense_accuracy or 0.0
+            case LossKind.DECISIONS:
+                return 100.0
+            case LossKind.OUTPUTS:
+                return float("inf")
+
 
 @dataclass(frozen=True)
 class Way:
