@@ -26,7 +26,10 @@ class Compiler:
     objects: Path
 
     def compile(self, sources: Iterable[Path], *flags: str, tag: str = "") -> list[Path]:
-        """Objects of ``sources``, two at a time, since this is what a continuous integration's machine has."""
+        """Objects of ``sources``, two at a time, since this is what a continuous integration's machine has.
+
+        The frontend's translation unit takes 1.1 GB and 17 s of a core, every other one less than 0.2 GB and 2 s.
+        """
         with ThreadPoolExecutor(2) as pool:
             # The slow one first.
             ordered = sorted(sources, key=lambda source: source.name != "graph_api.cpp")
