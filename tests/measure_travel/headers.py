@@ -94,7 +94,9 @@ def _read_all(into: Path) -> None:
         try:
             _read_headers(name, version, into / name)
         except Exception as error:  # pip's own classes, which change with its versions
-            raise OSError(" ".join(f"no headers of {name} {version}: {type(error).__name__}: {error}".split())) from error
+            raise OSError(
+                " ".join(f"no headers of {name} {version}: {type(error).__name__}: {error}".split())
+            ) from error
 
 
 def _read_headers(name: str, version: str, into: Path) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import headroom as hr
 from headroom.cli.main import run as headroom
-from headroom.errors import StoreError
+from headroom.errors import ModelError, StoreError
 from headroom.graph.chain import Chain
 from headroom.measure.plan import plan_tasks
 from headroom.store.sources import source_of
 from headroom.store.store import Store
+from onnx_models import model, node
 
 Lines = list[dict[str, Any]]
 
@@ -140,13 +144,33 @@ def test_what_does_not_fit_is_refused_in_one_sentence(
         assert store.systems() == ()
 
 
-def test_a_time_below_what_the_arithmetic_takes_is_refused(tmp_path: Path) -> None:
-    graph = hr.load("examples/resnet50.onnx", batch=64)
-    chain = plan_tasks(graph, hr.DataType.BF16)[0].task.chain
+@pytest.mark.parametrize(
+    ("l2", "reason"),
+    [("warm", "its arithmetic takes at this GPU's peak"), ("cold", "reading its operands from DRAM takes")],
+)
+def test_a_time_below_what_physics_takes_is_refused(l2: str, reason: str, tmp_path: Path) -> None:
+    rows = 4096 if l2 == "warm" else 8
+    onnx.save(
+        model([node("MatMul", "x w", "y")], {"x": [rows, 4096]}, weights={"w": [4096, 4096]}), tmp_path / "m.onnx"
+    )
+    chain = plan_tasks(hr.load(tmp_path / "m.onnx"), hr.DataType.BF16)[0].task.chain
     told = {"digest": chain.digest, "title": chain.title, "layers": chain.to_json()}
-    row = _timing(median_us=0.9, iqr_us=0.01)
+    row = _timing(median_us=3.5, iqr_us=0.01, l2=l2)
     file = _written([_head(), {"chain": told, "dtype": "bf16", "seconds": 1, "timings": [row]}], tmp_path)
-    with pytest.raises(StoreError, match=r"its time of 0.9 us is below the .* us that its arithmetic takes"):
+    with pytest.raises(StoreError, match=rf"its time of 3.5 us is below the .* us that {reason}"):
+        source_of([file])
+
+
+@pytest.mark.parametrize("size", [10**400, 1 << 62, -8], ids=["huge", "large", "negative"])
+def test_layers_whose_sizes_are_no_layers_are_refused(size: int, tmp_path: Path) -> None:
+    onnx.save(model([node("MatMul", "x w", "y")], {"x": [16, 32]}, weights={"w": [32, 64]}), tmp_path / "m.onnx")
+    layers = plan_tasks(hr.load(tmp_path / "m.onnx"), hr.DataType.BF16)[0].task.chain.to_json()
+    hostile = json.loads(re.sub(r"\b32\b", str(size), json.dumps(layers)))
+    told = {"digest": "0" * 32, "title": "", "layers": hostile}
+    with contextlib.suppress(ModelError):
+        told["digest"] = Chain.from_json(hostile).digest
+    file = _written([_head(), {"chain": told, "dtype": "bf16", "seconds": 1, "timings": [_timing()]}], tmp_path)
+    with pytest.raises(StoreError, match="line 2"):
         source_of([file])
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from headroom.gpu.sheets import gpu_of_driver
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Convolution
+from headroom.store.floor import floor_of
 from headroom.store.rows import Status, System, Timing
 
 #: No kernel is shorter, in microseconds.
@@ -17,10 +16,6 @@ LONGEST_US = 60e6
 #: Samples below which a median means nothing, and the share of it beyond which its spread is no result.
 LEAST_SAMPLES = 10
 MOST_NOISE = 0.25
-
-#: How far a GPU may be above its sheet's arithmetic peak, and what transformed convolutions save of the products.
-_MARGIN = 1.25
-_TRANSFORMED = 10.0
 
 _CLOCKS_MHZ = (50.0, 20_000.0)
 
@@ -45,28 +40,7 @@ def objection(timing: Timing, chain: Chain, dtype: DataType, system: System) -> 
     clock = timing.sm_clock_mhz
     if clock is not None and not _CLOCKS_MHZ[0] <= clock <= _CLOCKS_MHZ[1]:
         return f"its clock of {clock:g} MHz is none"
-    floor_us = arithmetic_floor_us(chain, dtype, system)
-    if median_us < floor_us:
-        return (
-            f"its time of {median_us:g} us is below the {floor_us:.3g} us that its arithmetic takes at this GPU's peak"
-        )
+    floor = floor_of(chain, dtype, system, timing.l2)
+    if median_us < floor.us:
+        return f"its time of {median_us:g} us is below the {floor.us:.3g} us that {floor.reason}"
     return ""
-
-
-def arithmetic_floor_us(chain: Chain, dtype: DataType, system: System) -> float:
-    """Microseconds below which ``chain`` cannot run on ``system``'s GPU; 0 where that has no sheet.
-
-    Generous: Winograd and FFT kernels multiply less, a causal mask hides half, and GPUs boost.
-    """
-    gpu = gpu_of_driver(system.gpu)
-    if gpu is None or not gpu.supports(dtype):
-        return 0.0
-    flops = sum(_least_macs(chain, index) for index in range(len(chain.layers))) * 2
-    return flops / (gpu.peak_tflops(dtype) * 1e6) / _MARGIN
-
-
-def _least_macs(chain: Chain, index: int) -> float:
-    work = chain.layers[index].work
-    if isinstance(work, Convolution) and not work.is_pointwise:
-        return work.macs / _TRANSFORMED
-    return float(getattr(work, "useful_macs", work.macs))

@@ -31,6 +31,9 @@ _BACKENDS = frozenset({"cudnn", "cudnn-legacy", "cublaslt", "cublas", "bench"})
 #: Longest file that is read, in bytes: a thousand layers take some ten million.
 _MOST_BYTES = 1 << 30
 
+#: Macs, flops or bytes that no layer of a model that fits a GPU has.
+_MOST_SIZE = 1 << 60
+
 
 class TravelledSource:
     """The lines of ``file``, read and checked as a whole when it is opened.
@@ -47,7 +50,7 @@ class TravelledSource:
         try:
             self._system, self._uuid = _head(lines[0])
             self._records = [self._record(line, f"line {number}") for number, line in enumerate(lines[1:], 2)]
-        except (DecodeError, ModelError) as error:
+        except DecodeError as error:
             raise StoreError(f"{file}: {error}; nothing was imported") from error
 
     def systems(self) -> Mapping[str, System]:
@@ -66,7 +69,7 @@ class TravelledSource:
         line = _object(text, where)
         _expect_fields(line, {"chain", "dtype", "seconds", "timings"}, where)
         told = decode_object(line["chain"], f"{where}: chain")
-        chain = Chain.from_json(told.get("layers"))
+        chain = _chain(told.get("layers"), where)
         digest = decode(str, told.get("digest"), f"{where}: chain.digest")
         if chain.digest != digest:
             raise DecodeError(f"{where}: chain {digest[:40]} does not have the layers that its digest stands for")
@@ -140,6 +143,20 @@ def _head(text: str) -> tuple[System, str]:
     if not system.gpu or system.torch:
         raise DecodeError("line 1: facts.system needs a gpu, and no torch: a benchmark has none")
     return system, decode(str, facts["gpu_uuid"], "line 1: facts.gpu_uuid")
+
+
+def _chain(layers: object, where: str) -> Chain:
+    """Layers whose numbers fit their fields, and each other."""
+    try:
+        chain = Chain.from_json(layers)
+        sizes = [chain.macs, *(chain.bytes(dtype) for dtype in DataType), *(layer.flops for layer in chain.layers)]
+    except ModelError as error:
+        raise DecodeError(f"{where}: {error}") from error
+    except (ArithmeticError, LookupError, ValueError) as error:
+        raise DecodeError(f"{where}: the sizes of its layers do not add up: {error}") from error
+    if not 0 <= min(sizes) <= max(sizes) <= _MOST_SIZE:
+        raise DecodeError(f"{where}: the sizes of its layers do not add up")
+    return chain
 
 
 def _object(text: str, where: str) -> dict[str, Any]:
