@@ -136,6 +136,13 @@ def test_a_gpu_that_does_not_exist_is_one_sentence(built: Built) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("words", [("--gpu", "two"), ("--gpu",), ("--gpu", "-1"), ("--fast",)])
+def test_words_that_mean_nothing_give_the_usage(built: Built, words: tuple[str, ...]) -> None:
+    done = built.run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: ")
+
+
 def test_the_list_names_what_would_be_measured(built: Built) -> None:
     lines = built.run("--list").stdout.splitlines()
     assert len(lines) == len(set(lines)) > 10

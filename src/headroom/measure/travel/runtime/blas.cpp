@@ -31,9 +31,7 @@ void check(cublasStatus_t status, const char* what) {
 cudaDataType_t blas_type(const std::string& type) {
   if (type == "fp32") return CUDA_R_32F;
   if (type == "fp16") return CUDA_R_16F;
-#if CUBLAS_VER_MAJOR >= 11
   if (type == "bf16") return CUDA_R_16BF;
-#endif
 #if CUBLAS_VER_MAJOR >= 12
   if (type == "fp8") return CUDA_R_8F_E4M3;
 #endif

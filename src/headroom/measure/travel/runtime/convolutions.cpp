@@ -24,10 +24,8 @@ const std::array<std::pair<cudnnConvolutionFwdAlgo_t, const char*>, 8> kAlgorith
 constexpr std::size_t kMostWorkspaceBytes = std::size_t{1} << 30U;
 
 cudnnMathType_t math_of(const std::string& dtype) {
-#if CUDNN_MAJOR >= 8
   if (dtype == "fp32") return CUDNN_FMA_MATH;  // the default would round factors to tf32
-#endif
-  return dtype == "fp32" || dtype == "tf32" ? CUDNN_DEFAULT_MATH : CUDNN_TENSOR_OP_MATH;
+  return dtype == "tf32" ? CUDNN_DEFAULT_MATH : CUDNN_TENSOR_OP_MATH;
 }
 
 // What follows the convolution, by the order in which headroom writes it down.

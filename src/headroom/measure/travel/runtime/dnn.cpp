@@ -27,9 +27,7 @@ cudnnHandle_t dnn_handle(const Device& device) {
 cudnnDataType_t dnn_type(const std::string& type) {
   if (type == "fp32") return CUDNN_DATA_FLOAT;
   if (type == "fp16") return CUDNN_DATA_HALF;
-#if CUDNN_MAJOR >= 8
   if (type == "bf16") return CUDNN_DATA_BFLOAT16;
-#endif
   throw Declined("this cuDNN's functions take no " + type);
 }
 

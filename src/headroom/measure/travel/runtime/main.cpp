@@ -29,10 +29,14 @@ struct Wishes {
   bool list = false;
 };
 
+bool is_number(const std::string& word) {
+  return !word.empty() && word.size() < 9 && word.find_first_not_of("0123456789") == std::string::npos;
+}
+
 Wishes wishes_of(int count, char** words) {
   Wishes wishes;
   for (int i = 1; i < count; ++i) {
-    if (std::strcmp(words[i], "--gpu") == 0 && i + 1 < count) {
+    if (std::strcmp(words[i], "--gpu") == 0 && i + 1 < count && is_number(words[i + 1])) {
       wishes.gpu = std::atoi(words[++i]);
     } else if (std::strcmp(words[i], "--shared") == 0) {
       wishes.shared = true;
