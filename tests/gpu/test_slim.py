@@ -50,6 +50,37 @@ def test_ways_are_measured_and_half_the_channels_are_faster_in_fact(target: str,
     assert answer.applied.measured.speedup > 1.2
 
 
+@pytest.mark.parametrize(("dtype", "most"), [("fp32", 1e-4), ("bf16", 3e-2)])
+def test_kernels_of_ours_take_over_columns_and_give_the_same_in_a_cuda_graph(dtype: str, most: float) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a PyTorch with CUDA")
+    from headroom.change.synapses.kernels.layers import GatheredLayer
+    from headroom.change.synapses.kernels.swap import use_kernels
+    from headroom.change.synapses.planning.stand_ins import stand_in
+    from headroom.measure.networks.device import Gpu
+
+    generator = torch.Generator().manual_seed(0)
+    made = torch.nn.Sequential(stand_in(torch.nn.Conv2d(64, 128, 3, padding=1), Grain.COLUMN, 288, gathers=True))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 17)
+    made = made.cuda().to(torch.bfloat16 if dtype == "bf16" else torch.float32)
+    inputs = torch.randn(32, 64, 28, 28, generator=generator).to(made[0].weight)
+    with torch.inference_mode():
+        expected = made(inputs)
+        # A gather through memory and a product take longer than an implicit GEMM that does both at once.
+        assert set(use_kernels(made, inputs)) == {"0"}
+        assert isinstance(made[0], GatheredLayer)
+        Gpu().captured(lambda: made(inputs))()
+        assert float((made(inputs) - expected).abs().max()) <= most * float(expected.abs().max())
+
+
+def test_measured_columns_are_those_of_our_kernels(target: str) -> None:
+    found = hr.slim(target, gpu=this_gpu(), batch=32, dtype="fp32", measure=True, max_loss=1e9, correlate="weights")
+    assert any(way.grain is Grain.COLUMN for layer in found.study.layers for way in layer.ways)
+
+
 def this_gpu() -> Any:
     from headroom.gpu.detect import detect_gpu
 

@@ -102,6 +102,26 @@ def test_the_onnx_file_gathers_and_gives_the_same_at_any_batch(fastest, nets, tm
         assert np.allclose(found, network(inputs).numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_networks_of_16_bits_are_exported_too(tmp_path: Path, dtype) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    network = nn.Sequential(nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 8)).to(dtype)
+    example = torch.randn(4, 1024, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = hr.slim(network, example, batch=512, source="predicted", correlate="weights", max_loss=100)
+    _, answer = found.apply(tmp_path / "out", onnx=tmp_path / "slim.onnx")
+    assert (tmp_path / "slim.onnx").exists()
+    assert any("not run" in note for note in answer.applied.notes) == (dtype is torch.bfloat16)
+
+
+def test_an_export_that_fails_leaves_no_network_behind(fastest, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("onnx")
+    monkeypatch.setattr(torch.onnx, "export", lambda *given, **options: 1 / 0)
+    with pytest.raises(hr.ModelError, match="cannot be exported to ONNX: ZeroDivisionError"):
+        fastest.apply(tmp_path / "out", onnx=tmp_path / "slim.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_user_s_training_function_tunes_the_slim_network(fastest, nets, tmp_path: Path) -> None:
     network, answer = fastest.apply(tmp_path, finetune="slim_nets:train")
     assert answer.applied.tuned_loss_points is not None

@@ -25,34 +25,38 @@ Time = Callable[[Program], float]
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, and what was measured: microseconds by name, medians over the rounds."""
+    """What was chosen, and what was measured: microseconds by name, medians over the rounds.
+
+    ``over`` names what the others had to beat.
+    """
 
     name: str
     times_us: Mapping[str, float]
+    over: str = DENSE
 
     @property
     def speedup(self) -> float:
-        """Over the dense layer; never below 1."""
-        return self.times_us[DENSE] / self.times_us[self.name]
+        """Over the dense layer, or whatever was to be beaten; never below 1."""
+        return self.times_us[self.over] / self.times_us[self.name]
 
 
-def choose(programs: Mapping[str, Program], time_us: Time, *, rounds: int = _ROUNDS) -> Choice:
-    """Time all programs by turns and take the fastest; the dense one where no other is faster beyond noise.
+def choose(programs: Mapping[str, Program], time_us: Time, *, over: str = DENSE, rounds: int = _ROUNDS) -> Choice:
+    """Time all programs by turns and take the fastest; the one named ``over`` where no other is faster beyond noise.
 
     Raises:
-        UsageError: the dense layer is not among them.
+        UsageError: it is not among them.
     """
-    if DENSE not in programs:
-        raise UsageError(f"without the layer's {DENSE} implementation nothing says what is faster; add it")
+    if over not in programs:
+        raise UsageError(f"without the layer's {over} implementation nothing says what is faster; add it")
     seen: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, program in programs.items():
             seen[name].append(time_us(program))
-    return chosen({name: statistics.median(times) for name, times in seen.items()})
+    return chosen({name: statistics.median(times) for name, times in seen.items()}, over)
 
 
-def chosen(times_us: Mapping[str, float]) -> Choice:
+def chosen(times_us: Mapping[str, float], over: str = DENSE) -> Choice:
     """The choice that these times lead to."""
     fastest = min(times_us, key=lambda name: times_us[name])
-    name = fastest if times_us[fastest] < times_us[DENSE] * (1 - _NOISE) else DENSE
-    return Choice(name, dict(times_us))
+    name = fastest if times_us[fastest] < times_us[over] * (1 - _NOISE) else over
+    return Choice(name, dict(times_us), over)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from headroom.change.synapses.modules import SlimConv2d, SlimLinear
 from headroom.change.synapses.planning.applied import Applied, Measured
 from headroom.change.synapses.planning.compose import Composed, compose
 from headroom.change.synapses.planning.export import export_onnx
@@ -21,7 +22,12 @@ from headroom.change.synapses.stored import save_slim
 from headroom.change.training import Trainer
 from headroom.errors import UsageError
 from headroom.figures import time
-from headroom.files import write_whole
+
+#: What whoever loads a network needs for the time that it was measured with.
+_KERNELS = (
+    "Layers that select their inputs were measured with kernels of ours where those are faster: put them into the "
+    "loaded network with headroom.change.synapses.kernels.swap.use_kernels."
+)
 
 #: Times the dense network and the slim one in a folder; ``None`` where there is nothing to time on.
 TimeBoth = Callable[[Path], Measured]
@@ -71,14 +77,19 @@ def apply(
         tell("fine-tuning")
         found = finetuned(found, order.finetune)
         tuned_loss = meter.of(found)
-    tell("measuring" if order.time_both else "writing")
-    measured = _written(found, study, composed, order)
-    files = [order.out / "synapses.json", order.out / "weights.pt"]
     notes = list(composed.notes)
+    measured = None
+    if order.time_both is not None:
+        tell("measuring")
+        measured = _measured(found, study, composed, order.time_both)
+        if any(isinstance(each, SlimConv2d | SlimLinear) for each in found.modules()):
+            notes.append(_KERNELS)
     if order.onnx is not None:
         tell("exporting")
         notes += export_onnx(found, example, order.onnx)
-        files.append(order.onnx)
+    tell("writing")
+    _make_folder(order.out)
+    files = [*save_slim(order.out, found, study.plan(), composed.smaller), *([order.onnx] if order.onnx else [])]
     applied = Applied(
         difference=composed.difference,
         output_difference=meter.output_difference(found),
@@ -92,25 +103,20 @@ def apply(
     return found, applied
 
 
-def _written(found: nn.Module, study: Study, composed: Composed, order: Order) -> Measured | None:
-    """Write the network into its folder, by way of another where it is timed before it is believed."""
-    if order.time_both is None:
-        _make_folder(order.out)
-        save_slim(order.out, found, study.plan(), composed.smaller)
-        return None
+def _measured(found: nn.Module, study: Study, composed: Composed, time_both: TimeBoth) -> Measured:
+    """Both networks' times; the slim one as it is loaded from a folder, which goes again.
+
+    Raises:
+        UsageError: the slim network is no faster.
+    """
     with tempfile.TemporaryDirectory(prefix="headroom-slim-") as name:
-        folder = Path(name)
-        written = save_slim(folder, found, study.plan(), composed.smaller)
-        measured = order.time_both(folder)
-        if measured.slim_us >= measured.dense_us:
-            raise UsageError(
-                f"measured in turn on {measured.device}, the slim network takes {time(measured.slim_us)} and the dense "
-                f"one {time(measured.dense_us)}: refused, nothing was written; plan with --measure, which times layers"
-            )
-        _make_folder(order.out)
-        # Weights first: a folder with a description is whole.
-        for path in reversed(written):
-            write_whole(order.out / path.name, path.read_bytes())
+        save_slim(Path(name), found, study.plan(), composed.smaller)
+        measured = time_both(Path(name))
+    if measured.slim_us >= measured.dense_us:
+        raise UsageError(
+            f"measured in turn on {measured.device}, the slim network takes {time(measured.slim_us)} and the dense "
+            f"one {time(measured.dense_us)}: refused, nothing was written; plan with --measure, which times layers"
+        )
     return measured
 
 

@@ -14,8 +14,8 @@ from headroom.change.synapses.modules import SlimConv2d
 from headroom.errors import ModelError, UsageError
 from headroom.text import plain_line
 
-#: Outputs of two runtimes in float32 that are further apart, as a share of the largest, are different.
-_EQUAL = 1e-4
+#: Outputs of two runtimes that are further apart, as a share of the largest, are different: in float16, and in others.
+_EQUAL_HALF, _EQUAL = 2e-2, 1e-4
 
 
 def export_onnx(network: nn.Module, example: Tensor, path: Path) -> list[str]:
@@ -66,6 +66,8 @@ def _checked(network: nn.Module, example: Tensor, path: Path) -> list[str]:
     """
     if importlib.util.find_spec("onnxruntime") is None:
         return ["The ONNX file was not run: pip install onnxruntime, and export again to have it checked."]
+    if any(each.dtype == torch.bfloat16 for each in network.parameters()):
+        return ["The ONNX file was not run: ONNX Runtime has no bf16 on the CPU."]
     import onnxruntime
 
     session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -74,7 +76,8 @@ def _checked(network: nn.Module, example: Tensor, path: Path) -> list[str]:
         with torch.no_grad():
             expected = network(inputs)
         scale = float(expected.abs().max()) or 1.0
+        most = (_EQUAL_HALF if expected.dtype == torch.float16 else _EQUAL) * scale
         same = found.shape == tuple(expected.shape)
-        if not same or not float((torch.from_numpy(found) - expected).abs().max()) <= _EQUAL * scale:
+        if not same or not float((torch.from_numpy(found) - expected).abs().max()) <= most:
             raise ModelError("ONNX Runtime gives other outputs than the slim network; leave out --onnx")
     return []

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from headroom.change.synapses.kernels.swap import use_kernels
 from headroom.change.synapses.planning.stand_ins import stand_in
 from headroom.change.synapses.stored import load_slim
 from headroom.change.synapses.vectors import Grain
@@ -30,7 +31,7 @@ _REHEARSAL_US = 1_000.0
 
 
 def networks(arguments: Json, say: Say) -> Json:
-    """Time the network at ``target`` and the slim one in ``folder``, each as one CUDA graph.
+    """Time the network at ``target`` and the slim one in ``folder``, our kernels in it, each as one CUDA graph.
 
     Raises:
         GpuError: PyTorch finds no GPU.
@@ -43,7 +44,7 @@ def networks(arguments: Json, say: Say) -> Json:
 
 
 def layers(arguments: Json, say: Say) -> Json:
-    """Time a dense layer and slim ones of given sizes, each as one CUDA graph.
+    """Time a dense layer and slim ones of given sizes, by our kernels where those are faster, each as one CUDA graph.
 
     Raises:
         GpuError: PyTorch finds no GPU.
@@ -109,8 +110,11 @@ def _run(module: nn.Module, inputs: torch.Tensor, dtype: DataType, device: Devic
     module = module.eval().to(device.torch, torch_dtype(dtype))
     if inputs.dim() == 4 and not inputs.is_contiguous():
         module.to(memory_format=torch.channels_last)
+    # A layer may be the whole module; inside another it has a place to be replaced at.
+    network = nn.Sequential(module)
+    use_kernels(network, inputs, tf32=dtype is DataType.TF32)
 
     def run() -> Any:
-        return module(inputs)
+        return network(inputs)
 
     return run if isinstance(device, Host) else device.captured(run)
