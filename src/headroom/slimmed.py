@@ -83,10 +83,10 @@ class Slimming:
         from headroom.files import write_whole
         from headroom.report.slim import to_json
 
-        if self._every is None:
+        if self._every is None or self._subject is None:
             raise UsageError("a front that was loaded is in its file already; copy that and what lies beside it")
         place = Path(path)
-        write_kept(place, self._every())
+        write_kept(place, self._every(), self._subject.network)
         return write_whole(place, to_json(self.study))
 
     def apply(

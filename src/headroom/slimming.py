@@ -171,7 +171,8 @@ def load_frontier(
     def kept(chosen: Study) -> dict[str, Kept]:
         from headroom.change.synapses.planning.saved import read_kept
 
-        return read_kept(place, _chosen(chosen))
+        assert subject is not None  # nobody makes a network out of a front alone
+        return read_kept(place, _chosen(chosen), subject.network)
 
     return _choose(Slimming(study, kept, subject), speedup, max_loss)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -136,6 +137,7 @@ def test_a_user_s_training_function_tunes_the_slim_network(fastest, nets, tmp_pa
     ("train", "sentence"),
     [
         (lambda network: 1 / 0, "fine-tuning failed with ZeroDivisionError"),
+        (lambda network: sys.exit(4), "fine-tuning failed with SystemExit: 4"),
         (lambda network: setattr(network, "last", nn.Linear(2, 2)), "fine-tuning changed the sizes"),
     ],
 )
@@ -188,13 +190,23 @@ def test_ways_tuned_by_themselves_go_together(nets, tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(planned, nets, tmp_path: Path) -> None:
     path = planned.save_frontier(tmp_path / "front.json")
+    trained = nets.net()
+    with torch.no_grad():
+        trained.last.bias[0] += 1e-3
+    since = hr.load_frontier(path, trained, nets.pair()[1], data=nets.inputs, max_loss=1e6)
+    with pytest.raises(hr.ModelError, match="not of this network: another one was planned, or it was trained since"):
+        since.apply(tmp_path / "out")
     other = copy.deepcopy(nets.net())
     other.second = nn.Conv2d(64, 96, 3, padding=1)
     other.norm, other.left, other.right = nn.BatchNorm2d(96), nn.Conv2d(96, 32, 3), nn.Conv2d(96, 32, 3)
     found = hr.load_frontier(path, other, nets.pair()[1], data=nets.inputs, max_loss=1e6)
     with pytest.raises(hr.ModelError, match="not of this network"):
         found.apply(tmp_path / "out")
-    path.with_suffix(".json.pt").unlink()
+    weights = path.with_suffix(".json.pt")
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(hr.ModelError, match=r"cannot read [^.]*front.json.pt: [^.]*; save it again$"):
+        found.apply(tmp_path / "out")
+    weights.unlink()
     with pytest.raises(hr.ModelError, match="cannot read"):
         found.apply(tmp_path / "out")
 

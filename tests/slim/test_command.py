@@ -163,6 +163,10 @@ def test_a_front_that_was_made_is_not_made_otherwise(headroom, front: Path) -> N
     outcome = headroom("slim", "--frontier", front, "--gpu", "t4")
     assert outcome.code == 2
     assert "is a front that was made: leave out" in outcome.err
+    for option in (("--correlate", "inputs"), ("--transform", "fold"), ("--l2", "cold"), ("--measure",)):
+        outcome = headroom("slim", "--frontier", front, *option)
+        assert outcome.code == 2
+        assert "was chosen and timed when it was made" in outcome.err
     over = headroom("slim", "--frontier", front, "--json", front)
     assert over.code == 2
     assert "is the input itself" in over.err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+
 import jsonschema
 import pytest
 import torch
@@ -205,11 +208,22 @@ def test_what_does_not_go_together_is_said(nets, options, sentence) -> None:
         ([(torch.zeros(2, 3, 8, 8), torch.zeros(3))], "labels of shape"),
         ([torch.zeros(2, 3, 8, 8), (torch.zeros(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64))], "some have none"),
         ([torch.zeros(2, 5)], "does not run on these batches"),
+        (itertools.repeat(torch.zeros(0, 3, 8, 8)), r"a batch of shape \(0, 3, 8, 8\), which holds no sample"),
+        ([torch.full((2, 3, 8, 8), float("nan"))], "a number that is not finite; clean them"),
+        (lambda: sys.exit(4), "could not be read: SystemExit: 4"),
     ],
 )
 def test_data_that_are_none_are_said(nets, data, sentence) -> None:
     with pytest.raises(hr.ModelError, match=sentence):
         hr.slim(nets.net(), nets.pair()[1], data=data, **PREDICTED)
+
+
+def test_weights_that_are_no_numbers_are_said_with_their_layer(nets) -> None:
+    network = nets.net()
+    with torch.no_grad():
+        network.hidden.weight[0, 3] = float("inf")
+    with pytest.raises(hr.ModelError, match="hidden: synapse vector 3 holds a value that is not finite"):
+        hr.slim(network, nets.pair()[1], correlate="weights", **PREDICTED)
 
 
 def test_networks_that_slim_cannot_look_at_are_said(nets) -> None:

@@ -45,7 +45,8 @@ def read_weights(path: Path) -> Mapping[str, Any]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     # A stranger's file can fail in any way that the reader of archives knows.
     except Exception as error:
-        raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+        reason = f"{error}".partition("\n")[0].partition(". ")[0]
+        raise ModelError(f"cannot read {path}: {reason}; save it again") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path} is no state dict; save the network again")
     return found

@@ -107,6 +107,12 @@ def slim(
             f"{frontier} is a front that was made: leave out --threshold, --gpu, --batch, --dtype, --db and --system, "
             "or name another file to make a new one"
         )
+    decided = (correlate, transform, source, l2) != (Correlate.AUTO, Transform.AUTO, TimeSource.AUTO, L2State.WARM)
+    if reads and (decided or (measure and not apply)):
+        raise UsageError(
+            f"what {frontier} holds was chosen and timed when it was made: leave out --correlate, --transform, "
+            "--source and --l2, and give --measure with --apply, or name another file to make a new one"
+        )
     outputs = {"json": json, "html": html, "onnx": onnx, "frontier": None if reads else frontier}
     given = {name: path for name, path in outputs.items() if path is not None}
     sources = (*filter(is_path, [gpu] if gpu else ()), *([db.removeprefix("sqlite:///")] if db else ()))

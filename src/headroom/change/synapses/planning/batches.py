@@ -78,7 +78,7 @@ def user_batches(data: Callable[[], Iterable[Any]] | Iterable[Any], samples: int
     except ModelError:
         raise
     # The user's code runs here, which may fail with anything.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = plain_line(f"{type(error).__name__}: {error}")
         raise ModelError(f"the data could not be read: {reason}; {_WHAT}") from error
     if not found:
@@ -93,13 +93,22 @@ def user_batches(data: Callable[[], Iterable[Any]] | Iterable[Any], samples: int
 
 def _batch(given: Any) -> Batch:
     if isinstance(given, Tensor):
-        return Batch(given.cpu())
+        return Batch(_inputs(given))
     if isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[0], Tensor):
-        inputs, labels = given[0].cpu(), torch.as_tensor(given[1]).cpu()
+        inputs, labels = _inputs(given[0]), torch.as_tensor(given[1]).cpu()
         if labels.shape == inputs.shape[:1] and not labels.is_floating_point():
             return Batch(inputs, labels)
         raise ModelError(f"labels of shape {tuple(labels.shape)} do not go with {len(inputs)} samples; {_WHAT}")
     raise ModelError(f"the data gave a {type(given).__name__}; {_WHAT}")
+
+
+def _inputs(given: Tensor) -> Tensor:
+    """A batch's inputs, of which there are some."""
+    if not given.dim() or not given.numel():
+        raise ModelError(f"the data gave a batch of shape {tuple(given.shape)}, which holds no sample; {_WHAT}")
+    if not bool(torch.isfinite(given).all()):
+        raise ModelError("the data hold a number that is not finite; clean them")
+    return given.cpu()
 
 
 def one_input(example: Any) -> Tensor:

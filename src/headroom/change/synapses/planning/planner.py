@@ -21,7 +21,7 @@ from headroom.change.synapses.planning.timing import Stopwatch
 from headroom.change.synapses.planning.together import Together
 from headroom.change.synapses.planning.ways import Settings
 from headroom.change.training import Trainer
-from headroom.errors import UsageError
+from headroom.errors import ModelError, UsageError
 from headroom.graph.graph import Graph
 from headroom.predict.prediction import Source
 
@@ -83,7 +83,10 @@ def plan(
     studies = []
     for place in places:
         tell(f"searching {place.name}")
-        layer, found = judge.study(place, clock.along_k(place.layer))
+        try:
+            layer, found = judge.study(place, clock.along_k(place.layer))
+        except ModelError as error:
+            raise ModelError(f"{place.name}: {error}") from error
         studies.append(layer)
         modules.update({(place.name, number): module for number, module in found.items()})
     timed = _timed(graph, clock)

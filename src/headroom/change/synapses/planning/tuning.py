@@ -24,7 +24,7 @@ def finetuned(network: nn.Module, finetune: Trainer) -> nn.Module:
     except HeadroomError:
         raise
     # The user's code runs here, which may fail with anything.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = plain_line(f"{type(error).__name__}: {error}")
         raise ModelError(f"fine-tuning failed with {reason}; repair its function") from error
     if {name: value.shape for name, value in trained.state_dict().items()} != shapes:
