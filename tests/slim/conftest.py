@@ -56,6 +56,22 @@ def pair():
     return net(), torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(5))
 
 
+def small():
+    """Planned, written and loaded in a moment; its second layer alone reads what its first one makes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = nn.Sequential(nn.Linear(1024, 512), nn.ReLU(), nn.Linear(512, 8)).eval()
+    return made, torch.randn(1, 1024, generator=torch.Generator().manual_seed(5))
+
+
+def small_labelled():
+    draw, (judge, _) = torch.Generator().manual_seed(1), small()
+    for _ in range(4):
+        batch = torch.randn(32, 1024, generator=draw)
+        with torch.no_grad():
+            yield batch, judge(batch).argmax(1)
+
+
 def alone():
     return net()
 

@@ -257,8 +257,8 @@ def test_both_networks_are_timed_in_turn_and_a_slower_one_is_refused(nets, tmp_p
     from headroom.change.synapses.planning.applied import Measured
 
     found = hr.slim(
-        "slim_nets:pair", data="slim_nets:inputs", correlate="weights", batch=512, source="predicted", dtype="fp32",
-        max_loss=1e6,
+        "slim_nets:small", data="slim_nets:small_labelled", correlate="weights", batch=512, source="predicted",
+        dtype="fp32", max_loss=1e6,
     )  # fmt: skip
     # Which of the two is faster on the host is nobody's business here.
     with suppress(hr.UsageError):
