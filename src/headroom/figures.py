@@ -72,8 +72,38 @@ def time(value_us: float | None, error_pct: float | None = 0.0) -> str:
     value_us = float(f"{value_us:.{digits - 1}e}")
     if value_us == 0:
         return "0 µs"
-    scale, unit = next((scale, unit) for least, scale, unit in _TIME_UNITS if abs(value_us) >= least)
+    scale, unit = _time_unit(value_us)
     return f"{significant(value_us / scale, digits)} {unit}"
+
+
+def _time_unit(value_us: float) -> tuple[float, str]:
+    """The scale, in microseconds, and the name of the unit that suits a time."""
+    return next((scale, unit) for least, scale, unit in _TIME_UNITS if abs(value_us) >= least)
+
+
+def time_change(before: tuple[float, float | None], after: tuple[float, float | None]) -> str:
+    """Two times, each with its error bar in percent; a unit that they share is named once.
+
+    >>> time_change((20.1, 30.0), (11.2, 30.0)), time_change((1234.5, 5.0), (999.0, 5.0))
+    ('20 → 11 µs', '1.23 ms → 999 µs')
+    """
+    first, second = time(*before), time(*after)
+    number, _, unit = first.partition(" ")
+    return f"{number if second.endswith(f' {unit}') else first} → {second}"
+
+
+def time_with_bar(value_us: float, error_us: float) -> str:
+    """A time and its error bar in one unit, to the digit that the bar touches.
+
+    >>> time_with_bar(24.6, 17.2), time_with_bar(-0.01, 7.0), time_with_bar(1235.1, 67.0)
+    ('25 ± 17 µs', '0.0 ± 7.0 µs', '1.235 ± 0.067 ms')
+    """
+    scale, unit = _time_unit(max(abs(value_us), error_us))
+    bar = significant(error_us / scale, 2)
+    decimals = len(bar.partition(".")[2]) if error_us else VIEW_DIGITS - 1
+    # Adding zero makes a negative zero a plain one.
+    value = round(value_us / scale, decimals) + 0.0
+    return f"{value:,.{decimals}f} ± {bar} {unit}"
 
 
 def error(error_pct: float | None) -> str:

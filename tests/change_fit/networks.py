@@ -55,6 +55,11 @@ def even() -> Model:
     return _seeded(Plain, (64, 64, 64))
 
 
+def single() -> Model:
+    """One layer: both its widths are the caller's."""
+    return nn.Conv2d(3, 30, 3).eval(), torch.zeros(1, 3, 16, 16)
+
+
 def residual() -> Model:
     return _seeded(Residual)
 

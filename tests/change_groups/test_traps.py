@@ -153,3 +153,22 @@ def test_importance_passes_over_what_has_no_size():
 
     assert narrower.mask.shape == (6,)
     assert all(np.isfinite(scores).all() for scores in importance.values())
+
+
+class Recurrent(nn.Module):
+    """Linear layers behind an LSTM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells, self.wide, self.head = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, 7), nn.Linear(7, 2)
+
+    def forward(self, x):
+        return self.head(functional.relu(self.wide(self.cells(x)[0])))
+
+
+def test_layers_behind_an_lstm_move_whichever_operators_the_data_type_makes_of_it():
+    enabled = torch.backends.mkldnn.enabled
+    groups = width_groups(Recurrent(), torch.zeros(2, 3, 6))
+
+    assert groups["wide"].frozen is None
+    assert torch.backends.mkldnn.enabled == enabled

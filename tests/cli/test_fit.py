@@ -31,7 +31,7 @@ def test_the_plan_says_what_moves_what_it_gains_and_what_cannot_move(headroom) -
     told = " ".join(outcome.out.split())
     assert "at batch 128 on H200 SXM 141GB, bf16, L2 warm, goal lossless" in told
     assert "features.0" in told
-    assert "3 width groups of 4 moved" in told
+    assert "3 of 4 width groups move: " in told
     assert "Every width rounded up to a multiple of 8 " in told
     assert "1 group cannot move: head (is what the network returns)." in told
 
@@ -127,3 +127,22 @@ def test_what_does_not_go_together_is_said_in_one_line(
     assert outcome.code == code, outcome.err
     assert sentence in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_at_80_columns_a_time_and_its_unit_stay_on_one_line(headroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = headroom("fit", PLAIN, *HERE)
+
+    lines = [line.strip() for line in outcome.out.splitlines()]
+    (row,) = [line for line in lines if line.startswith("features.0") and "→" in line]
+    assert row.endswith(" µs"), row
+    assert "All these times are predicted." in lines
+
+
+def test_a_network_of_which_nothing_can_move_gets_no_empty_table(headroom) -> None:
+    outcome = headroom("fit", "change_fit.networks:single", *HERE)
+
+    assert outcome.code == 0, outcome.err
+    assert "No width of this network can move: it takes " in outcome.out
+    assert "width group old" not in outcome.out
+    assert "rounded up" not in outcome.out

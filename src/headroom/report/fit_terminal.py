@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -26,14 +26,26 @@ def render(plan: Plan, console: Console) -> None:
     if clock.measurements is not None and plan.asks_measurements:
         console.print(Text(f"Measured times are those of {view(clock.measurements.system.title, 120)}.", style="dim"))
     console.print()
-    console.print(_table(GROUP_HEADS, group_rows(plan), numbers=(1, 2, 3, 4)))
-    if plan.widths:
+    if rows := group_rows(plan):
+        console.print(_table(GROUP_HEADS, rows, numbers=(1, 2, 3, 4)))
         console.print()
-        console.print(_table(LAYER_HEADS, layer_rows(plan), numbers=()))
-    console.print()
+    if plan.widths:
+        _print_layers(layer_rows(plan), console)
+        console.print()
     console.print(Text(verdict(plan), style="bold"))
     for sentence in sentences(plan):
         console.print(Text(sentence, style="dim"))
+
+
+def _print_layers(rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Where all times come from one place, a line says so: 80 columns have no room for a column of it."""
+    places = {row[-1] for row in rows} - {""}
+    if len(places) > 1:
+        console.print(_table(LAYER_HEADS, rows, whole=(4, 5, 6)))
+        return
+    console.print(_table(LAYER_HEADS[:-1], [row[:-1] for row in rows], whole=(4, 5)))
+    for place in places:
+        console.print(Text(f"All these times are {place}.", style="dim"))
 
 
 def render_applied(applied: Applied | None, console: Console) -> None:
@@ -49,10 +61,14 @@ def render_applied(applied: Applied | None, console: Console) -> None:
         console.print(Text("Nothing was written."))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> Table:
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = (), whole: Sequence[int] = ()
+) -> Table:
+    """``numbers`` are columns that end alike, ``whole`` those whose cells stay on one line."""
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
     for position, name in enumerate(heads):
-        table.add_column(name, justify="right" if position in numbers else "left", overflow="fold")
+        side: JustifyMethod = "right" if position in numbers else "left"
+        table.add_column(name, justify=side, overflow="fold", no_wrap=position in whole)
     for row in rows:
         table.add_row(*row)
     return table

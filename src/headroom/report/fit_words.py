@@ -22,19 +22,18 @@ LAYER_HEADS = ("layer", "inputs", "outputs", "on its staircase", "time", "gain",
 def verdict(plan: Plan) -> str:
     """What the plan comes to, in a sentence."""
     before = figures.time(plan.before_us, 10.0)
+    if not any(move.candidates for move in plan.groups):
+        return f"No width of this network can move: it takes {before} as it is."
     if not plan.helps:
         return f"No move helps: at {before} the network is as fast as these widths can make it."
     share = figures.percent(plan.gain_us / plan.before_us)
+    few = len(plan.widths) == 1
+    moves = f"{len(plan.widths)} of {counted(len(plan.groups), 'width group')} {'moves' if few else 'move'}"
     if plan.choice.parameters is not None:
-        return (
-            f"{counted(len(plan.widths), 'width group')} of {len(plan.groups)} moved: more parameters in "
-            f"{figures.time(plan.after_us, 10.0)}, where it took {before}."
-        )
+        return f"{moves}: more parameters in {figures.time(plan.after_us, 10.0)}, where it took {before}."
     sure = "" if plan.certain else ", which the error bar does not leave certain: measure before relying on it"
-    return (
-        f"{counted(len(plan.widths), 'width group')} of {len(plan.groups)} moved: {before} becomes "
-        f"{figures.time(plan.after_us, 10.0)}, {share} or {_gain(plan.gain_us, plan.error_us)} less{sure}."
-    )
+    less = figures.time_with_bar(plan.gain_us, plan.error_us)
+    return f"{moves}: {before} becomes {figures.time(plan.after_us, 10.0)}, {share} or {less} less{sure}."
 
 
 def sentences(plan: Plan) -> list[str]:
@@ -48,7 +47,7 @@ def sentences(plan: Plan) -> list[str]:
     if plan.choice.rival_us is not None:
         found.append(f"The paper's Algorithm 2 comes to {figures.time(plan.choice.rival_us, 10.0)} on the same tables.")
     best = plan.best_round_up
-    if best is not None:
+    if best is not None and any(each.widths != plan.space.problem.current for each in plan.round_ups):
         # On the same tables, whose errors they share: so many digits tell one from the other.
         others = ", ".join(f"{each.multiple} {figures.time(each.time_us)}" for each in plan.round_ups)
         found.append(
@@ -66,7 +65,7 @@ def sentences(plan: Plan) -> list[str]:
 def compared(found: Comparison) -> str:
     """What both networks took, run in turns."""
     times = f"{figures.time(found.before_us)} became {figures.time(found.after_us)}"
-    noise = f"{figures.time(found.saves_us)} ± {figures.time(found.saves_iqr_us, 10.0)} less"
+    noise = f"{figures.time_with_bar(found.saves_us, found.saves_iqr_us)} less"
     kept = "" if found.faster else "; that is not faster"
     return f"Measured in {found.turns} turns: {times}, {noise} (interquartile range){kept}."
 
@@ -92,17 +91,8 @@ def layer_rows(plan: Plan) -> list[tuple[str, ...]]:
 def _together(layers: Sequence[LayerChange]) -> tuple[str, ...]:
     """BatchNorm, activations, additions and poolings: many rows of next to nothing."""
     before, after = (sum(layer.points[side].latency_us for layer in layers) for side in (0, 1))
-    error_us = sum(layer.error_us for layer in layers)
-    return ("what follows them", "", "", "", _times(before, after, 10.0), _gain(before - after, error_us), "")
-
-
-def _times(before_us: float, after_us: float, error_pct: float) -> str:
-    return f"{figures.time(before_us, error_pct)} → {figures.time(after_us, error_pct)}"
-
-
-def _gain(gain_us: float, error_us: float) -> str:
-    error_pct = 100 * error_us / abs(gain_us) if gain_us else None
-    return f"{figures.time(gain_us, error_pct)} ± {figures.time(error_us, 10.0)}"
+    gain = figures.time_with_bar(before - after, sum(layer.error_us for layer in layers))
+    return ("what follows them", "", "", "", figures.time_change((before, 10.0), (after, 10.0)), gain, "")
 
 
 def _layer(layer: LayerChange, stand: Stand) -> tuple[str, ...]:
@@ -112,8 +102,8 @@ def _layer(layer: LayerChange, stand: Stand) -> tuple[str, ...]:
         _arrow(layer.widths[0][0], layer.widths[1][0]),
         _arrow(layer.widths[0][1], layer.widths[1][1]),
         f"{place(stand.before)} → {place(stand.after)}",
-        f"{figures.time(before.latency_us, before.error_pct)} → {figures.time(after.latency_us, after.error_pct)}",
-        _gain(layer.gain_us, layer.error_us),
+        figures.time_change((before.latency_us, before.error_pct), (after.latency_us, after.error_pct)),
+        figures.time_with_bar(layer.gain_us, layer.error_us),
         before.source.value if before.source is after.source else f"{before.source.value} → {after.source.value}",
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -76,12 +78,26 @@ def trace(module: nn.Module, run: Callable[[], Any], even: frozenset[str] = froz
     """
     watched = ChannelTrace(stored(module), rule_of, even)
     # Fused attention is a single operator; its plain form shows what happens inside.
-    with sdpa_kernel(SDPBackend.MATH), watched:
+    with sdpa_kernel(SDPBackend.MATH), _without_mkldnn(), watched:
         output = run()
     for each in tensors(output):
         if (labels := watched.labels(each)) is not None:
             watched.freeze(labels, "is what the network returns")
     return _summary(watched, output)
+
+
+@contextmanager
+def _without_mkldnn() -> Iterator[None]:
+    """Within it an LSTM is the same operators in float32, as a network is given, as in float64, where it is proved.
+
+    MKL-DNN has one operator for it, in float32 only: every channel behind it would seem to have come another way.
+    """
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
 
 
 def _summary(watched: ChannelTrace, output: Any) -> Traced:
