@@ -55,6 +55,22 @@ def even() -> Model:
     return _seeded(Plain, (64, 64, 64))
 
 
+class Twice(nn.Module):
+    """A convolution that runs twice with the same weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.again = nn.Conv2d(3, 30, 3, padding=1), nn.Conv2d(30, 30, 3, padding=1)
+        self.head = nn.Linear(30, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.again(torch.relu(self.again(self.stem(x))))).mean((2, 3)))
+
+
+def twice() -> Model:
+    return _seeded(Twice)
+
+
 def single() -> Model:
     """One layer: both its widths are the caller's."""
     return nn.Conv2d(3, 30, 3).eval(), torch.zeros(1, 3, 16, 16)

@@ -28,3 +28,10 @@ def test_it_starts_as_the_network_that_it_was_made_of_and_can_be_trained(fitted,
     assert torch.allclose(wider(images), networks.plain()[0](images), atol=1e-4)
     # The new filters are no zeros: what they find only needs to be read.
     assert wider.features[0].weight[35:].abs().min(dim=1).values.max() > 0
+
+
+def test_a_module_that_runs_twice_has_its_parameters_once(fitted) -> None:
+    before, after = fitted("twice", goal="accuracy").choice.parameters
+
+    assert before == sum(parameter.numel() for parameter in networks.twice()[0].parameters())
+    assert after > before

@@ -27,6 +27,8 @@ class TimedLayer:
     points: Mapping[Pair, Point]
     #: The layer of the graph that has widths of its own; ``None`` for riders, taken together where equally wide.
     wide: WideLayer | None = None
+    #: Names of the weights whose parameters count here: those that no earlier layer shares.
+    counted: frozenset[str] = frozenset()
 
     def at(self, widths: Mapping[str, int]) -> Point:
         """What it takes where groups are as wide as ``widths`` says.
@@ -52,7 +54,8 @@ class TimedLayer:
     def _parameters(self, pair: Pair) -> int:
         """Those of a layer with widths of its own; scales and offsets that follow it are next to none."""
         layer = None if self.wide is None else self.wide.at(*pair)
-        return 0 if layer is None else sum(math.prod(weight.shape) for weight in layer.weights)
+        weights = () if layer is None else layer.weights
+        return sum(math.prod(weight.shape) for weight in weights if weight.name in self.counted)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def space_of(network: Network, clock: Clock, bounds: Bounds) -> Space:
     """
     riders = riders_of(network)
     choices, held = thinned(network, riders, candidates_of(network, riders, clock, bounds))
-    layers = [_timed(wide, clock, choices) for wide in network.layers]
+    layers = [_timed(*each, clock, choices) for each in zip(network.layers, _counted(network.layers), strict=True)]
     theory = replace(clock, measured_only=False)
     layers += _riding(riders, theory, choices)
     for layer in layers:
@@ -143,10 +146,20 @@ def space_of(network: Network, clock: Clock, bounds: Bounds) -> Space:
     )
 
 
-def _timed(wide: WideLayer, clock: Clock, choices: Mapping[str, Sequence[int]]) -> TimedLayer:
+def _counted(layers: Iterable[WideLayer]) -> list[frozenset[str]]:
+    """The weights of each layer that none before it has: a module that runs twice has its parameters once."""
+    known: set[str] = set()
+    found = []
+    for wide in layers:
+        found.append(frozenset(weight.name for weight in wide.layer.weights) - known)
+        known |= found[-1]
+    return found
+
+
+def _timed(wide: WideLayer, counted: frozenset[str], clock: Clock, choices: Mapping[str, Sequence[int]]) -> TimedLayer:
     at = {pair: wide.at(*pair) for pair in pairs_of(wide.inputs, wide.outputs, choices)}
     points = clock.points([(pair, layer) for pair, layer in at.items() if layer is not None])
-    return TimedLayer(wide.name, wide.inputs, wide.outputs, points, wide)
+    return TimedLayer(wide.name, wide.inputs, wide.outputs, points, wide, counted)
 
 
 def _riding(riders: Iterable[Rider], clock: Clock, choices: Mapping[str, Sequence[int]]) -> list[TimedLayer]:
