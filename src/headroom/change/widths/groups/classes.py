@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -106,27 +106,18 @@ def _summary(watched: ChannelTrace, output: Any) -> Traced:
     for atoms, reason in watched.frozen:
         for found in np.unique(classes[atoms.numpy()]).tolist():
             reasons.setdefault(found, []).append(reason)
-    kinds: dict[tuple[Any, ...], list[tuple[np.ndarray, tuple[str, ...]]]] = {}
+    alike: dict[tuple[bytes, int], list[tuple[np.ndarray, tuple[str, ...]]]] = {}
     axes = watched.atoms.axes()
     axis_of = np.repeat(np.arange(len(axes)), [len(watched.atoms.of(axis)) for axis in axes])
     for found, members in _members(classes, watched.seen):
-        touched, counts = np.unique(axis_of[members], return_counts=True)
-        with np.errstate(over="ignore"):
-            trail = int(watched.trail[members].sum())
-        key = (tuple((axes[axis], int(count)) for axis, count in zip(touched, counts, strict=True)), trail)
+        # Both ascend, so that channels with the same bytes touch the same axes equally often.
+        touched = axis_of[members].tobytes()
         why = tuple(dict.fromkeys(reasons.get(found, ())))
-        kinds.setdefault(key, []).append((members, why))
+        alike.setdefault((touched, watched.trails.of(members)), []).append((members, why))
+    kinds = (_kind(axes, axis_of, trail, found) for (_, trail), found in alike.items())
     return Traced(
         atoms=watched.atoms,
-        kinds={
-            key: Kind(
-                key,
-                key[0],
-                np.stack([members for members, _ in found]),
-                tuple(dict.fromkeys(reason for _, why in found for reason in why)),
-            )
-            for key, found in kinds.items()
-        },
+        kinds={kind.key: kind for kind in kinds},
         generators=tuple(watched.generators),
         summed=frozenset(watched.summed),
         queries=_queries(watched),
@@ -134,6 +125,16 @@ def _summary(watched: ChannelTrace, output: Any) -> Traced:
         cuts=tuple(watched.cuts),
         output=output,
     )
+
+
+def _kind(
+    axes: Sequence[Axis], axis_of: np.ndarray, trail: int, found: Sequence[tuple[np.ndarray, tuple[str, ...]]]
+) -> Kind:
+    """What channels are that touch the same axes and have the same trail, each given as its atoms and its reasons."""
+    touched, counts = np.unique(axis_of[found[0][0]], return_counts=True)
+    spans = tuple((axes[axis], int(count)) for axis, count in zip(touched, counts, strict=True))
+    channels = np.stack([members for members, _ in found])
+    return Kind((spans, trail), spans, channels, tuple(dict.fromkeys(reason for _, why in found for reason in why)))
 
 
 def _queries(watched: ChannelTrace) -> np.ndarray:

@@ -14,52 +14,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from headroom.change.widths.groups.labels import NONE, compact, is_labelled, pairs, present
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.stored import Atoms, Axis, Held
+from headroom.change.widths.groups.ties import Ties
+from headroom.change.widths.groups.trails import Trails
 
-Rule = Callable[["ChannelTrace", "Call"], None]
-
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
-class Call:
-    """One call of an ATen operator, its arguments by the names of its schema."""
-
-    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-        self.function = function
-        self.args = args
-        self.kwargs = dict(kwargs)
-        self.result = result
-        self.name: str = function.overloadpacket.__name__
-
-    def argument(self, name: str) -> Any:
-        """The value of one argument, its default where it was left out."""
-        for position, argument in enumerate(self.function._schema.arguments):
-            if argument.name == name:
-                if position < len(self.args):
-                    return self.args[position]
-                return self.kwargs.get(name, argument.default_value)
-        raise LookupError(f"{self.function} has no argument {name}")
-
-    @property
-    def operands(self) -> list[Tensor]:
-        """Every tensor among the arguments, lists of them included."""
-        flat, _ = torch.utils._pytree.tree_flatten((self.args, self.kwargs))
-        return [value for value in flat if isinstance(value, Tensor)]
-
-    @property
-    def results(self) -> list[Tensor]:
-        flat, _ = torch.utils._pytree.tree_flatten(self.result)
-        return [value for value in flat if isinstance(value, Tensor)]
+Rule = Callable[["ChannelTrace", Call], None]
 
 
 class ChannelTrace(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's annotations are not followed
-    """What one run told. Enter it, run the module, leave it; then read :meth:`classes`, ``trail``, ``frozen``.
+    """What one run told. Enter it, run the module, leave it; then read :meth:`classes`, ``trails``, ``frozen``.
 
     ``even`` names weights of grouped convolutions whose groups keep their number and all change their width; every
     other grouped convolution gains or loses whole groups.
@@ -82,23 +50,23 @@ class ChannelTrace(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's annota
         self.grouped: dict[str, None] = {}
         #: Channels that were cut apart or put together in one operator, whose code may count on how many they are.
         self.cuts: list[np.ndarray] = []
-        self.trail = np.zeros(self.atoms.count, dtype=np.uint64)
+        self.trails = Trails(self.atoms.count)
         self.seen = np.zeros(self.atoms.count, dtype=bool)
         self._rule_of = rule_of
         self._stored = {id(held.tensor): name for name, held in tensors.items()}
         self._elements: dict[int, Tensor] = {}
         self._labels: dict[int, Tensor] = {}
         self._alive: list[Tensor] = []
-        self._edges: list[Tensor] = []
-        self._components: tuple[int, np.ndarray] = (-1, np.empty(0))
-        self._steps = 0
+        self._ties = Ties(self.atoms.count)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         call = Call(func, tuple(args), kwargs or {}, result)
         operands = call.operands
         if any(self._is_known(operand) for operand in operands) or not operands:
-            self._follow(call)
+            # Arithmetic on labels is nobody's to see: a mode around this one would be asked about each operator.
+            with torch._C._DisableTorchDispatch():
+                self._follow(call)
         return result
 
     def _follow(self, call: Call) -> None:
@@ -189,7 +157,7 @@ class ChannelTrace(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's annota
         """The channels that meet element by element are one."""
         met = pairs(first, second)
         if met.numel():
-            self._edges.append(met)
+            self._ties.add(met)
             self.seen[met.numpy().reshape(-1)] = True
 
     def freeze(self, labels: Tensor, reason: str) -> None:
@@ -201,43 +169,21 @@ class ChannelTrace(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's annota
 
     def step(self, labels: Tensor | None = None, place: Iterable[int] = ()) -> int:
         """Number the operator at hand, and put it, with a place inside it, on the trail of channels."""
-        self._steps += 1
+        number = self.trails.step()
         if labels is not None:
-            self.mark(present(labels), self._steps, *place)
-        return self._steps
+            self.mark(present(labels), number, *place)
+        return number
 
     def mark(self, atoms: Tensor, *what: int) -> None:
-        """Put something on the trail of channels. Sums do not ask for the order."""
-        value = _MIX
-        for number in what:
-            value = _mixed(value ^ np.uint64(number))
-        with np.errstate(over="ignore"):
-            self.trail[atoms.numpy()] += value
+        """Put something on the trail of channels."""
+        self.trails.mark(atoms, *what)
 
     def classes(self) -> np.ndarray:
         """The channel that each atom belongs to, as far as is known by now."""
-        edges, found = self._components
-        if edges != len(self._edges):
-            size = self.atoms.count
-            if self._edges:
-                first, second = torch.cat(self._edges, dim=1).numpy()
-                joined = coo_array((np.ones(first.size, dtype=np.int8), (first, second)), shape=(size, size))
-                found = connected_components(joined, directed=False)[1]
-            else:
-                found = np.arange(size)
-            self._components = (len(self._edges), found)
-        return self._components[1]
+        return self._ties.classes()
 
     def channels(self, labels: Tensor) -> Tensor:
         """Labels in which tied channels are equal."""
         known = torch.from_numpy(self.classes().astype(np.int64))
         (few,) = compact(labels)
         return torch.where(few >= 0, known[few.clamp(min=0)], few).expand(labels.shape)
-
-
-def _mixed(value: np.uint64) -> np.uint64:
-    """A well spread hash of one number (the finaliser of splitmix64)."""
-    with np.errstate(over="ignore"):
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return value ^ (value >> np.uint64(31))

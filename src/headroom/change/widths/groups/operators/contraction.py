@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from headroom.change.widths.groups.labels import present, spread, varies
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.operators.registry import follows
 from headroom.change.widths.groups.stored import Axis
-from headroom.change.widths.groups.trace import Call, ChannelTrace
+from headroom.change.widths.groups.trace import ChannelTrace
 
 _ROWS = "is a matrix's row and column at once, which one channel cannot be"
 

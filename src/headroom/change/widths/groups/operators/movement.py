@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from headroom.change.widths.groups.labels import NONE
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.operators.registry import follows
-from headroom.change.widths.groups.trace import Call, ChannelTrace
+from headroom.change.widths.groups.trace import ChannelTrace
 
 #: Operators whose arguments may count channels.
 _CUTTING = frozenset({"view", "_unsafe_view", "reshape", "slice", "split", "split_with_sizes", "channel_shuffle"})

@@ -7,10 +7,11 @@ from typing import Any
 from torch import Tensor
 
 from headroom.change.widths.groups.labels import spread, varies
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.operators.pointwise import tie_stored
 from headroom.change.widths.groups.operators.registry import follows
 from headroom.change.widths.groups.stored import Axis
-from headroom.change.widths.groups.trace import Call, ChannelTrace
+from headroom.change.widths.groups.trace import ChannelTrace
 
 
 @follows(

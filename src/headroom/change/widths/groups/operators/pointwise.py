@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from headroom.change.widths.groups.labels import compact, either, together
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.operators.registry import follows
 from headroom.change.widths.groups.stored import Axis
-from headroom.change.widths.groups.trace import Call, ChannelTrace
+from headroom.change.widths.groups.trace import ChannelTrace
 
 
 @follows(

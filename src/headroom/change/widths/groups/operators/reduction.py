@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from headroom.change.widths.groups.labels import varies
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.operators.registry import follows
-from headroom.change.widths.groups.trace import Call, ChannelTrace
+from headroom.change.widths.groups.trace import ChannelTrace
 
 #: A channel of zeros adds nothing to these.
 _ADDS_NOTHING = frozenset({"sum", "norm", "linalg_vector_norm"})

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from headroom.change.widths.groups.trace import Call, Rule
+from headroom.change.widths.groups.operator_call import Call
+from headroom.change.widths.groups.trace import Rule
 
 _RULES: dict[str, Rule] = {}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from headroom.change.widths.groups.labels import compact, spread
+from headroom.change.widths.groups.operator_call import Call
 from headroom.change.widths.groups.operators.registry import follows
-from headroom.change.widths.groups.trace import Call, ChannelTrace
+from headroom.change.widths.groups.trace import ChannelTrace
 
 #: Axes before the plane: images and channels. A pooling of one axis has one fewer where its input is unbatched.
 _LEADING = 2
