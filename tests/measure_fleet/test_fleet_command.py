@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +19,7 @@ import pytest
 
 from headroom.measure.fleet.card import Card
 from headroom.measure.fleet.child import Child, Hands
-from headroom.measure.fleet.dask import LOOPBACK, SETTINGS, distributed
+from headroom.measure.fleet.dask import CREDENTIALS, LOOPBACK, SETTINGS, distributed
 from headroom.store.store import Store
 from measure.chains import script
 from measure.processes import children_of, environment, is_alive, wait_until_gone
@@ -35,6 +37,12 @@ GONE_WITHIN_S = 2.0
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     return tmp_path / "m.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_those_that_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's folder outlives one who kills whoever started it: not in everybody's folder for such."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 def command(*arguments: object) -> list[str]:
@@ -58,10 +66,15 @@ def standing(*arguments: object, bench: str = "fake") -> Iterator[tuple[subproce
     process = subprocess.Popen(
         command(*arguments), env=environment(HEADROOM_BENCH=bench), stdout=subprocess.PIPE, text=True
     )
+    limit = threading.Timer(PATIENCE_S, process.kill)
     try:
         assert process.stdout is not None
-        yield process, process.stdout.readline()
+        limit.start()
+        said = process.stdout.readline()
+        limit.cancel()
+        yield process, said
     finally:
+        limit.cancel()
         process.kill()
         process.communicate()
 
@@ -157,6 +170,10 @@ def _started_as(pid: int, words: bytes) -> list[int]:
         (["measure", MODEL, "--tls", "keys"], "--tls is for a fleet"),
         (["measure", MODEL, "--fleet", "nowhere"], "'nowhere' is no scheduler's address: expected HOST:PORT"),
         (["fleet", "status", "here:8786x"], "is no scheduler's address"),
+        (["fleet", "status", "here:65536"], "is no scheduler's address"),
+        (["fleet", "status", "http://here:8786"], "is no scheduler's address"),
+        (["fleet", "status", "tcp://here and there:8786"], "is no scheduler's address"),
+        (["fleet", "status", "tls://here:8786"], "give --tls FOLDER with its credentials"),
         (["fleet", "scheduler", "--host", "0.0.0.0"], "would run whatever anyone in its network sends it: give --tls"),
         (["fleet", "worker", "gpu-box:8786"], "would run whatever anyone in its network sends it: give --tls"),
         (["fleet", "scheduler", "--tls", "/nonexistent"], "there is no ca.pem"),
@@ -176,6 +193,45 @@ def test_a_machine_without_gpus_says_where_workers_may_be(database: Path) -> Non
     done = run("measure", MODEL, "--db", database, "--fleet", "local", bench=script(gpus=[]))
     assert done.returncode == 4
     assert "this machine shows no GPU; start workers elsewhere" in done.stderr
+
+
+def test_a_worker_without_gpus_says_so_and_does_not_stand_idle() -> None:
+    done = run("fleet", "worker", "127.0.0.1:9", bench=script(gpus=[]))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("headroom: this machine shows no GPU")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n"], ids=["silence", "another protocol"])
+def test_somebody_else_at_the_address_is_gpu_trouble_and_not_waited_for(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headroom.errors import GpuError
+    from headroom.measure.fleet import fleet
+
+    monkeypatch.setattr(fleet, "CONNECT_S", 0.5)
+    with socket.create_server((LOOPBACK, 0)) as there:
+
+        def talk() -> None:
+            with there.accept()[0] as wire:
+                wire.sendall(answer)
+                while wire.recv(4096):
+                    pass
+
+        threading.Thread(target=talk, daemon=True).start()
+        with pytest.raises(GpuError, match="no fleet's scheduler answers at tcp://"):
+            fleet.Fleet(f"{LOOPBACK}:{there.getsockname()[1]}")
+
+
+def test_credentials_that_are_none_and_a_protocol_that_does_not_fit_are_told(tmp_path: Path) -> None:
+    from headroom.errors import UsageError
+    from headroom.measure.fleet import fleet
+
+    for name in CREDENTIALS:
+        (tmp_path / name).write_text("junk")
+    with pytest.raises(UsageError, match="these are no credentials in PEM"):
+        fleet.Fleet("127.0.0.1:9", tls=tmp_path)
+    with pytest.raises(UsageError, match="leave --tls out"):
+        fleet.Fleet("tcp://127.0.0.1:9", tls=tmp_path)
 
 
 def test_nobody_at_the_address_is_gpu_trouble(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,19 @@ def test_a_layer_is_measured_and_written_where_it_is_handed_to_and_then_known(st
     assert perform(item) == Told(is_known=True), "a task that runs a second time measures nothing"
 
 
+def test_a_database_that_was_deleted_or_replaced_is_opened_anew(station: Station, tmp_path: Path) -> None:
+    where = tmp_path / "m.sqlite"
+    item = LayerItem(task(RELU), Order(str(where)))
+    perform(item)
+    for file in tmp_path.glob("m.sqlite*"):
+        file.unlink()
+    told = perform(item)
+    assert isinstance(told, Told)
+    assert not told.is_known, "what was deleted is known no more"
+    assert finished(where) == {RELU.digest}
+    assert perform(item) == Told(is_known=True)
+
+
 def test_a_gpu_that_somebody_uses_is_declined_in_their_name(
     station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

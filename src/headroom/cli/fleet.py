@@ -46,6 +46,7 @@ def worker(
 
     Example: `headroom fleet worker 10.0.0.1:8786 --tls credentials/`
     """
+    from headroom.errors import GpuError
     from headroom.measure.driver import count_gpus
     from headroom.measure.fleet.dask import distributed, full_address, host_of, refuse_the_open, security
     from headroom.measure.fleet.stay import keep_workers
@@ -53,8 +54,11 @@ def worker(
     distributed()
     refuse_the_open(host_of(scheduler), tls, insecure=insecure)
     security(tls)
+    address = full_address(scheduler, tls)
     gpus = list(dict.fromkeys(gpu)) if gpu else list(range(count_gpus()))
-    keep_workers(full_address(scheduler, tls), gpus, seats, tls, typer.echo)
+    if not gpus:
+        raise GpuError("this machine shows no GPU to put at a fleet's service (see nvidia-smi)")
+    keep_workers(address, gpus, seats, tls, typer.echo)
 
 
 @fleet.command("status")

@@ -27,6 +27,15 @@ class Place:
         """What errors call it; a password is never shown."""
         return str(self.file) if self.url is None else self.url.render_as_string(hide_password=True)
 
+    @property
+    def inode(self) -> tuple[int, int] | None:
+        """Another one where another file took this one's name; none where no file is there, or on a server."""
+        try:
+            found = None if self.file is None else self.file.stat()
+        except OSError:
+            return None
+        return None if found is None else (found.st_dev, found.st_ino)
+
 
 def find_place(where: str | os.PathLike[str]) -> Place:
     """The place that ``where`` names: a path, ``sqlite:///PATH`` or ``postgresql://USER@HOST/NAME``.

@@ -6,12 +6,16 @@ the loopback interface unless there is TLS, or the user insists.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headroom.errors import UsageError
+from headroom.errors import GpuError, UsageError
+from headroom.text import plain_line
 
 #: What differs from dask's own defaults. A user's own settings (a file, the environment) still come first.
 SETTINGS: dict[str, Any] = {
@@ -41,6 +45,9 @@ LOOPBACK = "127.0.0.1"
 
 #: Of a folder with the credentials of one fleet, in PEM: the authority's certificate, ours, and its key.
 CREDENTIALS = ("ca.pem", "cert.pem", "key.pem")
+
+_ADDRESS = re.compile(r"(?:(?P<protocol>tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
+_LAST_PORT = 65_535
 
 
 def distributed() -> Any:
@@ -104,13 +111,55 @@ def host_of(address: str) -> str:
     Raises:
         UsageError: the address is none.
     """
-    host, colon, port = address.partition("://")[2].rpartition(":") if "://" in address else address.rpartition(":")
-    if not colon or not host or not port.isdecimal():
-        raise UsageError(f"'{address}' is no scheduler's address: expected HOST:PORT, tcp://HOST:PORT, or local")
-    return host.strip("[]")
+    return _parts(address)[1].strip("[]")
 
 
 def full_address(address: str, folder: Path | None) -> str:
-    """``address`` with the protocol in front."""
-    host_of(address)
-    return address if "://" in address else f"{'tcp' if folder is None else 'tls'}://{address}"
+    """``address`` with the protocol in front: TLS where there are credentials in ``folder``.
+
+    Raises:
+        UsageError: the address is none, or names the other protocol.
+    """
+    protocol, host, port = _parts(address)
+    needed = "tcp" if folder is None else "tls"
+    if protocol not in ("", needed):
+        way = "give --tls FOLDER with its credentials" if folder is None else f"leave --tls out, or name tls://{host}"
+        raise UsageError(f"{address} and its credentials do not fit: {way}")
+    return f"{needed}://{host}:{port}"
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    """Protocol, which may be left out, host and port of a scheduler's address."""
+    found = _ADDRESS.fullmatch(address)
+    if not found or not 0 < int(found["port"]) <= _LAST_PORT:
+        raise UsageError(
+            f"'{plain_line(address, 80)}' is no scheduler's address: expected HOST:PORT, tcp://HOST:PORT, or local"
+        )
+    return found["protocol"] or "", found["host"], found["port"]
+
+
+def greet(address: str, folder: Path | None, within_s: float) -> None:
+    """Talk to whoever listens at ``address``, and hang up: a client of dask's waits for ever for one who is silent.
+
+    Raises:
+        GpuError: nobody listens there, or who does is no scheduler to whom these credentials mean something.
+        UsageError: the credentials are none.
+    """
+    connect, security_of = import_module("distributed.comm").connect, security(folder)
+    try:
+        options = {} if security_of is None else security_of.get_connection_args("client")
+    except OSError as error:
+        raise UsageError(f"--tls {folder}: these are no credentials in PEM: {plain_line(str(error))}") from error
+
+    async def talk() -> None:
+        comm = await asyncio.wait_for(connect(address, timeout=within_s, **options), within_s)
+        comm.abort()
+
+    # A thread of its own has no event loop yet; a notebook's has one.
+    with ThreadPoolExecutor(1) as beside:
+        try:
+            beside.submit(asyncio.run, talk()).result()
+        except Exception as error:
+            raise GpuError(
+                f"no fleet's scheduler answers at {address}: start one with headroom fleet scheduler"
+            ) from error

@@ -62,6 +62,7 @@ class Fleet:
         """
         self.address, self.patience_s = dask.full_address(address, tls), patience_s
         library = dask.distributed()
+        dask.greet(self.address, tls, CONNECT_S)
         try:
             self.client = library.Client(
                 self.address, security=dask.security(tls), timeout=CONNECT_S, set_as_default=False

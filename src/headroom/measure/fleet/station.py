@@ -19,6 +19,7 @@ from headroom.measure.driver import Driver
 from headroom.measure.fleet.card import Card
 from headroom.measure.visit import Budgets
 from headroom.store.notebook import Notebook, open_for_measuring
+from headroom.store.place import find_place
 from headroom.store.rows import Sweep
 
 #: Seconds without work after which the GPU's memory is given back.
@@ -37,7 +38,7 @@ class Station:
         self.driver, self.card, self.address = driver, card, ""
         self.doing: dict[int, str] = {}
         self._workers: dict[int, Worker] = {}
-        self._notebooks: dict[str, Notebook] = {}
+        self._notebooks: dict[str, tuple[Notebook, tuple[int, int] | None]] = {}
         self._guards: dict[bool, Guard] = {}
         self._lock = threading.Lock()
         self._opening = threading.Lock()
@@ -49,11 +50,16 @@ class Station:
         return Seat(self, title)
 
     def records(self, where: str) -> Notebook:
-        """The database at ``where``, opened once."""
+        """The database at ``where``, opened once, and again where another file took its name since then.
+
+        A fleet that stands outlives databases: what goes to a file that was deleted is lost.
+        """
+        place = find_place(where)
         with self._lock:
-            if where not in self._notebooks:
-                self._notebooks[where] = open_for_measuring(where)
-            return self._notebooks[where]
+            if where not in self._notebooks or self._notebooks[where][1] != place.inode:
+                opened = open_for_measuring(where)
+                self._notebooks[where] = opened, place.inode
+            return self._notebooks[where][0]
 
     def write(self, records: Notebook, sweep: Sweep) -> None:
         """Write a layer; those of one GPU come one after another, not as a crowd."""
