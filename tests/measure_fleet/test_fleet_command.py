@@ -24,6 +24,7 @@ from headroom.store.store import Store
 from measure.chains import script
 from measure.processes import children_of, environment, is_alive, wait_until_gone
 from measure_fleet.fleets import BF16, PATIENCE_S, SYSTEM, until
+from onnx_models import model, node
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
@@ -84,7 +85,11 @@ def descendants(pid: int) -> list[int]:
     return [*found, *(below for child in found for below in descendants(child))]
 
 
-def test_a_scheduler_workers_status_and_a_run_are_four_commands(database: Path) -> None:
+def test_a_scheduler_workers_status_and_a_run_are_four_commands(database: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.onnx"
+    nodes = [node("Gemm", "x w", "h"), node("Relu", "h")]
+    made = model(nodes, {"x": [8, 64]}, weights={"w": [64, 32]})
+    small.write_bytes(made.SerializeToString())
     bench = script(plans=1, gpus=["Fake GPU"] * 2)
     with standing("fleet", "scheduler", "--port", 0) as (_, said):
         found = re.fullmatch(r"the fleet's scheduler is at (tcp://127\.0\.0\.1:\d+)\n", said)
@@ -96,7 +101,7 @@ def test_a_scheduler_workers_status_and_a_run_are_four_commands(database: Path) 
             assert (shown.returncode, shown.stderr) == (0, "")
             assert "2 GPUs of 1 kind" in shown.stdout
             assert shown.stdout.rstrip().endswith("No run.")
-            done = run("measure", MODEL, "--db", database, "--fleet", address, "--no-fused")
+            done = run("measure", small, "--db", database, "--fleet", address)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^\d+ layers measured in ", done.stdout, re.MULTILINE)
     with Store.open(database) as store:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +44,7 @@ class Served:
     """A site, at a port of this machine."""
 
     port: int
+    log: Path = Path(os.devnull)
 
     def ask(
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None
@@ -65,12 +68,17 @@ def served(file: Path, *options: object, log: Path) -> Iterator[Served]:
     command = [sys.executable, "-m", "headroom", "db", "serve", "--port", "0", "--db", str(file), *map(str, options)]
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        limit = threading.Timer(PATIENCE_S, process.kill)
         try:
             assert process.stdout is not None
+            limit.start()
             line = process.stdout.readline()
+            limit.cancel()
             assert line.startswith("http://"), (line, log.read_text())
             errors.write(line)
-            yield Served(int(line.split("/")[2].rpartition(":")[2]))
+            errors.flush()
+            yield Served(int(line.split("/")[2].rpartition(":")[2]), log)
         finally:
+            limit.cancel()
             process.kill()
             process.communicate()

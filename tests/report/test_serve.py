@@ -8,8 +8,9 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from headroom.report.serve.asked import Asked
 from headroom.report.serve.server import read_token
 from headroom.store.store import Store
 from report.served import LAYERS, NASTY, PATIENCE_S, Served, fill, served
-from store.factory import BF16, OTHER, SYSTEM, dump, make_chain
+from store.factory import BF16, OTHER, SYSTEM, dump, make_chain, make_sweep
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
@@ -170,13 +171,15 @@ def test_this_machines_own_names_are_served(site: Served, host: str) -> None:
 
 
 def test_nonsense_on_the_wire_ends_that_connection_alone(site: Served) -> None:
-    for junk in (b"\x00\xff" * 100 + b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):
+    upgrade = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    for junk in (b"\x00\xff" * 100 + b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", upgrade):
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as wire:
             wire.sendall(junk)
             wire.shutdown(socket.SHUT_WR)
             while wire.recv(4096):
                 pass
     assert site.ask("/")[0] == 200
+    assert site.log.read_text().splitlines()[1:] == [], "nobody fills a log with nonsense"
 
 
 def test_who_keeps_connections_open_keeps_others_out_for_a_while_at_most(
@@ -187,7 +190,7 @@ def test_who_keeps_connections_open_keeps_others_out_for_a_while_at_most(
     import uvicorn
 
     from headroom.report.serve import server
-    from headroom.store.several import Stores
+    from headroom.store.current import CurrentStores
 
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 8)
     monkeypatch.setattr(server, "LONGEST_CONNECTION_S", 2.0)
@@ -200,9 +203,9 @@ def test_who_keeps_connections_open_keeps_others_out_for_a_while_at_most(
 
     monkeypatch.setattr(uvicorn, "Server", Kept)
     said: list[str] = []
-    with Store.open(database, read_only=True) as store:
+    with CurrentStores(database) as stores:
         thread = threading.Thread(
-            target=lambda: server.serve(Stores([store]), "127.0.0.1", 0, token=None, say=said.append), daemon=True
+            target=lambda: server.serve(stores, "127.0.0.1", 0, token=None, say=said.append), daemon=True
         )
         thread.start()
         deadline = time.monotonic() + PATIENCE_S
@@ -233,6 +236,90 @@ def _is_served(there: Served) -> bool:
 def test_another_interface_needs_a_token(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["db", "serve", "--host", "0.0.0.0", "--port", "0", "--db", str(database)]) == 2
     assert "everyone in its network could read the database: give --token-file" in capsys.readouterr().err
+
+
+def test_a_database_that_is_replaced_or_removed_is_seen_as_it_is(tmp_path: Path) -> None:
+    file, other = tmp_path / "m.sqlite", tmp_path / "other.sqlite"
+    for place, system in ((file, SYSTEM), (other, OTHER)):
+        with Store.open(place) as store:
+            store.record(make_sweep(0, system=system))
+    with served(file, log=tmp_path / "log") as there:
+        assert SYSTEM.id in there.ask("/")[2]
+        other.replace(file)
+        status, _, text = there.ask("/")
+        assert (status, SYSTEM.id in text, OTHER.id in text) == (200, False, True)
+        file.unlink()
+        status, _, text = there.ask("/")
+        assert status == 503
+        assert "there is no database at" in text
+        file.write_bytes(b"no database" * 1000)
+        assert there.ask("/")[0] == 503
+        file.unlink()
+        with Store.open(file) as store:
+            store.record(make_sweep(0))
+        assert there.ask(f"/systems/{SYSTEM.id}")[0] == 200
+
+
+def test_a_database_that_a_newer_headroom_changes_meanwhile_is_trouble_and_not_absence(tmp_path: Path) -> None:
+    import sqlite3
+
+    file = tmp_path / "m.sqlite"
+    with Store.open(file) as store:
+        store.record(make_sweep(0))
+    with served(file, log=tmp_path / "log") as there:
+        assert there.ask("/")[0] == 200
+        with closing(sqlite3.connect(file)) as newer:
+            newer.execute("ALTER TABLE timings RENAME TO measurements")
+            newer.commit()
+        assert there.ask("/")[0] == there.ask(f"/systems/{SYSTEM.id}")[0] == 503
+
+
+def test_what_goes_wrong_inside_is_a_page_too_and_told_in_the_log_alone(
+    database: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import asyncio
+
+    from headroom.report.serve import app, pages
+    from headroom.report.serve.guard import Guard
+    from headroom.store.current import CurrentStores
+
+    def fail(stores: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(pages, "systems_page", fail)
+    with CurrentStores(database) as stores:
+        made = app.make_app(stores, lambda inner: Guard(inner, hosts=["localhost"], token=None))
+        said = list[Any]()
+
+        async def hear() -> dict[str, object]:
+            return {"type": "http.request"}
+
+        async def say(message: object) -> None:
+            said.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b""}
+        asyncio.run(made({**scope, "headers": [(b"host", b"localhost")]}, hear, say))
+    assert said[0]["status"] == 500
+    assert b"secret" not in said[1]["body"]
+    assert "a secret of ours" in caplog.text
+
+
+def test_at_all_interfaces_the_site_is_called_what_the_machine_is(database: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    with served(database, "--host", "0.0.0.0", "--token-file", token, log=tmp_path / "log") as there:
+        bearer = {"Authorization": f"Bearer {token.read_text().strip()}"}
+        assert there.ask("/", headers={"Host": f"{socket.gethostname()}:{there.port}", **bearer})[0] == 200
+        assert there.ask("/", headers={"Host": "evil.example", **bearer})[0] == 421
+        assert f"http://{socket.gethostname()}:{there.port}/" in _logged(tmp_path / "log", "http://")
+
+
+def _logged(log: Path, words: str) -> str:
+    """What was printed, once these words are among it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while words not in (text := log.read_text()):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
+    return text
 
 
 def test_with_a_token_only_who_knows_it_is_served_and_it_is_never_printed(database: Path, tmp_path: Path) -> None:

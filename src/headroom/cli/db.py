@@ -184,8 +184,8 @@ def serve_pages(
     Example: `headroom db serve --port 8080`
     """
     from headroom.report.serve.server import read_token, serve
-    from headroom.store.default import open_for_reading
+    from headroom.store.current import CurrentStores
 
     token = None if token_file is None else read_token(token_file)
-    with open_for_reading(database) as stores:
+    with CurrentStores(database) as stores:
         serve(stores, host, port, token=token, names=name or (), say=typer.echo)

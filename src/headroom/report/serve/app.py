@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -14,9 +15,12 @@ from starlette.routing import Route
 from headroom.errors import HeadroomError, StoreError, UsageError
 from headroom.report.html.page import plain_page
 from headroom.report.serve import pages, stairs
-from headroom.report.serve.asked import Asked, checked_id
+from headroom.report.serve.asked import Asked, NotThere, checked_id
 from headroom.report.serve.guard import Guard
 from headroom.report.serve.page import Page
+from headroom.store.choose import named
+from headroom.store.current import CurrentStores
+from headroom.store.rows import System
 from headroom.store.several import Stores
 
 #: Pages that are made at the same time; the others wait for their turn.
@@ -25,13 +29,14 @@ AT_ONCE = 4
 Make = Callable[[Stores, Request], Page]
 
 
-def make_app(stores: Stores, guard: Callable[[Starlette], Guard]) -> Guard:
+def make_app(stores: CurrentStores, guard: Callable[[Starlette], Guard]) -> Guard:
     """The site over ``stores``, behind ``guard``."""
     limiter = CapacityLimiter(AT_ONCE)
 
     def route(path: str, make: Make) -> Route:
         async def answer(request: Request) -> Response:
-            return await to_thread.run_sync(partial(_answer, make, stores, request), limiter=limiter)
+            work = partial(_answer, make, stores, request)
+            return await to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
 
         return Route(path, answer, methods=["GET"])
 
@@ -51,29 +56,42 @@ def make_app(stores: Stores, guard: Callable[[Starlette], Guard]) -> Guard:
 
 
 def _system(stores: Stores, request: Request) -> Page:
-    system = stores.find_system(checked_id(request.path_params["system"]))
+    system = _asked_system(stores, request)
     return pages.system_page(stores, system, Asked.read(request.query_params))
 
 
 def _staircases(stores: Stores, request: Request) -> Page:
-    system = stores.find_system(checked_id(request.path_params["system"]))
+    system = _asked_system(stores, request)
     return stairs.staircases_page(stores, system, Asked.read(request.query_params))
 
 
 def _chain(stores: Stores, request: Request) -> Page:
-    system = stores.find_system(checked_id(request.path_params["system"]))
+    system = _asked_system(stores, request)
     return pages.chain_page(stores, system, checked_id(request.path_params["chain"]))
 
 
-def _answer(make: Make, stores: Stores, request: Request) -> Response:
+def _asked_system(stores: Stores, request: Request) -> System:
+    name, known = checked_id(request.path_params["system"]), stores.systems()
     try:
-        return _response(make(stores, request))
+        return named(known, name, stores.name)
+    except StoreError as error:
+        raise NotThere(str(error)) from error
+
+
+def _answer(make: Make, stores: CurrentStores, request: Request) -> Response:
+    try:
+        return _response(make(stores.now(), request))
     except UsageError as error:
         return _response(pages.message_page("That is no question", str(error)), 400)
-    except StoreError as error:
+    except NotThere as error:
         return _response(pages.message_page("Not there", str(error)), 404)
+    except StoreError as error:
+        return _response(pages.message_page("The database cannot be read", str(error)), 503)
     except HeadroomError as error:
         return _response(pages.message_page("It did not work", str(error)), 500)
+    except Exception:
+        logging.getLogger(__name__).exception("a page failed")
+        return _response(pages.message_page("It did not work", "The site's own log says why."), 500)
 
 
 async def _no_page(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from headroom.errors import UsageError
+from headroom.errors import HeadroomError, UsageError
 from headroom.graph.tensor import DataType
 from headroom.text import clean, plain_line, whole_number
 
@@ -20,6 +20,10 @@ _MOST_PAGES = 1000
 _MOST_CHARACTERS, _MOST_WORDS = 100, 6
 
 _HEX = re.compile(r"[0-9a-f]{4,32}")
+
+
+class NotThere(HeadroomError):  # noqa: N818 - what was found, as a page says it
+    """What is asked for by name is not in the database; the database itself is well."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headroom import figures
-from headroom.errors import StoreError
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
 from headroom.report.html.charts import Bar, BarChart, DataTable, Segment, tip
-from headroom.report.serve.asked import L2_STATES, PAGE_ROWS, Asked
+from headroom.report.serve.asked import L2_STATES, PAGE_ROWS, Asked, NotThere
 from headroom.report.serve.page import Choice, Form, Link, Page, Section, Table, cells
 from headroom.report.shapes import shape_text
 from headroom.store.browse import ChainFound
@@ -85,7 +84,8 @@ def chain_page(stores: Stores, system: System, digest: str) -> Page:
     """Every row of one layer or chain.
 
     Raises:
-        StoreError: nothing is known of it on this system.
+        NotThere: nothing is known of it on this system.
+        StoreError: the database cannot be read.
     """
     sections, chain = [], None
     for dtype in DataType:
@@ -94,7 +94,7 @@ def chain_page(stores: Stores, system: System, digest: str) -> Page:
                 chain = chain or _found(stores, system, dtype, l2, digest)
                 sections.append(_rows_section(rows, dtype, l2))
     if not sections:
-        raise StoreError(f"nothing is known of chain {digest} on system {system.id}")
+        raise NotThere(f"nothing is known of chain {digest} on system {system.id}")
     crumbs = (*Page("").crumbs, Link(view(system.gpu, 60), f"/systems/{system.id}"))
     title, shapes = ("Chain", ()) if chain is None else (chain.title, tuple(shape_text(each) for each in chain.layers))
     return Page(view(title), tuple(sections), chips=(digest, *(view(shape) for shape in shapes[:8])), crumbs=crumbs)

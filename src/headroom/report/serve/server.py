@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 from headroom.errors import UsageError
 
 if TYPE_CHECKING:
-    from headroom.store.several import Stores
+    from headroom.store.current import CurrentStores
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+#: All interfaces of this machine.
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - needs a token, as any but loopback does
 
 #: Connections at a time: more are told to come back.
 MOST_CONNECTIONS = 64
@@ -30,7 +34,7 @@ _SHORTEST_TOKEN = 16
 
 
 def serve(
-    stores: Stores,
+    stores: CurrentStores,
     host: str,
     port: int,
     *,
@@ -54,7 +58,10 @@ def serve(
             f"at {host} everyone in its network could read the database: give --token-file FILE, which is made with a "
             "new token where it is not there"
         )
-    uvicorn, app = _application(stores, token, (*LOOPBACK, host, *names))
+    # It has a line for all nonsense that others send, and a traceback for every page that Ctrl-C cuts off; what fails
+    # on a page of ours is told by the application.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    uvicorn, app = _application(stores, token, (*LOOPBACK, *_names_of(host), *names))
     with closing(_listening(host, port)) as listening:
         config = uvicorn.Config(
             app,
@@ -71,8 +78,9 @@ def serve(
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16 << 10,
         )
-        shown = f"[{host}]" if ":" in host else host
-        say(f"http://{shown}:{listening.getsockname()[1]}/ serves {stores.name}; Ctrl-C ends it")
+        called = _names_of(host)[0]
+        shown = f"[{called}]" if ":" in called else called
+        say(f"http://{shown}:{listening.getsockname()[1]}/ serves {stores.now().name}; Ctrl-C ends it")
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -106,7 +114,7 @@ def _existing_token(file: Path) -> str:
     return token
 
 
-def _application(stores: Stores, token: str | None, hosts: Sequence[str]) -> tuple[Any, Any]:
+def _application(stores: CurrentStores, token: str | None, hosts: Sequence[str]) -> tuple[Any, Any]:
     try:
         uvicorn = import_module("uvicorn")
         from headroom.report.serve.app import make_app
@@ -115,6 +123,16 @@ def _application(stores: Stores, token: str | None, hosts: Sequence[str]) -> tup
     from headroom.report.serve.guard import Guard
 
     return uvicorn, make_app(stores, partial(Guard, hosts=hosts, token=token))
+
+
+def _names_of(host: str) -> tuple[str, ...]:
+    """What the site at interface ``host`` is called; at all interfaces, what this machine is."""
+    if host not in EVERYWHERE:
+        return (host,)
+    addresses: list[str] = []
+    with suppress(OSError):
+        addresses = [str(found[4][0]) for found in socket.getaddrinfo(socket.gethostname(), None)]
+    return (*dict.fromkeys([socket.gethostname(), socket.getfqdn(), *addresses]),)
 
 
 def _listening(host: str, port: int) -> socket.socket:
