@@ -13,6 +13,7 @@ from store.factory import OTHER, SYSTEM
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def _free_port() -> int:
 @pytest.fixture
 def postgres(postgres_server: str) -> Iterator[str]:
     """The URL of an empty database on the server."""
-    import psycopg
+    psycopg = pytest.importorskip("psycopg")
 
     name = f"test_{os.urandom(4).hex()}"
     with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
