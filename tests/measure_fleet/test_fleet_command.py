@@ -248,6 +248,18 @@ def test_nobody_at_the_address_is_gpu_trouble(monkeypatch: pytest.MonkeyPatch) -
         fleet.Fleet("127.0.0.1:9")
 
 
+def test_a_worker_that_finds_no_scheduler_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from headroom.errors import GpuError
+
+    monkeypatch.setenv("HEADROOM_BENCH", "fake")
+    hands = Hands("tcp://127.0.0.1:9", [0])
+    try:
+        with pytest.raises(GpuError, match=r"not ready within .* see whether a scheduler is at tcp://127\.0\.0\.1:9"):
+            hands.start(within_s=0.2)
+    finally:
+        hands.end()
+
+
 def test_a_worker_that_dies_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     from headroom.errors import GpuError
     from headroom.measure.fleet import child

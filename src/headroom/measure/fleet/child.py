@@ -72,8 +72,10 @@ class Child:
         try:
             said = self._said.get(timeout=within_s)
         except queue.Empty:
+            there = f"a scheduler is at {self.asked['scheduler']}, and " if what == "worker" else ""
             raise GpuError(
-                f"the fleet's {what} was not ready within {within_s:g} s; see whether this machine is overloaded"
+                f"the fleet's {what} was not ready within {within_s:g} s; see whether {there}this machine is not "
+                "overloaded"
             ) from None
         if said is None:
             raise GpuError(f"the fleet's {what} cannot start: {self._last_words()}")
