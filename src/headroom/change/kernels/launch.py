@@ -35,11 +35,20 @@ def enqueue(kernel: Any, device: torch.device, shape: Shape, *arguments: Any) ->
     from cuda.core import LaunchConfig, launch
 
     config = LaunchConfig(grid=shape.grid, block=shape.threads, shmem_size=shape.shared_bytes)
-    launch(_stream(torch.cuda.current_stream(device).cuda_stream), config, kernel, *map(_passed, arguments))
+    # A launch goes to the current device's context, which on a machine of several GPUs may be another's.
+    with torch.cuda.device(device):
+        launch(_stream(torch.cuda.current_stream(device).cuda_stream), config, kernel, *map(_passed, arguments))
 
 
 @cache
-def loaded(folders: tuple[Path, ...], file: str, name: str, gpu: int, shared_bytes: int = 0) -> Any:
+def loaded(
+    folders: tuple[Path, ...],
+    file: str,
+    name: str,
+    gpu: int,
+    shared_bytes: int = 0,
+    macros: tuple[tuple[str, str], ...] = (),
+) -> Any:
     """The kernel of that name expression, compiled for GPU ``gpu`` and loaded there, once per process.
 
     Must not happen for the first time while a CUDA graph is captured: run a layer once before.
@@ -47,13 +56,14 @@ def loaded(folders: tuple[Path, ...], file: str, name: str, gpu: int, shared_byt
     Args:
         folders: ``file`` is in the first, ``#include`` looks in all.
         shared_bytes: the dynamic shared memory that launches will ask for.
+        macros: names and what they stand for in ``file``.
 
     Raises:
         GpuError: cuda-core or NVRTC is missing, it does not compile, or the GPU has less shared memory.
     """
     major, minor = torch.cuda.get_device_capability(gpu)
     text = (folders[0] / file).read_text("utf-8")
-    code = compile_text(text, file, f"sm_{major}{minor}", folders=folders, macros=(), names=(name,))
+    code = compile_text(text, file, f"sm_{major}{minor}", folders=folders, macros=macros, names=(name,))
     from cuda.core import Device
 
     torch.zeros(1, device=torch.device("cuda", gpu))  # makes the context that cuda-core then finds

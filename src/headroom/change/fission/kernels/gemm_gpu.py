@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
 import torch
 
 from headroom.change.fission.formats import format_called
-from headroom.change.fission.kernels.gemm_variants import SIMULATED, THREADS, GemmVariant, Side, Where, compile_gemm
-from headroom.change.fission.kernels.gpu import stream_of
+from headroom.change.fission.kernels.gemm_variants import FILE, SIMULATED, THREADS, GemmVariant, Side, Where
+from headroom.change.fission.kernels.sources import FOLDERS
+from headroom.change.kernels.launch import Shape, enqueue, loaded
 from headroom.errors import UsageError
-from headroom.measure.kernels.registry import Capability
 
 #: A simulated unit splits what has its format's size; what the bits mean is of no account.
 _STANDS_FOR = {"deft16_unit": "deft16q", "deft8_unit": "deft8e4_paper"}
@@ -60,20 +57,8 @@ def run_gemm(
     relu: bool = False,
 ) -> None:
     """Enqueue ``outputs = left right^T + bias`` on the current stream; ``outputs`` is (m, n) in fp32."""
-    from cuda.core import LaunchConfig, launch
-
-    device = outputs.device
-    kernel = _kernel(variant, torch.cuda.get_device_capability(device), device.index or 0)
-    config = LaunchConfig(grid=variant.grid(left.rows, right.rows), block=THREADS, shmem_size=variant.shared_bytes)
-    pointers = (left.data, right.data, left.scales, right.scales, bias, outputs)
-    numbers = (left.rows, right.rows, left.k, left.loads, right.loads, relu)
-    launch(
-        *(stream_of(device), config, kernel),
-        *(np.uint64(0) if each is None else each.data_ptr() for each in pointers),
-        *map(np.int32, numbers),
-    )
-
-
-@cache
-def _kernel(variant: GemmVariant, capability: Capability, gpu: int) -> Any:
-    return compile_gemm((variant,), capability).get_kernel(variant.entry)
+    device, shared_bytes = outputs.device, variant.shared_bytes
+    kernel = loaded(FOLDERS, FILE, variant.entry, device.index, shared_bytes, variant.macros)
+    shape = Shape((*variant.grid(left.rows, right.rows), 1), THREADS, shared_bytes)
+    operands = (left.data, right.data, left.scales, right.scales, bias, outputs)
+    enqueue(kernel, device, shape, *operands, left.rows, right.rows, left.k, left.loads, right.loads, int(relu))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from headroom.change.fission.formats import FORMATS
-from headroom.change.fission.kernels.sources import FOLDER, FOLDERS, struct_of
+from headroom.change.fission.kernels.sources import compile_entries, struct_of
 from headroom.measure.kernels.registry import Capability
 
 TILE, THREADS = 128, 256
@@ -62,6 +62,11 @@ class GemmVariant:
         return any(side.form in SIMULATED for side in (self.left, self.right))
 
     @property
+    def macros(self) -> tuple[tuple[str, str], ...]:
+        """What the source is compiled with: the simulation apart from what computes."""
+        return (("SIMULATE_UNIT", "1"),) if self.simulated else ()
+
+    @property
     def entry(self) -> str:
         sides = ", ".join(f"{side.struct}, {side.where.value}" for side in (self.left, self.right))
         return f"packed_gemm<{sides}>"
@@ -86,16 +91,10 @@ def compile_gemm(variants: tuple[GemmVariant, ...], capability: Capability) -> A
     Raises:
         GpuError: cuda-core or NVRTC is missing, or they do not compile.
     """
-    from headroom.measure.kernels.compile import compile_text
-
-    simulated = {variant.simulated for variant in variants}
-    if len(simulated) > 1:
+    macros = {variant.macros for variant in variants}
+    if len(macros) > 1:
         raise ValueError("a simulation of the unit is compiled apart from what computes")
-    macros = (("SIMULATE_UNIT", "1"),) if simulated == {True} else ()
-    major, minor = capability
-    names = tuple(variant.entry for variant in variants)
-    text = (FOLDER / FILE).read_text("utf-8")
-    return compile_text(text, FILE, f"sm_{major}{minor}", folders=FOLDERS, macros=macros, names=names)
+    return compile_entries(tuple(variant.entry for variant in variants), FILE, capability, *macros)
 
 
 def figure_11() -> dict[str, GemmVariant]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 
-from headroom.change.fission.kernels.sources import LANES, WARPS, LinearVariant, compile_linear
+from headroom.change.fission.kernels.sources import FOLDERS, LANES, LINEAR_FILE, WARPS, LinearVariant
+from headroom.change.kernels.launch import Shape, enqueue, loaded, sms
 from headroom.errors import GpuError
-from headroom.measure.kernels.registry import Capability
 
 #: Samples from which unpacking the weight once and a library's product are taken instead: about where multiply-adds on
 #: plain units, one per weight and sample, outlast the packed weight's way through DRAM.
@@ -30,25 +29,17 @@ def run_linear(layer: Any, inputs: torch.Tensor, variant: LinearVariant | None =
     dtype = _DTYPES.get(inputs.dtype)
     if dtype is None or not 1 <= samples <= MOST_SAMPLES:
         return None
-    chosen = variant or usual_variant(layer.form.name, dtype, samples, layer.out_features, _sms(inputs.device))
-    kernel = _kernel(chosen, torch.cuda.get_device_capability(inputs.device), inputs.device.index or 0)
+    chosen = variant or usual_variant(layer.form.name, dtype, samples, layer.out_features, sms(inputs.device))
+    kernel = _kernel(chosen, inputs.device.index)
     if kernel is None:
         return None
-    from cuda.core import LaunchConfig, launch
-
     rows = inputs.reshape(samples, -1).contiguous()
     outputs = torch.empty(samples, layer.out_features, dtype=inputs.dtype, device=inputs.device)
     group_loads = (layer.form.group_of(layer.count) or 1) // chosen.values_per_load or 1
-    numbers = (layer.out_features, layer.count, samples, layer.words.shape[1] // 4, group_loads)
-    config = LaunchConfig(
-        grid=chosen.grid(layer.out_features, samples), block=WARPS * LANES, shmem_size=chosen.shared_bytes
-    )
-    addresses = (layer.words, layer.scales, rows, layer.bias, outputs)
-    launch(
-        *(stream_of(inputs.device), config, kernel),
-        *(np.uint64(0) if each is None else each.data_ptr() for each in addresses),
-        *map(np.int32, (*numbers, layer.activation == "relu")),
-    )
+    sizes = (layer.out_features, layer.count, samples, layer.words.shape[1] // 4, group_loads)
+    shape = Shape((*chosen.grid(layer.out_features, samples), 1), WARPS * LANES, chosen.shared_bytes)
+    operands = (layer.words, layer.scales, rows, layer.bias)
+    enqueue(kernel, inputs.device, shape, *operands, outputs, *sizes, int(layer.activation == "relu"))
     return outputs.view(*inputs.shape[:-1], layer.out_features)
 
 
@@ -65,23 +56,9 @@ def usual_variant(form: str, dtype: str, samples: int, outputs: int, sms: int) -
 
 
 @cache
-def _kernel(variant: LinearVariant, capability: Capability, gpu: int) -> Any:
+def _kernel(variant: LinearVariant, gpu: int) -> Any:
     """The kernel, loaded; ``None`` where NVRTC is missing or the GPU too old, so that the layer still runs."""
     try:
-        return compile_linear(variant, capability).get_kernel(variant.entry)
+        return loaded(FOLDERS, LINEAR_FILE, variant.entry, gpu, variant.shared_bytes)
     except GpuError:
         return None
-
-
-@cache
-def _sms(device: torch.device) -> int:
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
-
-
-def stream_of(device: torch.device) -> Any:
-    """The current stream of PyTorch as cuda-core wants it; the device is made current."""
-    from cuda.core import LEGACY_DEFAULT_STREAM, Device, Stream
-
-    Device(device.index or 0).set_current()
-    handle = torch.cuda.current_stream(device).cuda_stream
-    return LEGACY_DEFAULT_STREAM if handle == 0 else Stream.from_handle(handle)

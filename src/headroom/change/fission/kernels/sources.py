@@ -12,6 +12,7 @@ from headroom.change.fission.formats.scaled import Scaled
 from headroom.measure.kernels.registry import CAPABILITIES, Capability
 
 FOLDER = Path(str(files("headroom.change.fission.kernels")))
+LINEAR_FILE = "linear.cu"
 #: Where the sources' includes lie.
 FOLDERS = (FOLDER, Path(str(files("headroom.change.kernels"))))
 #: The oldest GPUs that NVRTC 13 compiles for: the sources need nothing younger.
@@ -91,19 +92,16 @@ def variants(format_name: str, dtype: str, batch: int) -> tuple[LinearVariant, .
     return tuple(each for each in found if each.fits)
 
 
-def compile_linear(variant: LinearVariant, capability: Capability) -> Any:
-    """The variant as a ``cuda.core.ObjectCode``.
+def compile_entries(
+    names: tuple[str, ...], file: str, capability: Capability, macros: tuple[tuple[str, str], ...] = ()
+) -> Any:
+    """Instances of the templates of ``file``, compiled for one GPU, as a ``cuda.core.ObjectCode``.
 
     Raises:
-        GpuError: cuda-core or NVRTC is missing, or it does not compile.
+        GpuError: cuda-core or NVRTC is missing, or they do not compile.
     """
-    return compile_entries((variant.entry,), "linear.cu", capability)
-
-
-def compile_entries(names: tuple[str, ...], file: str, capability: Capability) -> Any:
-    """Instances of the templates of ``file``, compiled for one GPU."""
     from headroom.measure.kernels.compile import compile_text
 
     major, minor = capability
     text = (FOLDER / file).read_text("utf-8")
-    return compile_text(text, file, f"sm_{major}{minor}", folders=FOLDERS, macros=(), names=names)
+    return compile_text(text, file, f"sm_{major}{minor}", folders=FOLDERS, macros=macros, names=names)
