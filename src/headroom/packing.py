@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ def pack(
     batches: int = USUAL_BATCHES,
     budget: float = 0.02,
     goal: str = "time",
-    forms: Iterable[str] | None = None,
+    forms: str | Iterable[str] | None = None,
     metric: str | Callable[[Any], Any] | None = None,
     max_loss: float | None = None,
 ) -> Packing:
@@ -74,7 +74,7 @@ def pack(
         batches: of the calibration data, at most.
         budget: relative error of the network's outputs on that data, root mean square.
         goal: ``time`` or ``memory``: what is made small. For time, a layer that packing does not make faster stays.
-        forms: formats to look at; by default those that pay on today's GPUs.
+        forms: formats to look at, ``int8,int4_g32`` or one by one; by default those that pay on today's GPUs.
         metric: called with a network, says how good it is, larger being better; or ``package.module:callable``.
         max_loss: how much of the metric may go.
 
@@ -84,7 +84,8 @@ def pack(
     """
     require_torch("a network to pack")
     from headroom.advise.timed import TimedGraph
-    from headroom.change.fission.pack import USUAL, Wishes, plan_pack
+    from headroom.change.fission.pack import plan_pack
+    from headroom.change.fission.wishes import USUAL, Wishes
     from headroom.graph.torch.reader import read_module
 
     spec = gpu_spec(gpu)
@@ -95,13 +96,19 @@ def pack(
     wishes = Wishes(
         budget=budget,
         goal=Goal(checked("goal", goal, tuple(Goal))),
-        forms=USUAL if forms is None else tuple(forms),
+        forms=USUAL if forms is None else _names(forms),
         metric=imported(metric) if isinstance(metric, str) else metric,
         max_loss=max_loss,
     )
     data, told = _data(calibration, inputs, batches)
     plan, packed = plan_pack(network, data, timed, wishes, calibration=told)
     return Packing(plan, packed)
+
+
+def _names(forms: str | Iterable[str]) -> tuple[str, ...]:
+    """Each format once."""
+    every = forms.split(",") if isinstance(forms, str) else forms
+    return tuple(dict.fromkeys(name.strip() for name in every))
 
 
 def _network(target: object, example_inputs: object) -> tuple[Any, Any, str]:
@@ -123,7 +130,9 @@ def _data(calibration: str | Iterable[Any] | None, inputs: Any, most: int) -> tu
     found = imported(calibration) if isinstance(calibration, str) else calibration
     named = calibration if isinstance(calibration, str) else "the caller's data"
     try:
-        data = list(itertools.islice(found() if callable(found) else found, most))
+        given = found() if callable(found) else found
+        # A tensor, or a dict of named arguments, is a batch and not a list of batches.
+        data = [given] if hasattr(given, "dtype") or isinstance(given, Mapping) else list(itertools.islice(given, most))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{named} gave no calibration data: {reason}; it returns batches the network reads") from error

@@ -108,3 +108,19 @@ def test_what_cannot_be_packed_is_refused_in_a_sentence():
         hr.PackedLinear(4, 4, activation="gelu")
     with pytest.raises(UsageError, match="padding by reflect"):
         hr.PackedConv2d.from_float(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"))
+    with pytest.raises(UsageError, match=r"made of a torch\.nn\.Linear, not of Embedding"):
+        hr.PackedLinear.from_float(nn.Embedding(3, 4))
+    with pytest.raises(UsageError, match="on the meta device"):
+        hr.PackedLinear.from_float(nn.Linear(3, 4, device="meta"))
+    with torch.no_grad(), pytest.raises(UsageError, match="half has no number as large as the weight's"):
+        hr.PackedLinear.from_float(nn.Linear(3, 4).apply(lambda each: each.weight.fill_(1e6)), "half")
+
+
+def test_inputs_of_another_width_are_refused_and_no_kernel_reads_past_them():
+    from headroom.change.fission.kernels.gpu import run_linear
+
+    packed = hr.PackedLinear.from_float(linear())
+    for shape in ((2, 35), (1, 140), (70, 1), ()):
+        assert run_linear(packed, torch.ones(shape)) is None
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        packed(torch.ones(2, 35))

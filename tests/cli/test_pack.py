@@ -49,6 +49,7 @@ def test_a_plan_in_the_terminal_and_as_json(headroom, tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert "2 of 2 layers packed" in outcome.out
     assert "not timed here" in outcome.out
+    assert all(len(line) <= 80 for line in outcome.out.splitlines())
     plan = json.loads((tmp_path / "plan.json").read_text())
     jsonschema.Draft202012Validator(schema()).validate(plan)
     assert plan["batch"] == 1

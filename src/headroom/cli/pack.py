@@ -59,7 +59,7 @@ def pack(
         step(f"packing {target}")
         answer = choose(
             target, gpu or detect_gpu(), batch=sizes[0], dtype=dtype, l2=l2, calibration=calibration, batches=batches,
-            budget=max_output_error, goal=goal, forms=formats.split(",") if formats else None, metric=metric,
+            budget=max_output_error, goal=goal, forms=formats or None, metric=metric,
             max_loss=max_loss,
         )  # fmt: skip
     if not quiet and json != STDOUT:

@@ -48,6 +48,7 @@ def to_dict(plan: PackPlan) -> dict[str, Any]:
         "error_pct": rounded(plan.error_pct),
         "source": "predicted",
         "layers": [_layer(layer) for layer in plan.layers],
+        "left_out": [{"module": clean(name), "reason": clean(reason)} for name, reason in plan.left_out.items()],
     }
 
 
@@ -62,6 +63,7 @@ def _layer(layer: LayerPlan) -> dict[str, Any]:
         "kind": layer.kind,
         "weights": layer.weights,
         "dense_bytes": layer.dense_bytes,
+        "held_bytes": layer.held_bytes,
         "time_us": None if layer.time_us is None else rounded(layer.time_us),
         "error_pct": None if layer.error_pct is None else rounded(layer.error_pct),
         "form": layer.chosen,

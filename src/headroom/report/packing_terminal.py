@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -10,7 +12,10 @@ from headroom import figures
 from headroom.change.fission.plan import LayerPlan, PackPlan
 from headroom.text import view
 
-HEADS = ("layer", "kind", "weights", "format", "output error", "bytes", "packed", "time", "packed time")
+#: What fits 80 columns beside a name; the rest is in the JSON.
+HEADS = ("layer", "format", "output error", "bytes", "packed", "time", "packed time")
+#: Layers that are named among those left out.
+_NAMED = 3
 
 
 def render(plan: PackPlan, console: Console) -> None:
@@ -26,7 +31,10 @@ def summary(plan: PackPlan) -> list[str]:
     """What the plan comes to, in sentences."""
     if not plan.forms:
         aim = "saves time" if plan.goal.value == "time" else "saves memory"
-        return [f"Nothing is packed: no format {aim} within an output error of {figures.percent(plan.budget)}."]
+        return [
+            f"Nothing is packed: no format {aim} within an output error of {100 * plan.budget:.2g} %.",
+            *_left_out(plan),
+        ]
     before, after = plan.bytes
     lines = [
         f"{len(plan.forms)} of {len(plan.layers)} layers packed: weights {figures.size(before)} -> "
@@ -40,13 +48,21 @@ def summary(plan: PackPlan) -> list[str]:
         )
     if plan.quality is not None:
         lines.append(f"The metric goes from {plan.quality[0]:.6g} to {plan.quality[1]:.6g}.")
-    return lines
+    return lines + _left_out(plan)
+
+
+def _left_out(plan: PackPlan) -> list[str]:
+    named = [
+        f"{view(name, 60)} ({view(reason, 100)})" for name, reason in itertools.islice(plan.left_out.items(), _NAMED)
+    ]
+    more = f", and {len(plan.left_out) - _NAMED} more" if len(plan.left_out) > _NAMED else ""
+    return [f"Left out: {', '.join(named)}{more}."] if named else []
 
 
 def _table(plan: PackPlan) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0), pad_edge=False)
     for name in HEADS:
-        words = name in ("layer", "kind", "format")
+        words = name in ("layer", "format")
         table.add_column(name, justify="left" if words else "right", overflow="fold")
     for layer in plan.layers:
         table.add_row(*_row(layer))
@@ -56,9 +72,7 @@ def _table(plan: PackPlan) -> Table:
 def _row(layer: LayerPlan) -> tuple[str, ...]:
     option = layer.option
     return (
-        view(layer.name, 60),
-        layer.kind,
-        f"{layer.weights:,}",
+        view(layer.name, 60) or "the network",
         option.form if option else "-",
         f"{100 * option.output_error:.2g} %" if option else "-",
         figures.size(layer.dense_bytes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from headroom.change.fission.modules import PackedConv2d, PackedLinear
+from headroom.change.fission.packable import Layer, places_of, put
 from headroom.change.fission.slim_layers import packed_twin
 from headroom.change.synapses.modules import SlimLinear
 from headroom.errors import ModelError, UsageError
@@ -18,19 +20,7 @@ from headroom.errors import ModelError, UsageError
 #: Inputs that a layer's error is taken on: rows of a linear layer, images of a convolution.
 _ROWS, _IMAGES = 512, 8
 
-Layer: TypeAlias = nn.Linear | nn.Conv2d | SlimLinear
 Twin: TypeAlias = PackedLinear | PackedConv2d
-
-
-def packable(network: nn.Module) -> dict[str, Layer]:
-    """Layers that can be packed, by name: linear ones, slim or not, and convolutions padded with zeros, if finite."""
-    return {
-        name: layer
-        for name, layer in network.named_modules()
-        if type(layer) in (nn.Linear, nn.Conv2d, SlimLinear)
-        and getattr(layer, "padding_mode", "zeros") == "zeros"
-        and bool(torch.isfinite(layer.weight).all())
-    }
 
 
 def called(network: nn.Module, batch: Any) -> Any:
@@ -41,19 +31,25 @@ def called(network: nn.Module, batch: Any) -> Any:
 
 
 def inputs_of_layers(network: nn.Module, batches: Sequence[Any], names: Sequence[str]) -> dict[str, torch.Tensor]:
-    """A sample of what each named layer reads: at most 512 rows, or 8 images. Layers that never run are absent."""
+    """A sample of what each named layer reads: at most 512 rows, or 8 images. Layers that never run are absent, and
+    those that are given no value but zero: they say nothing of what packing would change.
+    """
     found: dict[str, list[torch.Tensor]] = {name: [] for name in names}
-    hooks = [network.get_submodule(name).register_forward_pre_hook(partial(_take, found[name])) for name in names]
+    hooks = [_hooked(network.get_submodule(name), found[name]) for name in names]
     try:
         outputs_of(network, batches)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: _sampled(parts, network.get_submodule(name)) for name, parts in found.items() if parts}
+    sampled = {name: _sampled(parts, network.get_submodule(name)) for name, parts in found.items() if parts}
+    return {name: inputs for name, inputs in sampled.items() if bool(inputs.any())}
 
 
-def outputs_of(network: nn.Module, batches: Sequence[Any]) -> torch.Tensor:
+def outputs_of(network: nn.Module, batches: Sequence[Any], *, called_as: str = "the network") -> torch.Tensor:
     """All floating-point outputs on the batches, end to end in fp32.
+
+    Args:
+        called_as: what an error calls the network.
 
     Raises:
         ModelError: the network fails on a batch, or gives no numbers.
@@ -65,19 +61,34 @@ def outputs_of(network: nn.Module, batches: Sequence[Any]) -> torch.Tensor:
                 outputs = called(network, batch)
             except Exception as error:
                 reason = " ".join(str(error).split())[:200]
-                raise ModelError(f"the network fails on the calibration data: {reason}; give what it reads") from error
+                raise ModelError(f"{called_as} fails on the calibration data: {reason}; give what it reads") from error
             parts += [each.float().flatten().cpu() for each in _tensors(outputs)]
-    if not parts:
-        raise ModelError("the network's outputs hold no floating-point tensor to compare")
+    if not sum(len(part) for part in parts):
+        raise ModelError(f"{called_as}'s outputs on the calibration data hold no floating-point number to compare")
     return torch.cat(parts)
 
 
+def output_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """How far outputs moved, relative root mean square over what is finite; infinity if anything else moved.
+
+    Raises:
+        ModelError: nothing finite is wanted.
+    """
+    finite = torch.isfinite(wanted)
+    if not bool(finite.any()):
+        raise ModelError("the network's outputs on the calibration data hold no finite number; give other data")
+    if found.shape != wanted.shape or not torch.equal(torch.isfinite(found), finite):
+        return float("inf")
+    return relative_norm(found[finite] - wanted[finite], wanted[finite])
+
+
 def layer_error(layer: Layer, twin: Twin, inputs: torch.Tensor) -> float:
-    """Relative root mean square of what the packed weight changes in the layer's outputs."""
+    """Relative root mean square of what the packed weight changes in the layer's outputs; infinity if none is known."""
     weight = layer.weight.detach().float()
     change = twin.unpacked().view(weight.shape) - weight
     with torch.no_grad():
-        return relative_norm(_product(layer, inputs, change), _product(layer, inputs, weight))
+        error = relative_norm(_product(layer, inputs, change), _product(layer, inputs, weight))
+    return float("inf") if math.isnan(error) else error
 
 
 def relative_norm(change: torch.Tensor, whole: torch.Tensor) -> float:
@@ -97,6 +108,7 @@ class Trial:
     def __init__(self, network: nn.Module, layers: Mapping[str, Layer]) -> None:
         self.network = network
         self._dense = dict(layers)
+        self.places = places_of(network, layers)
         self._twins: dict[tuple[str, str], Twin] = {}
 
     def twin(self, name: str, form: str) -> Twin:
@@ -106,11 +118,11 @@ class Trial:
         return self._twins[name, form]
 
     def put(self, forms: Mapping[str, str]) -> nn.Module:
-        """Pack exactly the layers of ``forms``."""
+        """The network with exactly the layers of ``forms`` packed."""
+        network = self.network
         for name, dense in self._dense.items():
-            parent, _, last = name.rpartition(".")
-            setattr(self.network.get_submodule(parent), last, self.twin(name, forms[name]) if name in forms else dense)
-        return self.network
+            network = put(network, self.places[name], self.twin(name, forms[name]) if name in forms else dense)
+        return network
 
 
 def measured_quality(metric: Callable[[nn.Module], Any], network: nn.Module) -> float:
@@ -120,16 +132,23 @@ def measured_quality(metric: Callable[[nn.Module], Any], network: nn.Module) -> 
         UsageError: it fails, or gives no number.
     """
     try:
-        return float(metric(network))
+        quality = float(metric(network))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"the metric failed: {reason}; it is called with the network and returns a number") from error
+    if not math.isfinite(quality):
+        raise UsageError(f"the metric gave {quality}; it returns a finite number, larger being better")
+    return quality
 
 
-def _take(kept: list[torch.Tensor], layer: nn.Module, read: tuple[Any, ...]) -> None:
+def _hooked(layer: nn.Module, kept: list[torch.Tensor]) -> Any:
+    return layer.register_forward_pre_hook(partial(_take, kept), with_kwargs=True)
+
+
+def _take(kept: list[torch.Tensor], layer: nn.Module, read: tuple[Any, ...], named: Mapping[str, Any]) -> None:
     limit = _IMAGES if isinstance(layer, nn.Conv2d) else _ROWS
     if sum(len(part) for part in kept) < limit:
-        inputs = read[0].detach().float()
+        inputs = next(iter((*read, *named.values()))).detach().float()
         inputs = inputs.reshape(-1, *inputs.shape[-3:]) if limit == _IMAGES else inputs.reshape(-1, inputs.shape[-1])
         kept.append(inputs[:limit].clone())
 

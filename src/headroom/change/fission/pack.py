@@ -6,61 +6,22 @@ Importing it loads PyTorch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from headroom.advise.packing import UNTIMED_PCT, packed_us
 from headroom.advise.timed import TimedGraph
-from headroom.change.fission.calibration import (
-    Trial,
-    inputs_of_layers,
-    layer_error,
-    measured_quality,
-    outputs_of,
-    packable,
-    relative_norm,
-)
-from headroom.change.fission.choose import Option, choose, together
-from headroom.change.fission.formats import FORMATS, format_called
-from headroom.change.fission.plan import Goal, LayerPlan, PackPlan
-from headroom.errors import UsageError
+from headroom.change.fission.calibration import Trial, inputs_of_layers, measured_quality
+from headroom.change.fission.options import layer_plan
+from headroom.change.fission.packable import packable, tied, unpackable
+from headroom.change.fission.plan import PackPlan
+from headroom.change.fission.search import best_within
+from headroom.change.fission.wishes import Wishes
+from headroom.errors import ModelError, UsageError
+from headroom.text import view
 
-#: Formats that are looked at unless others are named: those that pay on today's GPUs, one of each size and kind.
-USUAL = ("deft16q", "int8", "fp8_e4m3", "deft8e3", "int4_g128", "int4_g32")
-#: Trials with the real network: the budget of the layers' errors is doubled or halved, then bisected.
-_TRIALS = 7
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user allows.
-
-    Attributes:
-        budget: relative error of the network's outputs, root mean square.
-        goal: what is made small.
-        forms: formats to look at.
-        metric: says how good a network is, larger being better; ``None`` without one.
-        max_loss: how much of the metric may go.
-    """
-
-    budget: float = 0.02
-    goal: Goal = Goal.TIME
-    forms: tuple[str, ...] = USUAL
-    metric: Callable[[nn.Module], Any] | None = None
-    max_loss: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in self.forms:
-            format_called(name)
-        if not 0 <= self.budget < 1:
-            raise UsageError(
-                f"an output error of {self.budget} is no budget; expected a share from 0 to 1, such as 0.02"
-            )
-        if (self.metric is None) != (self.max_loss is None):
-            raise UsageError("a metric and how much of it may be lost go together: give both or neither")
+_UNKNOWN = "the calibration data never reach it, or reach it as zeros alone"
 
 
 def plan_pack(
@@ -75,16 +36,20 @@ def plan_pack(
 
     Raises:
         UsageError: nothing can be packed, or the metric fails.
-        ModelError: the network fails on the data.
+        ModelError: the network cannot be copied, or fails on the data.
     """
-    changed = copy.deepcopy(network).eval()
+    changed = _copied(network)
     layers = packable(changed)
     inputs = inputs_of_layers(changed, batches, tuple(layers))
+    left_out = unpackable(changed) | {name: _UNKNOWN for name in layers if name not in inputs}
     layers = {name: layer for name, layer in layers.items() if name in inputs}
     if not layers:
-        raise UsageError("the network runs no linear layer or convolution with finite weights; nothing can be packed")
-    trial = Trial(changed, layers)
-    plans = tuple(_layer_plan(name, layers[name], trial, inputs[name], timed, wishes) for name in layers)
+        raise UsageError(_nothing(left_out))
+    trial, shared = Trial(changed, layers), tied(changed)
+    plans = tuple(
+        layer_plan(name, layer, trial, inputs[name], timed, wishes.forms, tied=id(layer.weight) in shared)
+        for name, layer in layers.items()
+    )
     quality = None if wishes.metric is None else measured_quality(wishes.metric, changed)
     plan = PackPlan(
         model=timed.graph.name,
@@ -101,106 +66,24 @@ def plan_pack(
         total_us=timed.sequential_us,
         quality=None if quality is None else (quality, quality),
         max_loss=wishes.max_loss,
+        left_out=left_out,
     )
-    best = _within(plan, trial, batches, wishes)
+    best = best_within(plan, trial, batches, wishes)
     return best, trial.put(best.forms)
 
 
-def _layer_plan(name: str, layer: nn.Module, trial: Trial, inputs: Any, timed: TimedGraph, wishes: Wishes) -> LayerPlan:
-    time_us, error_pct = _time(timed, name)
-    options = []
-    for form in wishes.forms:
-        twin = trial.twin(name, form)
-        error = layer_error(layer, twin, inputs)
-        options.append(Option(form, twin.packed_bytes, error, _packed_time(timed, name, form)))
-    kind = "conv2d" if isinstance(layer, nn.Conv2d) else "linear"
-    value_bytes = 4 if timed.dtype.value in ("fp32", "tf32") else 1 if timed.dtype.value == "fp8" else 2
-    weights = layer.weight.numel()
-    return LayerPlan(name, kind, weights, weights * value_bytes, time_us, error_pct, tuple(options))
+def _copied(network: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(network).eval()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"the network cannot be copied, which packing does first: {reason}") from error
 
 
-def _within(plan: PackPlan, trial: Trial, batches: Sequence[Any], wishes: Wishes) -> PackPlan:
-    """The best plan whose real outputs keep the budget: what layers' errors add up to is only where to look."""
-    wanted = outputs_of(trial.put({}), batches)
-    gains = {
-        layer.name: [(option, _gain(layer, option, wishes.goal)) for option in layer.options] for layer in plan.layers
-    }
-    best, fits, fails = plan, 0.0, float("inf")
-    budget = wishes.budget
-    seen: set[tuple[tuple[str, str], ...]] = set()
-    for _ in range(_TRIALS):
-        chosen = choose(gains, budget)
-        tried = _chosen(plan, chosen)
-        key = tuple(sorted(tried.forms.items()))
-        if key not in seen:
-            seen.add(key)
-            tried = _judged(tried, trial, batches, wanted, wishes)
-            if _keeps(tried, wishes):
-                fits = budget
-                best = tried if _total(tried, wishes.goal) <= _total(best, wishes.goal) else best
-            else:
-                fails = budget
-        elif key == tuple(sorted(best.forms.items())):
-            fits = budget
-        else:
-            fails = budget
-        if budget <= 0:
-            break
-        budget = 2 * fits if fails == float("inf") else (fits + fails) / 2
-    return best
-
-
-def _judged(plan: PackPlan, trial: Trial, batches: Sequence[Any], wanted: Any, wishes: Wishes) -> PackPlan:
-    network = trial.put(plan.forms)
-    error = relative_norm(outputs_of(network, batches) - wanted, wanted)
-    if wishes.metric is None or plan.quality is None:
-        return replace(plan, output_error=error)
-    return replace(plan, output_error=error, quality=(plan.quality[0], measured_quality(wishes.metric, network)))
-
-
-def _keeps(plan: PackPlan, wishes: Wishes) -> bool:
-    lost = 0.0 if plan.quality is None else plan.quality[0] - plan.quality[1]
-    return plan.output_error <= wishes.budget and lost <= (wishes.max_loss or 0.0)
-
-
-def _chosen(plan: PackPlan, chosen: Mapping[str, Option]) -> PackPlan:
-    layers = tuple(
-        replace(layer, chosen=chosen[layer.name].form if layer.name in chosen else None) for layer in plan.layers
-    )
-    return replace(plan, layers=layers, predicted_error=together(chosen))
-
-
-def _gain(layer: LayerPlan, option: Option, goal: Goal) -> float:
-    if goal is Goal.MEMORY:
-        return float(layer.dense_bytes - option.bytes)
-    return 0.0 if option.time_us is None or layer.time_us is None else layer.time_us - option.time_us
-
-
-def _total(plan: PackPlan, goal: Goal) -> float:
-    return float(plan.bytes[1]) if goal is Goal.MEMORY else -plan.saves_us
-
-
-def _time(timed: TimedGraph, name: str) -> tuple[float | None, float | None]:
-    """All calls of a module, and the error bar of their times."""
-    indices = [
-        index for index, layer in enumerate(timed.graph.layers) if layer.module == name and layer.kind.computes_gemm
-    ]
-    if not indices:
-        return None, None
-    return sum(timed.times_us[index] for index in indices), timed.theory_error_pct(indices) + UNTIMED_PCT
-
-
-def _packed_time(timed: TimedGraph, name: str, form: str) -> float | None:
-    """All calls of a module with weights of ``form``; ``None`` unless every one is bound by its weights."""
-    total_us = 0.0
-    found = False
-    for index, layer in enumerate(timed.graph.layers):
-        if layer.module != name or not layer.kind.computes_gemm:
-            continue
-        gemm = layer.gemm
-        group = FORMATS[form].group_of(gemm.k) if gemm is not None else None
-        after_us = packed_us(timed, layer, timed.times_us[index], form, group)
-        if after_us is None:
-            return None
-        total_us, found = total_us + after_us, True
-    return total_us if found else None
+def _nothing(left_out: Mapping[str, str]) -> str:
+    """Why nothing can be packed, by the first layer that cannot."""
+    if not left_out:
+        return "the network has no linear layer or convolution; nothing can be packed"
+    name, reason = next(iter(left_out.items()))
+    more = f" ({len(left_out) - 1} more are left out)" if len(left_out) > 1 else ""
+    return f"nothing can be packed: {view(name, 60) or 'the network'} is left out because {reason}{more}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from headroom.change.fission.choose import Option
@@ -24,6 +25,7 @@ class LayerPlan:
         kind: ``linear`` or ``conv2d``.
         weights: how many.
         dense_bytes: of its weight in the plan's data type.
+        held_bytes: of these, what goes when the layer is packed: none where another layer owns the weight too.
         time_us: what it takes as it is, by the theory, all calls together; ``None`` if unknown.
         error_pct: the error bar of every predicted time of this layer.
         options: the formats looked at.
@@ -34,6 +36,7 @@ class LayerPlan:
     kind: str
     weights: int
     dense_bytes: int
+    held_bytes: int
     time_us: float | None
     error_pct: float | None
     options: tuple[Option, ...]
@@ -46,7 +49,7 @@ class LayerPlan:
 
     @property
     def bytes_after(self) -> int:
-        return self.dense_bytes if self.option is None else self.option.bytes
+        return self.held_bytes if self.option is None else self.option.bytes
 
     @property
     def time_after_us(self) -> float | None:
@@ -65,6 +68,7 @@ class PackPlan:
         quality: the user's metric before and after; ``None`` without one.
         max_loss: how much of it might go.
         total_us: the whole network as it is, by the theory.
+        left_out: linear layers and convolutions that could not be packed, and why.
     """
 
     model: str
@@ -81,6 +85,7 @@ class PackPlan:
     total_us: float
     quality: tuple[float, float] | None = None
     max_loss: float | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def forms(self) -> dict[str, str]:
@@ -89,8 +94,8 @@ class PackPlan:
 
     @property
     def bytes(self) -> tuple[int, int]:
-        """Weights of the layers before and after."""
-        return sum(layer.dense_bytes for layer in self.layers), sum(layer.bytes_after for layer in self.layers)
+        """Weights that the layers alone hold, before and after."""
+        return sum(layer.held_bytes for layer in self.layers), sum(layer.bytes_after for layer in self.layers)
 
     @property
     def saves_us(self) -> float:

@@ -59,7 +59,7 @@ class PackedSlimLinear(PackedLinear):
             bias=dense.bias is not None,
             activation=activation,
         )
-        made._take(dense)
+        made.take(dense)
         made.retained = dense.retained.clone()
         return made
 

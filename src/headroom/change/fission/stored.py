@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from headroom.change.fission.calibration import packable
-from headroom.change.fission.modules import PackedConv2d, PackedLinear
+from headroom.change.fission.packable import obstacle, packable, places_of, put
+from headroom.change.fission.packed_rows import PackedRows
 from headroom.change.fission.slim_layers import PackedSlimLinear, packed_twin
 from headroom.change.saved import read_description, read_weights, write_weights
 from headroom.errors import ModelError, UsageError
@@ -35,7 +35,7 @@ def save_packed(folder: Path, network: nn.Module) -> tuple[Path, Path]:
     layers = {
         name: {"form": layer.form.name, "activation": layer.activation}
         for name, layer in network.named_modules()
-        if isinstance(layer, PackedLinear | PackedConv2d)
+        if isinstance(layer, PackedRows)
     }
     write_weights(weights, network)
     write_whole(described, json.dumps({"format": FORMAT, "version": VERSION, "layers": layers}, indent=2) + "\n")
@@ -53,9 +53,10 @@ def load_packed(network: nn.Module, folder: str | os.PathLike[str]) -> nn.Module
     layers = _described(Path(folder) / "packing.json")
     weights = read_weights(Path(folder) / "weights.pt")
     try:
+        places = places_of(network, packable(network))
         for name, layer in layers.items():
-            parent, _, last = name.rpartition(".")
-            setattr(network.get_submodule(parent), last, _empty(network, name, layer))
+            if not _stands(network, name, layer):
+                network = put(network, places.get(name, ()), _empty(network, name, layer))
         network.load_state_dict(weights)
     except (RuntimeError, AttributeError, UsageError) as error:
         raise ModelError(f"what {folder} holds does not fit the network: {' '.join(str(error).split())}") from error
@@ -66,10 +67,18 @@ def load_packed(network: nn.Module, folder: str | os.PathLike[str]) -> nn.Module
     return network
 
 
+def _stands(network: nn.Module, name: str, layer: Mapping[str, Any]) -> bool:
+    """Whether the user's own code makes the packed layer."""
+    found = network.get_submodule(name)
+    known = isinstance(found, PackedRows) and found.form.name == layer.get("form")
+    return known and found.activation == layer.get("activation")
+
+
 def _empty(network: nn.Module, name: str, layer: Mapping[str, Any]) -> nn.Module:
-    dense = packable(network).get(name)
-    if dense is None:
-        raise UsageError(f"{name} is no layer of this network that can be packed")
+    dense = network.get_submodule(name)
+    reason = obstacle(dense)
+    if reason is not None:
+        raise UsageError(f"{name or 'the network'} cannot be packed, as {reason}")
     return packed_twin(dense, str(layer.get("form")), layer.get("activation"))
 
 

@@ -25,7 +25,10 @@ def run_linear(layer: Any, inputs: torch.Tensor, variant: LinearVariant | None =
         inputs: (..., in_features).
         variant: the kernel's shape; the usual one if not given.
     """
-    samples = inputs.numel() // max(1, layer.in_features)
+    # What does not fit the layer goes to PyTorch, which says so.
+    if not layer.in_features or inputs.shape[-1:] != (layer.in_features,):
+        return None
+    samples = inputs.numel() // layer.in_features
     dtype = _DTYPES.get(inputs.dtype)
     if dtype is None or not 1 <= samples <= MOST_SAMPLES:
         return None
