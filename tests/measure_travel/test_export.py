@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
 import headroom as hr
@@ -25,6 +27,7 @@ from headroom.measure.travel.tables import table_files
 from headroom.store.rows import Implementation as Way
 from headroom.store.rows import Status, Sweep, System, Timing
 from headroom.store.store import Store
+from onnx_models import model, node
 
 _SYSTEM = System("NVIDIA H200", "580.1", "13.0", "9.19.0", "13.1.0", "")
 
@@ -109,6 +112,35 @@ def test_a_folder_with_other_files_is_left_alone(small_model: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".onnx"] == ["thesis.tex"]
 
 
+def test_an_export_that_was_cut_off_can_be_exported_over(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full)
+        with pytest.raises(UsageError, match="No space left on device; choose another --out"):
+            export(_benchmarks(small_model), tmp_path / "bench", "small")
+    assert export(_benchmarks(small_model), tmp_path / "bench", "small").has_frontend
+
+
+def test_a_layer_that_reads_nothing_has_no_benchmark(tmp_path: Path) -> None:
+    operators = [node("RandomNormal", "", "r", shape=[4, 8]), node("Add", "x r", "y")]
+    onnx.save(model(operators, {"x": [4, 8]}), tmp_path / "random.onnx")
+    planned = plan_tasks(hr.load(tmp_path / "random.onnx"), hr.DataType.BF16)
+    assert any(not item.task.chain.inputs for item in planned)
+    found, without = benchmarks_of(item.task for item in planned)
+    assert all(each.chain.inputs for each in found)
+    assert any(not task.chain.inputs for task in without)
+
+
+def test_a_gpu_without_a_sheet_is_said(small_model: Path, tmp_path: Path) -> None:
+    told = fill(tmp_path / "bench", [hr.load(small_model)], Order((hr.DataType.BF16,), "h2000"), "small")
+    assert told[0].startswith("layers are ordered by their arithmetic: ")
+    assert "h2000" in told[0]
+
+
 def test_an_earlier_export_is_replaced_whole(small_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bench"
     fill(folder, [hr.load("examples/resnet50.onnx")], Order((hr.DataType.BF16,)), "resnet50")
@@ -147,7 +179,7 @@ def test_where_nothing_is_missing_no_folder_is_written(small_model: Path, tmp_pa
 
 def test_a_gpu_that_nobody_measured_lacks_everything(small_model: Path, tmp_path: Path) -> None:
     _measure(plan_tasks(hr.load(small_model), hr.DataType.BF16)[0].task.chain, tmp_path / "db.sqlite")
-    order = Order((hr.DataType.BF16,), "v100", only_missing=True, db=str(tmp_path / "db.sqlite"))
+    order = Order((hr.DataType.FP16,), "v100-sxm2", only_missing=True, db=str(tmp_path / "db.sqlite"))
     told = fill(tmp_path / "bench", [hr.load(small_model)], order, "small")
     assert told[0] == "the database knows nothing of this GPU: every layer is exported"
 

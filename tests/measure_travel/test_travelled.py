@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +130,17 @@ def _without(*path: Any) -> Callable[[Lines], None]:
         (_row(gpu_uuid="GPU-2"), "was measured on another GPU ('GPU-2') than the first line says"),
         (_row(measured_at="yesterday"), "measured_at is 'yesterday', expected a time in UTC"),
         (_row(implementation={"backend": "magic", "name": "x", "layout": "", "math": "fp32"}), "is of 'magic'"),
+        (_row(measured_at="2026-13-45T99:99:99Z"), "expected a time in UTC that is over"),
+        (_row(measured_at="2999-01-01T00:00:00Z"), "expected a time in UTC that is over"),
+        (_row(tolerance=50.0), "it is ok although its output was not found right"),
+        (_row(relative_error=-1.0), "it is ok although its output was not found right"),
+        (_row(workspace_bytes=-1), "its workspace or its clock events are below nothing"),
+        (_row(reason="x" * 5000), "it has a text of 5000 characters"),
+        (_set(1, "timings", 0, "implementation", "name", to="eng\ud800"), "it has a text that cannot be printed"),
+        (_set(0, "facts", "system", "gpu", to="NVIDIA \x1b[31m"), "facts.system.gpu is 'NVIDIA \\x1b[31m'"),
+        (_set(1, "seconds", to=-5), "line 2: seconds is -5, which no layer takes"),
+        (lambda lines: lines.append(lines[1]), "line 3 is of the same layer and data type as line 2"),
+        (lambda lines: lines.extend(lines[:]), "line 3 begins another run: import the output of each by itself"),
         (_twice, "line 2: one implementation has two rows"),
     ],
 )  # fmt: skip
@@ -171,6 +184,38 @@ def test_layers_whose_sizes_are_no_layers_are_refused(size: int, tmp_path: Path)
         told["digest"] = Chain.from_json(hostile).digest
     file = _written([_head(), {"chain": told, "dtype": "bf16", "seconds": 1, "timings": [_timing()]}], tmp_path)
     with pytest.raises(StoreError, match="line 2"):
+        source_of([file])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.replace(b"\n", b"\n\n"),
+        lambda text: text.rstrip(),
+    ],
+    ids=["crlf", "byte-order mark", "blank lines", "no last newline"],
+)
+def test_what_editors_do_to_a_file_changes_nothing(
+    edit: Callable[[bytes], bytes], lines: Lines, tmp_path: Path
+) -> None:
+    file = _written(lines, tmp_path)
+    file.write_bytes(edit(file.read_bytes()))
+    assert len(list(source_of([file]).records())) == 1
+
+
+def test_a_compressed_file_is_to_be_unpacked(lines: Lines, tmp_path: Path) -> None:
+    file = _written(lines, tmp_path)
+    file.write_bytes(gzip.compress(file.read_bytes()))
+    with pytest.raises(StoreError, match="is compressed: unpack it first"):
+        source_of([file])
+
+
+def test_a_file_larger_than_any_run_prints_is_not_read(lines: Lines, tmp_path: Path) -> None:
+    file = _written(lines, tmp_path)
+    os.truncate(file, 1 << 30)  # a hole: it takes no room
+    with pytest.raises(StoreError, match="has 1073741824 bytes"):
         source_of([file])
 
 

@@ -24,7 +24,7 @@ def export_benchmarks(
 ) -> None:
     """Write C++ that measures a model's layers on cuDNN and cuBLAS and prints what `headroom db import` takes.
 
-    Example: `headroom export-benchmarks resnet50.onnx --out bench --dtype fp16 --gpu v100 --only-missing`
+    Example: `headroom export-benchmarks resnet50.onnx --out bench --dtype fp16 --gpu v100-sxm2 --only-missing`
     """
     import headroom as hr
     from headroom.measure.travel.order import Order, fill

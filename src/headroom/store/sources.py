@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from headroom.errors import UsageError
+from headroom.errors import StoreError, UsageError
 from headroom.store.benanza.source import BenanzaSource
 from headroom.store.imported import JsonSource
 from headroom.store.merge import Source
@@ -33,4 +33,15 @@ def source_of(words: Sequence[Path]) -> Source:
         )
     if name in _PUBLISHED and not words[0].exists():
         raise UsageError(f"no tables after '{name}': name its files or their folder, as in headroom db import {name} .")
+    if _is_packed(words[0]):
+        raise StoreError(f"{words[0]} is compressed: unpack it first, as with gunzip")
     return TravelledSource(words[0]) if is_travelled(words[0]) else JsonSource(words[0])
+
+
+def _is_packed(file: Path) -> bool:
+    """Whether ``file`` begins as gzip, zip, xz or zstandard do."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4).startswith((b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zX", b"\x28\xb5\x2f\xfd"))
+    except OSError:
+        return False  # whoever reads it says why it cannot be read

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,10 @@ _VERSIONS = {"driver": r"(\d+(\.\d+)+)?", "cuda": r"\d+\.\d+", "cudnn": r"\d+\.\
 _BACKENDS = frozenset({"cudnn", "cudnn-legacy", "cublaslt", "cublas", "bench"})
 
 #: Longest file that is read, in bytes: a thousand layers take some ten million.
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 28
+
+#: The program ends a layer after a minute, or at its twentieth plan that hangs for 15 s.
+_LONGEST_VISIT_S = 3600.0
 
 #: Macs, flops or bytes that no layer of a model that fits a GPU has.
 _MOST_SIZE = 1 << 60
@@ -46,10 +51,11 @@ class TravelledSource:
 
     def __init__(self, file: Path) -> None:
         self.name = str(file)
-        lines = _lines(file)
+        (_, head), *rest = _lines(file)
         try:
-            self._system, self._uuid = _head(lines[0])
-            self._records = [self._record(line, f"line {number}") for number, line in enumerate(lines[1:], 2)]
+            self._system, self._uuid = _head(head)
+            self._records = [self._record(line, f"line {number}") for number, line in rest]
+            _expect_no_layer_twice(self._records, [number for number, _ in rest])
         except DecodeError as error:
             raise StoreError(f"{file}: {error}; nothing was imported") from error
 
@@ -67,6 +73,8 @@ class TravelledSource:
 
     def _record(self, text: str, where: str) -> ChainRecord:
         line = _object(text, where)
+        if "format" in line:
+            raise DecodeError(f"{where} begins another run: import the output of each by itself")
         _expect_fields(line, {"chain", "dtype", "seconds", "timings"}, where)
         told = decode_object(line["chain"], f"{where}: chain")
         chain = _chain(told.get("layers"), where)
@@ -75,6 +83,8 @@ class TravelledSource:
             raise DecodeError(f"{where}: chain {digest[:40]} does not have the layers that its digest stands for")
         dtype = decode(DataType, line["dtype"], f"{where}: dtype")
         seconds = decode(float, line["seconds"], f"{where}: seconds")
+        if not 0 <= seconds <= _LONGEST_VISIT_S:
+            raise DecodeError(f"{where}: seconds is {seconds:g}, which no layer takes")
         timings = decode(tuple[Timing, ...], line["timings"], f"{where}: timings")
         for index, timing in enumerate(timings):
             self._check(timing, chain, dtype, f"{where}: timings[{index}]")
@@ -92,8 +102,10 @@ class TravelledSource:
             raise DecodeError(
                 f"{where} was measured on another GPU ({timing.gpu_uuid[:44]!r}) than the first line says"
             )
-        if timing.status is Status.OK and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timing.measured_at):
-            raise DecodeError(f"{where}.measured_at is {timing.measured_at[:40]!r}, expected a time in UTC")
+        if timing.status is Status.OK and not _is_past(timing.measured_at):
+            raise DecodeError(
+                f"{where}.measured_at is {timing.measured_at[:40]!r}, expected a time in UTC that is over"
+            )
         if wrong := objection(timing, chain, dtype, self._system):
             raise DecodeError(f"{where} ({timing.implementation.name[:60]}): {wrong}")
 
@@ -102,24 +114,53 @@ def is_travelled(file: Path) -> bool:
     """Whether ``file`` begins like the lines of a benchmark's program."""
     try:
         with file.open("rb") as opened:
-            return opened.read(80).replace(b" ", b"").startswith(f'{{"format":"{FORMAT}"'.encode())
+            return (
+                opened.read(80).removeprefix(BOM_UTF8).replace(b" ", b"").startswith(f'{{"format":"{FORMAT}"'.encode())
+            )
     except OSError:
         return False
 
 
-def _lines(file: Path) -> list[str]:
+def _lines(file: Path) -> list[tuple[int, str]]:
+    """Lines that say something, with their numbers."""
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise StoreError(f"{file} has {file.stat().st_size} bytes; what a benchmark prints has a few million")
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except OSError as error:
         raise StoreError(f"cannot read {file}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         raise StoreError(f"{file} is no text in UTF-8: give what a benchmark printed") from error
-    *whole, _cut_off = text.split("\n")
+    whole = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if whole and not text.endswith("\n") and not _is_json(whole[-1][1]):
+        whole.pop()
     if not whole:
         raise StoreError(f"{file} ends within its first line: give all that the benchmark printed")
     return whole
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _expect_no_layer_twice(records: Sequence[ChainRecord], numbers: Sequence[int]) -> None:
+    first: dict[tuple[str, DataType], int] = {}
+    for record, number in zip(records, numbers, strict=True):
+        if (before := first.setdefault((record.chain.digest, record.dtype), number)) != number:
+            raise DecodeError(f"line {number} is of the same layer and data type as line {before}")
+
+
+def _is_past(text: str) -> bool:
+    """Whether ``text`` is a time in UTC that is over; clocks may differ by a day."""
+    try:
+        told = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return told <= datetime.now(UTC) + timedelta(days=1)
 
 
 def _head(text: str) -> tuple[System, str]:
@@ -140,6 +181,8 @@ def _head(text: str) -> tuple[System, str]:
     for name, pattern in _VERSIONS.items():
         if not re.fullmatch(pattern, getattr(system, name)):
             raise DecodeError(f"line 1: facts.system.{name} is {getattr(system, name)[:40]!r}, which is no version")
+    if not system.gpu.isprintable():
+        raise DecodeError(f"line 1: facts.system.gpu is {system.gpu[:40]!r}, which is no name")
     if not system.gpu or system.torch:
         raise DecodeError("line 1: facts.system needs a gpu, and no torch: a benchmark has none")
     return system, decode(str, facts["gpu_uuid"], "line 1: facts.gpu_uuid")

@@ -40,18 +40,22 @@ def export(benchmarks: Sequence[Benchmark], folder: Path, title: str) -> Exporte
         UsageError: the folder holds something else, or cannot be written.
     """
     _refuse_foreign(folder)
-    files = {**_runtime_files(), **{f"tables/{name}": text for name, text in table_files(benchmarks).items()}}
-    files[_MARK] = json.dumps({"benchmarks": len(benchmarks), "headroom_version": __version__}, indent=1) + "\n"
-    files["README.md"] = _page(title, len(benchmarks))
+    mark = json.dumps({"benchmarks": len(benchmarks), "headroom_version": __version__}, indent=1) + "\n"
+    files = {"README.md": _page(title, len(benchmarks)), **_runtime_files()}
+    files |= {f"tables/{name}": text for name, text in table_files(benchmarks).items()}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # First, so that what is left of an export that was cut off can be exported over.
+        write_whole(folder / _MARK, mark)
         for part in ("runtime", "tables"):
             shutil.rmtree(folder / part, ignore_errors=True)
-            (folder / part).mkdir(parents=True)
+            (folder / part).mkdir()
+        for name, text in files.items():
+            write_whole(folder / name, text)
+        has_frontend = _copy_frontend(folder / "cudnn_frontend" / "include")
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
-    for name, text in files.items():
-        write_whole(folder / name, text)
-    return Exported(folder, len(benchmarks), _copy_frontend(folder / "cudnn_frontend" / "include"))
+    return Exported(folder, len(benchmarks), has_frontend)
 
 
 def _refuse_foreign(folder: Path) -> None:

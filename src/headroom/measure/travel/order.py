@@ -42,7 +42,7 @@ def fill(folder: Path, graphs: Sequence[Graph], order: Order, title: str) -> lis
     """
     if order.system is not None and not order.only_missing:
         raise UsageError("--system says whose rows count as known: it needs --only-missing")
-    sheet = _sheet(order.gpu)
+    sheet, why = _sheet(order.gpu)
     tasks = [
         planned.task
         for planned in most_valuable_first(
@@ -52,7 +52,7 @@ def fill(folder: Path, graphs: Sequence[Graph], order: Order, title: str) -> lis
             for planned in plan_tasks(graph, dtype, sheet, fused=order.fused)
         )
     ]
-    lines = []
+    lines = [] if why is None else [f"layers are ordered by their arithmetic: {why}"]
     if order.only_missing:
         tasks, line = _without_known(tasks, order)
         lines.append(line)
@@ -72,19 +72,19 @@ def _without_known(tasks: list[Task], order: Order) -> tuple[list[Task], str]:
     return left, f"{len(tasks) - len(left)} of {len(tasks)} layers are known of {system.title} (system {system.id})"
 
 
-def _sheet(gpu: str | None) -> GpuSpec | None:
-    """The sheet by whose theory layers are ordered, if this GPU has one."""
+def _sheet(gpu: str | None) -> tuple[GpuSpec | None, str | None]:
+    """The sheet by whose theory layers are ordered, or why the name that was given has none: a GPU may do without."""
     try:
-        return load_gpu(gpu) if gpu is not None else None
-    except UsageError:
-        return None
+        return (load_gpu(gpu) if gpu is not None else None), None
+    except UsageError as error:
+        return None, str(error)
 
 
 def _told(exported: Exported, without: Sequence[Task]) -> list[str]:
     lines = [f"{exported.benchmarks} benchmarks in {exported.folder}"]
     if without:
         titles = ", ".join(sorted({task.chain.title for task in without})[:6])
-        lines.append(f"{len(without)} layers have none: no function of cuDNN or cuBLAS runs them ({titles})")
+        lines.append(f"{len(without)} layers and chains have none: no function of cuDNN or cuBLAS runs them ({titles})")
     if not exported.has_frontend:
         lines.append(
             "the headers of cuDNN's frontend are not installed here, so that the graph API is left out: "

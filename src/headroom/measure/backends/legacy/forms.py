@@ -60,9 +60,10 @@ def forms_of(layer: Layer, layout: str) -> list[Form]:
     Raises:
         UnsupportedError: none does.
     """
-    source = operands_of(layer)[0]
-    if len(operands_of(layer)) != 1 or len(layer.outputs) != 1 or source.element != FLOATING:
-        raise UnsupportedError(f"{layer.step} reads or writes more than one floating-point tensor")
+    operands = operands_of(layer)
+    if len(operands) != 1 or len(layer.outputs) != 1 or operands[0].element != FLOATING:
+        raise UnsupportedError(f"{layer.step} does not read one floating-point tensor and write one")
+    source = operands[0]
     work = layer.work
     if isinstance(work, Pooling):
         return [_pooling(layer, work, source, layout)]
