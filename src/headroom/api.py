@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from headroom.advise import analysis as advised
 from headroom.advise.analyze import analyze_graph
 from headroom.advise.stored import measurements_of
+from headroom.asking import L2_STATES, SOURCES, checked, default_dtype, gpu_spec, refuse_database
 from headroom.errors import StoreError, UsageError
-from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from headroom.advise.execution import Execution
     from headroom.measure.profiles.profile import Profile
-
-SOURCES = ("auto", "measured", "predicted")
-L2_STATES = ("warm", "cold")
 
 _STATIC = "--dim names symbolic dimensions of an ONNX file; a PyTorch model has static inputs"
 
@@ -154,8 +151,7 @@ def analyze(
     execution = None if profile is None else _execution(profile, graph, spec)
     data_type = _data_type(dtype, spec, execution)
     if source == "predicted":
-        if db is not None or system is not None:
-            raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
+        refuse_database(db, system)
         answer = analyze_graph(graph, spec, data_type, l2, execution=execution)
     else:
         answer = _from_measurements(graph, spec, data_type, l2, source == "auto", db, system, execution)
@@ -217,32 +213,8 @@ def _data_type(dtype: str | None, gpu: GpuSpec, execution: Execution | None) -> 
     return asked
 
 
-def gpu_spec(gpu: object) -> GpuSpec:
-    """The sheet that a caller means."""
-    if isinstance(gpu, GpuSpec):
-        return gpu
-    if not isinstance(gpu, str | os.PathLike):
-        raise UsageError(f"gpu is {gpu!r}; expected a sheet's id, the path of a sheet, or a GpuSpec")
-    return load_gpu(gpu if isinstance(gpu, str) else Path(gpu))
-
-
-def default_dtype(gpu: GpuSpec) -> DataType:
-    """The fastest type of 16 bits or more that networks commonly run in: bf16, else fp16, else fp32."""
-    for dtype in (DataType.BF16, DataType.FP16):
-        if dtype in gpu.tensor_tflops:
-            return dtype
-    return DataType.FP32
-
-
 def _whole(name: str, value: object) -> int:
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise UsageError(f"{name} is {value!r}; expected a whole number") from None
-
-
-def checked(name: str, value: str, known: tuple[str, ...]) -> str:
-    """``value``, if it is one of ``known``; else a ``UsageError``."""
-    if value not in known:
-        raise UsageError(f"{name} is {value!r}; expected one of {', '.join(known)}")
-    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from headroom.api import gpu_spec
+from headroom.asking import gpu_spec
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.own.calibrate import calibrate_own
 from headroom.predict.own.choice import keep

@@ -8,11 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from headroom.api import L2_STATES, checked, default_dtype, gpu_spec
+from headroom.asking import L2_STATES, checked, gpu_spec, wanted_type
 from headroom.errors import UsageError
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
-from headroom.graph.tensor import DataType
 from headroom.predict.explore import explore as engine
 from headroom.predict.explore.cost import Cost, cost_of, read_cost
 from headroom.predict.explore.designs_file import read_designs
@@ -79,7 +78,7 @@ def explore(
     spec = gpu_spec(gpu)
     space = _space(vary, designs, spec)
     checked("l2", l2, L2_STATES)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    data_type = wanted_type(dtype, spec)
     answer = engine.explore_space(graph, spec, space, data_type, l2_state=l2, theory=theory, cost=_cost(cost))
     return Exploration(**{field.name: getattr(answer, field.name) for field in fields(engine.Exploration)})
 

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from headroom.api import L2_STATES, SOURCES, checked, default_dtype, gpu_spec
+from headroom.asking import L2_STATES, SOURCES, checked, gpu_spec, measured, refuse_database, wanted_type
 from headroom.errors import UsageError
 from headroom.gpu.spec import GpuSpec
-from headroom.graph.tensor import DataType
 
 if TYPE_CHECKING:
     from headroom.change.widths.fit.candidates import Bounds
@@ -113,22 +112,14 @@ def _space(
     spec = gpu_spec(gpu)
     checked("source", source, SOURCES)
     checked("l2", l2, L2_STATES)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
-    if source == "predicted" and (db is not None or system is not None):
-        raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
+    data_type = wanted_type(dtype, spec)
+    if source == "predicted":
+        refuse_database(db, system)
     from headroom.change.widths.fit.space import space_of
     from headroom.change.widths.fit.times import Clock
 
     network = subject.network(batch)
-    if source == "predicted":
-        yield space_of(network, Clock(spec, data_type, l2), bounds)
-        return
-    # Answers from theory do without SQLAlchemy.
-    from headroom.advise.stored import measurements_of
-    from headroom.store.default import open_for_reading
-
-    with open_for_reading(db) as store:
-        known = measurements_of(store, network.graph, spec, data_type, l2, system)
+    with measured(network.graph, spec, data_type, l2, source, db, system) as known:
         yield space_of(network, Clock(spec, data_type, l2, known, measured_only=source == "measured"), bounds)
 
 
@@ -164,7 +155,7 @@ def measure_fit(
         UsageError, ModelError, StoreError: as :func:`fit`.
     """
     spec = gpu_spec(gpu)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    data_type = wanted_type(dtype, spec)
     chosen, asked, subject = _wanted(target, example_inputs, goal, saves, tolerance)
     from headroom.change.widths.fit.measuring import measured_plan
     from headroom.change.widths.staircase.measuring import stopwatch

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headroom.api import L2_STATES, checked, default_dtype, gpu_spec
+from headroom.asking import L2_STATES, checked, gpu_spec, wanted_type
 from headroom.change.fission.plan import Goal, PackPlan
 from headroom.errors import ModelError, UsageError
 from headroom.gpu.spec import GpuSpec
-from headroom.graph.tensor import DataType
 from headroom.graph.torch.callable import imported, load_callable, require_torch
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def pack(
     from headroom.graph.torch.reader import read_module
 
     spec = gpu_spec(gpu)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    data_type = wanted_type(dtype, spec)
     network, inputs, name = _network(target, example_inputs)
     graph = read_module(network, inputs, batch=batch, name=name)
     timed = TimedGraph.predict(graph, spec, data_type, checked("l2", l2, L2_STATES))

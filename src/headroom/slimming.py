@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headroom.api import L2_STATES, checked, default_dtype, gpu_spec
+from headroom.asking import L2_STATES, checked, gpu_spec, measured, wanted_type
 from headroom.change.synapses.planning.study import Study
 from headroom.change.synapses.planning.subject import Data, subject_of
 from headroom.change.synapses.transform import Transform
 from headroom.errors import ModelError, UsageError
-from headroom.graph.tensor import DataType
 from headroom.slimmed import Finetune, Slimming, trainer_of
 
 if TYPE_CHECKING:
-    from headroom.advise.measurements import Measurements
     from headroom.change.synapses.planning.kept import Kept
     from headroom.gpu.spec import GpuSpec
-    from headroom.graph.graph import Graph
 
 #: Where times come from: what was measured where anything was, or the theory alone.
 SOURCES = ("auto", "predicted")
@@ -95,7 +91,7 @@ def slim(
     checked("transform", transform, TRANSFORMS)
     checked("source", source, SOURCES)
     checked("l2", l2, L2_STATES)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    data_type = wanted_type(dtype, spec)
     _one_choice(threshold=threshold, speedup=speedup, max_loss=max_loss)
     if samples < 2:
         raise UsageError(f"{samples} samples cannot be divided into some to choose by and some to judge by; give more")
@@ -112,7 +108,7 @@ def slim(
     settings = Settings(Correlate(correlate), how, threshold, seed)
     tell("reading the network")
     graph = read_module(subject.network, subject.example, batch=batch, name=subject.target or None)
-    with _known(graph, spec, data_type, l2, source, db, system) as measurements:
+    with measured(graph, spec, data_type, l2, source, db, system) as measurements:
         clock = Clock(spec, data_type, l2, measurements)
         with stopwatch_on(data_type, index, shared=shared, wanted=measure) as stopwatch:
             planned = plan(
@@ -193,26 +189,3 @@ def _one_choice(**choices: float | None) -> None:
     given = [name for name, value in choices.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} each choose a point; give one of them")
-
-
-@contextmanager
-def _known(
-    graph: Graph,
-    gpu: GpuSpec,
-    dtype: DataType,
-    l2: str,
-    source: str,
-    db: str | os.PathLike[str] | None,
-    system: str | None,
-) -> Iterator[Measurements | None]:
-    """What was measured, where anybody asks."""
-    if source == "predicted":
-        if db is not None or system is not None:
-            raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
-        yield None
-        return
-    from headroom.advise.stored import measurements_of
-    from headroom.store.default import open_for_reading
-
-    with open_for_reading(db) as store:
-        yield measurements_of(store, graph, gpu, dtype, l2, system)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headroom.advise.findings.common import counted
-from headroom.api import L2_STATES, SOURCES, checked, default_dtype, gpu_spec
+from headroom.asking import L2_STATES, SOURCES, checked, gpu_spec, measured, refuse_database, wanted_type
 from headroom.change.widths.staircase import study as engine
 from headroom.change.widths.staircase.spec import Range, parse_conv
 from headroom.change.widths.staircase.study import Subject, subjects_of, subjects_of_conv, variants_graph
@@ -84,18 +84,13 @@ def staircase(
     spec = gpu_spec(gpu)
     checked("source", source, SOURCES)
     checked("l2", l2, L2_STATES)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    data_type = wanted_type(dtype, spec)
     subjects, name = _subjects(model, conv, layer, widths, in_widths, data_type)
     if source == "predicted":
-        if db is not None or system is not None:
-            raise UsageError("source 'predicted' asks no database: leave out db and system, or take source 'auto'")
+        # A graph of all widths is work for nothing where no database is asked.
+        refuse_database(db, system)
         return _answer(engine.study(name, subjects, spec, data_type, l2=l2, source=source))
-    # Answers from theory do without SQLAlchemy.
-    from headroom.advise.stored import measurements_of
-    from headroom.store.default import open_for_reading
-
-    with open_for_reading(db) as store:
-        known = measurements_of(store, variants_graph(name, subjects), spec, data_type, l2, system)
+    with measured(variants_graph(name, subjects), spec, data_type, l2, source, db, system) as known:
         return _answer(engine.study(name, subjects, spec, data_type, l2=l2, measurements=known, source=source))
 
 
@@ -136,7 +131,7 @@ def measure_staircase(
     from headroom.store.notebook import open_for_measuring
 
     spec = gpu_spec(gpu)
-    data_type = default_dtype(spec) if dtype is None else DataType(checked("dtype", dtype, tuple(DataType)))
+    data_type = wanted_type(dtype, spec)
     subjects, name = _subjects(model, conv, layer, widths, in_widths, data_type)
     with ExitStack() as opened:
         records = opened.enter_context(open_for_measuring(db))
