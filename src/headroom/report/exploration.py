@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from headroom.gpu.designs import field_values
 from headroom.predict.explore.explore import Exploration, shares_of
 from headroom.predict.explore.figures import LIMITS
 from headroom.report.csv_table import csv_cell, csv_line
+from headroom.report.schemas import read_schema
 from headroom.text import clean
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
@@ -26,13 +25,9 @@ SCHEMA_VERSION = 1
 _MOST_REASONS = 20
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what ``headroom explore --json`` writes."""
-    name = f"exploration-{SCHEMA_VERSION}.json"
-    text = resources.files("headroom.report").joinpath("schema", name).read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return read_schema("exploration", SCHEMA_VERSION)
 
 
 def to_dict(explored: Exploration) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from headroom._version import __version__
@@ -12,18 +10,16 @@ from headroom.change.widths.fit.plan import GroupMove, LayerChange, Plan
 from headroom.change.widths.fit.stands import Side, Stand
 from headroom.change.widths.staircase.curve import Point
 from headroom.figures import rounded
+from headroom.report.schemas import read_schema
 from headroom.text import clean
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
 SCHEMA_VERSION = 1
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what ``headroom fit --json`` writes."""
-    text = resources.files("headroom.report").joinpath("schema", f"fit-{SCHEMA_VERSION}.json").read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return read_schema("fit", SCHEMA_VERSION)
 
 
 def to_dict(plan: Plan) -> dict[str, Any]:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from headroom._version import __version__
 from headroom.change.fission.plan import LayerPlan, PackPlan
 from headroom.figures import rounded
+from headroom.report.schemas import read_schema
 from headroom.text import clean
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
 SCHEMA_VERSION = 1
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what ``headroom pack --json`` writes."""
-    text = resources.files("headroom.report").joinpath("schema", f"packing-{SCHEMA_VERSION}.json").read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return read_schema("packing", SCHEMA_VERSION)
 
 
 def to_dict(plan: PackPlan) -> dict[str, Any]:

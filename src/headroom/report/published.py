@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,16 @@ from jsonschema.exceptions import best_match
 
 from headroom.errors import ModelError
 from headroom.report.answer import SCHEMA_VERSION
+from headroom.report.schemas import read_schema
 from headroom.text import plain_line
 
 #: Largest answer that is read, in bytes: a thousand times a large one, small enough to hold in memory.
 LARGEST_FILE_BYTES = 1 << 28
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what ``headroom analyze --json`` writes."""
-    text = resources.files("headroom.report").joinpath("schema", f"analysis-{SCHEMA_VERSION}.json").read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return read_schema("analysis", SCHEMA_VERSION)
 
 
 def read_answers(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

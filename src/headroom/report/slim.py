@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from headroom._version import __version__
@@ -15,19 +13,16 @@ from headroom.change.synapses.vectors import Grain
 from headroom.errors import ModelError
 from headroom.figures import rounded
 from headroom.predict.prediction import Source
+from headroom.report.schemas import read_schema
 from headroom.text import clean, clean_all
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
 SCHEMA_VERSION = 1
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what ``headroom slim --json`` and ``--frontier`` write."""
-    name = f"slim-{SCHEMA_VERSION}.json"
-    text = resources.files("headroom.report").joinpath("schema", name).read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return read_schema("slim", SCHEMA_VERSION)
 
 
 def to_dict(study: Study, applied: Applied | None = None) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from headroom._version import __version__
@@ -16,19 +14,16 @@ from headroom.change.widths.staircase.steps import Step
 from headroom.change.widths.staircase.study import LayerReading, Study
 from headroom.change.widths.staircase.wave_model import WaveModel
 from headroom.figures import rounded
+from headroom.report.schemas import read_schema
 from headroom.text import clean
 
 #: Raised when a key changes its meaning or goes; a new key does not raise it.
 SCHEMA_VERSION = 1
 
 
-@cache
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of what ``headroom staircase --json`` writes."""
-    name = f"staircase-{SCHEMA_VERSION}.json"
-    text = resources.files("headroom.report").joinpath("schema", name).read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return read_schema("staircase", SCHEMA_VERSION)
 
 
 def to_dict(answer: Study) -> dict[str, Any]:
