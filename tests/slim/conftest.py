@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.conftest import headroom
+
+__all__ = ["headroom"]
+
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_*.py"]
 
 #: A module of the user's, for addresses on the command line.
