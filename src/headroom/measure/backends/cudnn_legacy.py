@@ -13,8 +13,7 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import Recurrent
 from headroom.measure.backends.geometry.frame import strides_of
 from headroom.measure.backends.geometry.memory import arranged, lies_by
-from headroom.measure.backends.layouts import layouts_of
-from headroom.measure.backends.legacy.forms import Form, forms_of
+from headroom.measure.backends.legacy.forms import Form, usable_forms
 from headroom.measure.backends.legacy.library import STORED, library
 from headroom.measure.backends.legacy.recurrent import ALGORITHMS, RecurrentProgram
 from headroom.measure.bench import Operands, Program, UnsupportedError
@@ -32,22 +31,14 @@ class CudnnLegacy:
 
     def candidates(self, task: Task, operands: Operands) -> Iterator[LegacyCandidate]:
         """One per layout, or per algorithm of a recurrent layer; none for chains and for fp8."""
-        if task.chain.is_fused or task.dtype not in STORED:
-            return
         if isinstance(task.chain.anchor.work, Recurrent):
-            for algorithm in ALGORITHMS:
-                yield self._recurrent(task, operands, algorithm)
+            if not task.chain.is_fused and task.dtype in STORED:
+                for algorithm in ALGORITHMS:
+                    yield self._recurrent(task, operands, algorithm)
             return
-        for layout in layouts_of(task):
-            try:
-                forms = forms_of(task.chain.anchor, layout)
-            except UnsupportedError:
-                continue
-            for form in forms:
-                if task.dtype is DataType.BF16 and not form.takes_bf16:
-                    continue
-                implementation = Implementation(self.name, form.name, layout)
-                yield LegacyCandidate(implementation, partial(FormProgram, form, task, operands))
+        for layout, form in usable_forms(task):
+            implementation = Implementation(self.name, form.name, layout)
+            yield LegacyCandidate(implementation, partial(FormProgram, form, task, operands))
 
     def _recurrent(self, task: Task, operands: Operands, algorithm: str) -> LegacyCandidate:
         math = "tf32" if task.dtype is DataType.TF32 else "fp32"

@@ -12,10 +12,8 @@ from typing import Any, cast
 
 from headroom.graph.tensor import DataType
 from headroom.measure.backends.geometry.frame import strides_of
-from headroom.measure.backends.layouts import layouts_of
-from headroom.measure.backends.legacy.forms import Form, forms_of
-from headroom.measure.backends.legacy.library import STORED, Library
-from headroom.measure.bench import UnsupportedError
+from headroom.measure.backends.legacy.forms import Form, usable_forms
+from headroom.measure.backends.legacy.library import Library
 from headroom.measure.task import Task
 from headroom.measure.travel.case import Case, Fill, Operation, Tensor
 
@@ -31,16 +29,8 @@ _FUNCTIONS = {
 
 def single_cases(task: Task) -> Iterator[Case]:
     """One case per tensor order and function; none for chains and for fp8."""
-    if task.chain.is_fused or task.dtype not in STORED:
-        return
-    for layout in layouts_of(task):
-        try:
-            forms = forms_of(task.chain.anchor, layout)
-        except UnsupportedError:
-            continue
-        for form in forms:
-            if task.dtype is not DataType.BF16 or form.takes_bf16:
-                yield _case(form, task.dtype)
+    for _, form in usable_forms(task):
+        yield _case(form, task.dtype)
 
 
 def _case(form: Form, dtype: DataType) -> Case:

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from headroom.graph.chain import FLOATING
 from headroom.graph.layer import Layer
-from headroom.graph.tensor import TensorSpec
+from headroom.graph.tensor import DataType, TensorSpec
 from headroom.graph.work import Elementwise, Normalization, Pooling, Reduction, Softmax
 from headroom.measure.backends.geometry.frame import Shape, image, plain
-from headroom.measure.backends.legacy.library import FLOAT, Descriptor, Library, ints
+from headroom.measure.backends.layouts import layouts_of
+from headroom.measure.backends.legacy.library import FLOAT, STORED, Descriptor, Library, ints
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.reduced import reduced_dimensions
 from headroom.measure.roles import CLIP_BOUNDS, operands_of
+from headroom.measure.task import Task
 from headroom.measure.windows import pooling_padding
 
 
@@ -52,6 +54,20 @@ class Form:
     layout: str
     prepare: Prepare = field(repr=False)
     takes_bf16: bool = True
+
+
+def usable_forms(task: Task) -> Iterator[tuple[str, Form]]:
+    """Every tensor order in which a layer can run, with the calls that compute it there in the task's data type; none
+    for chains and for fp8.
+    """
+    if task.chain.is_fused or task.dtype not in STORED:
+        return
+    for layout in layouts_of(task):
+        try:
+            forms = forms_of(task.chain.anchor, layout)
+        except UnsupportedError:
+            continue
+        yield from ((layout, form) for form in forms if form.takes_bf16 or task.dtype is not DataType.BF16)
 
 
 def forms_of(layer: Layer, layout: str) -> list[Form]:
