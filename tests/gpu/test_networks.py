@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,25 @@ def test_a_network_measured_twice_takes_the_same(rows: dict[str, NetworkTiming])
     assert again.median_us == pytest.approx(rows["channels-last cuda-graph"].median_us, rel=0.05)
     assert again.graph == rows["eager"].graph
     assert again.energy_mj is None
+
+
+def test_a_captured_run_keeps_what_it_reads() -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a PyTorch with CUDA")
+    from headroom.measure.networks.device import Gpu
+
+    doubled = torch.empty(1 << 20, device="cuda")
+
+    def capture() -> Any:
+        ones = torch.ones(1 << 20, device="cuda")
+        return Gpu().captured(lambda: torch.mul(ones, 2, out=doubled))
+
+    replay = capture()
+    others = [torch.full((1 << 20,), float("nan"), device="cuda") for _ in range(8)]
+    replay()
+    assert len(others) == 8
+    assert bool((doubled == 2).all())
 
 
 def test_a_network_that_does_not_fit_is_a_row() -> None:

@@ -76,7 +76,8 @@ class Gpu:
         with torch.cuda.graph(graph):
             kept = run()
 
-        def replay(_kept: Any = kept) -> None:  # the outputs live in the graph's memory as long as it does
+        # What ``run`` reads is at fixed places, whose memory must not go to others; the outputs live in the graph's.
+        def replay(_kept: Any = (run, kept)) -> None:
             graph.replay()
 
         return replay
