@@ -13,6 +13,7 @@ on each run, and writes ``docs/advice-figures.md``.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import sys
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +151,7 @@ class Runner:
     def _prepared(self, network: str, batch: int) -> tuple[torch.nn.Module, Run]:
         import torch
 
-        module, example = getattr(bound_networks, network)()
+        module, example = made(network, self._device.torch)
         if self._way.planted:
             PLANTED[self._way.planted](module)
         if self._way.folded:
@@ -160,8 +162,7 @@ class Runner:
             compile_pooling(module)
         if self._way.streams:
             put_branches_on_streams(module)
-        example = example.repeat(batch, *[1] * (example.dim() - 1)).to(self._device.torch)
-        module = module.to(self._device.torch)
+        example = example.repeat(batch, *[1] * (example.dim() - 1))
         if self._way.dtype == "bf16":
             module = module.bfloat16()
         if example.is_floating_point():
@@ -198,6 +199,18 @@ class Runner:
             raw = Path(folder) / "trace.json"
             record_steps(self._module, self._run, self._device, STEPS, raw, speaking=not self._way.captured)
             keep_trace(raw, {}, place)
+
+
+@lru_cache(maxsize=1)
+def _made(network: str, device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:
+    module, example = getattr(bound_networks, network)()
+    return module.to(device), example.to(device)
+
+
+def made(network: str, device: torch.device) -> tuple[torch.nn.Module, torch.Tensor]:
+    """A copy of a network, to change at will, and its example: drawing random weights anew takes longer than a run."""
+    module, example = _made(network, device)
+    return copy.deepcopy(module), example
 
 
 def compile_pooling(module: torch.nn.Module) -> None:
@@ -263,6 +276,8 @@ def measure(arguments: argparse.Namespace) -> None:
                 with path.open("a") as file_of_rows:
                     file_of_rows.write(json.dumps(row) + "\n")
                 print(row, flush=True)
+                if not device.is_alive():
+                    raise SystemExit("the GPU's context is lost: run again to go on")
             for runner in before.values():
                 runner.close()
     print("nothing is left to measure")
