@@ -15,3 +15,13 @@ def a_gpu() -> None:
         detect_gpu()
     except GpuError as error:
         pytest.skip(f"needs an NVIDIA GPU: {error}")
+
+
+@pytest.fixture(scope="session")
+def a_free_gpu(a_gpu: None) -> None:
+    """For what wants the GPU to itself, and would refuse one that this process computes on: such tests run first."""
+
+
+@pytest.hookimpl(trylast=True)  # behind whatever shuffles
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "a_free_gpu" not in getattr(item, "fixturenames", ()))

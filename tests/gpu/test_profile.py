@@ -11,7 +11,7 @@ from headroom.measure.profiles.library_logs import read_library_log
 from headroom.measure.profiles.profile import Profile, Step
 from headroom.measure.profiles.recording.client import Recorded, Recording, record
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_gpu")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_free_gpu")]
 
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "resnet50.onnx")
 CONVOLUTIONS = 53

@@ -38,6 +38,7 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "gpu_slim_nets:net"
 
 
+@pytest.mark.usefixtures("a_free_gpu")
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_ways_are_measured_and_half_the_channels_are_faster_in_fact(target: str, dtype: str, tmp_path: Path) -> None:
     found = hr.slim(target, gpu=this_gpu(), batch=128, dtype=dtype, measure=True, max_loss=1e9, correlate="weights")
@@ -76,6 +77,7 @@ def test_kernels_of_ours_take_over_columns_and_give_the_same_in_a_cuda_graph(dty
         assert float((made(inputs) - expected).abs().max()) <= most * float(expected.abs().max())
 
 
+@pytest.mark.usefixtures("a_free_gpu")
 def test_measured_columns_are_those_of_our_kernels(target: str) -> None:
     found = hr.slim(target, gpu=this_gpu(), batch=32, dtype="fp32", measure=True, max_loss=1e9, correlate="weights")
     assert any(way.grain is Grain.COLUMN for layer in found.study.layers for way in layer.ways)

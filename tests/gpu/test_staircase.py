@@ -10,7 +10,7 @@ import headroom as hr
 from headroom.gpu.detect import detect_gpu
 from headroom.predict.prediction import Source
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_gpu")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("a_free_gpu")]
 
 CONV = "c=512,h=64,w=64,k=64:512:32"
 
