@@ -44,8 +44,8 @@ class Budget:
 _WORTH_COMPILING = 100
 
 BUDGETS = {
-    "vgg16": Budget(200, 0.2, 40, 0.05, hole=8),
-    "resnet56": Budget(200, 0.4, 40, 0.1),
+    "vgg16": Budget(100, 0.2, 25, 0.05, hole=8),
+    "resnet56": Budget(120, 0.4, 25, 0.1),
     "cifarnet": Budget(120, 0.02, 40, 0.01, batch=128, weight_decay=1e-3),
     "alexnet-cifar": Budget(120, 0.02, 40, 0.01, batch=128),
     "lenet": Budget(40, 0.02, 20, 0.01, batch=128),
