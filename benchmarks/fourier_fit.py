@@ -12,7 +12,7 @@ from h200_rows import Timed
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.fourier import FourierConstants, estimate_fourier
-from headroom.predict.kinds.gemm import tiled_of
+from headroom.predict.kinds.layer_products import tiled_of
 
 #: Where the fit starts: launch, copies, dram, efficiency, lone CTA.
 START = (1.3, 0.3, 0.7, 0.6, 1.0)

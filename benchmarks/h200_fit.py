@@ -27,7 +27,7 @@ from headroom.predict.constants import AttentionConstants, unit_of
 from headroom.predict.error_groups import holding
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
-from headroom.predict.kinds.gemm import sorts_of
+from headroom.predict.kinds.layer_products import sorts_of
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction
 from kernel_fit import fit_kernels

@@ -15,7 +15,7 @@ from h200_fit import GPU, TILED_OPS, answers_to, groups_of, is_searched, kernel_
 from h200_rows import SOURCE, Timed
 from h200_shipped import timed_layers
 from headroom.predict.calibration import Calibration, load_calibration
-from headroom.predict.kinds.gemm import is_direct
+from headroom.predict.kinds.layer_products import is_direct
 from headroom.predict.prediction import Prediction
 from statistics_of import errors
 

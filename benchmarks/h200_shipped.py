@@ -13,7 +13,7 @@ from h200_rows import Timed, timed_sizes
 from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.predict.kinds.gemm import is_direct
+from headroom.predict.kinds.layer_products import is_direct
 from headroom.predict.kinds.streaming import sort_of
 from record import ROOT
 

@@ -13,7 +13,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution
 from headroom.predict.constants import GemmConstants
-from headroom.predict.kinds.gemm import forward_sorts, tiled_of
+from headroom.predict.kinds.layer_products import forward_sorts, tiled_of
 from headroom.predict.library import Tiled, with_whole_channels
 from headroom.predict.tiles import choose, divides_depth
 

@@ -9,7 +9,7 @@ from h200_kernels import Kernel
 from h200_shipped import timed_layers
 from headroom.predict.calibration import load_calibration
 from headroom.predict.kernel_time import choose_kernels
-from headroom.predict.kinds.gemm import tiled_of
+from headroom.predict.kinds.layer_products import tiled_of
 from kernel_fit import SETS, Wanted, by_layer, name_of, sort_of_row, tile_of
 
 #: A choice within this of the fastest kernel's time is as good as it: the stopwatch's own noise is of this size.

@@ -22,7 +22,7 @@ from h200_rows import Timed
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.kernel_time import Kernels, KernelSet, Shares, choose_kernels, estimate_kernels
-from headroom.predict.kinds.gemm import forward_sorts, tiled_of
+from headroom.predict.kinds.layer_products import forward_sorts, tiled_of
 from headroom.predict.library import Tiled
 
 #: Families whose steps of K each hold one filter tap's channels.

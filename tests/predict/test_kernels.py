@@ -15,7 +15,7 @@ from headroom.graph.work import Convolution
 from headroom.predict.calibration import load_calibration
 from headroom.predict.kernel_record import kernel_set, record_of
 from headroom.predict.kernel_time import choose_kernels, estimate_kernels, residents
-from headroom.predict.kinds.gemm import tiled_of
+from headroom.predict.kinds.layer_products import tiled_of
 from headroom.predict.model import predict_layers
 from headroom.predict.table import predict_table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from headroom.graph.kinds import LayerKind
 from headroom.graph.tensor import DataType, TensorSpec
@@ -29,6 +30,11 @@ class Layer:
     outputs: tuple[TensorSpec, ...]
     module: str = ""
     parts: tuple[Layer, ...] = ()
+
+    @cached_property
+    def remembered(self) -> dict[Hashable, Any]:
+        """What other modules found of this layer alone and would find again, each under a key of its own."""
+        return {}
 
     @cached_property
     def kind(self) -> LayerKind:

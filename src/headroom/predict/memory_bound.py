@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.constants import KernelCost, StreamConstants, left_behind
 from headroom.predict.gemm_time import missing_share
+from headroom.predict.prediction import Bottleneck
 
 Floats = NDArray[np.float64]
+
+#: What can limit a streaming kernel, in the order in which of equal terms the first counts.
+STREAM_LIMITS = (Bottleneck.LAUNCH, Bottleneck.LATENCY, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.COMPUTE)
 
 #: Threads per CTA and values per thread of a usual streaming kernel, for its grid.
 _VALUES_PER_CTA = 1024.0
@@ -61,6 +65,13 @@ class StreamEstimate:
     def is_short(self) -> NDArray[np.bool_]:
         """Where launch and ramp are at least half of the time: such rows have error bars of their own."""
         return 2.0 * (self.launch_us + self.ramp_us) >= self.time_us
+
+    @property
+    def limit(self) -> NDArray[np.intp]:
+        """The place of the longest term in :data:`STREAM_LIMITS`."""
+        terms = np.broadcast_arrays(self.launch_us, self.ramp_us, self.l2_us, self.dram_us, self.compute_us)
+        longest: NDArray[np.intp] = np.argmax(np.stack(terms), axis=0)
+        return longest
 
 
 def estimate_streams(

@@ -16,8 +16,9 @@ from headroom.predict.delta import PAPER_TILES, ConvBatch, TileBatch, TileTable
 from headroom.predict.delta import explain as explain_delta
 from headroom.predict.im2col_traffic import paper_tiles
 from headroom.predict.own.choice import calibration_of
-from headroom.predict.table_answer import Answers, answer_rows, convolutions
+from headroom.predict.table_answer import Answers, answer_rows
 from headroom.predict.table_input import LayerRows, parse_rows
+from headroom.predict.table_products import convolutions
 from headroom.predict.table_read import check_header, read_cells
 from headroom.predict.table_stream import ROWS_AT_ONCE, TableSummary, open_stream
 from headroom.predict.table_text import TILE_COLUMNS, check_new, header_line, row_lines

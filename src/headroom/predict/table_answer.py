@@ -6,7 +6,7 @@ the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -15,37 +15,20 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
-from headroom.predict.constants import unit_of
-from headroom.predict.cta_costs import torn_share
-from headroom.predict.delta import ConvBatch
-from headroom.predict.error_groups import product_bars
-from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
-from headroom.predict.im2col_traffic import with_cache_bytes
-from headroom.predict.kernel_sorts import (
-    CONVOLUTION_SORTS,
-    LEAST_TRANSFORMED,
-    STRIDED_GRADIENT,
-    convolution_sorts,
-    direct_bar_kind,
-    direction_of,
-    fills_no_load,
-)
-from headroom.predict.kernel_time import Channels
-from headroom.predict.kinds.gemm import DIRECT_GROUP_CHANNELS
+from headroom.predict.gemm_time import Floats, Problems, Tiles, estimate
+from headroom.predict.kernel_sorts import CONVOLUTION_SORTS, STRIDED_GRADIENT, convolution_sorts, direct_bar_kind
+from headroom.predict.kinds.context import Context
+from headroom.predict.kinds.layer_products import DIRECT_GROUP_CHANNELS
+from headroom.predict.kinds.products import LIMITS, judged, surrounded
 from headroom.predict.library import Choice, Tiled, fastest, with_whole_channels
-from headroom.predict.memory_bound import Streams, estimate_streams, transposition_us
+from headroom.predict.memory_bound import STREAM_LIMITS, Streams, estimate_streams
 from headroom.predict.prediction import Bottleneck
 from headroom.predict.roofline import floors_of
 from headroom.predict.sheet_doubt import widened_rows
 from headroom.predict.table_input import DIRECTIONS, LayerRows
+from headroom.predict.table_products import Rows, forward_macs, problems_of, tiled_of
 from headroom.predict.tile_fit import fits, misfit
 from headroom.predict.tiles import given_depth, main_loop_depth
-
-Rows = NDArray[np.intp]
-
-#: Bottlenecks in the order in which both models list their terms.
-GEMM_LIMITS = (Bottleneck.COMPUTE, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.LATENCY, Bottleneck.LAUNCH)
-STREAM_LIMITS = (Bottleneck.LAUNCH, Bottleneck.LATENCY, Bottleneck.L2, Bottleneck.DRAM, Bottleneck.COMPUTE)
 
 
 @dataclass
@@ -83,22 +66,35 @@ class Answers:
 class Question:
     """Rows of one sort: which they are, and what is the same for all of them."""
 
+    rows: LayerRows
     index: Rows
     sort: str
-    dtype: DataType
+    context: Context
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def only(self, mask: NDArray[np.bool_]) -> Question:
+        """Some of the rows."""
+        return replace(self, index=self.index[mask])
+
+    def sizes(self, *names: str) -> tuple[Floats, ...]:
+        """Columns of the table."""
+        return tuple(self.rows.sizes[name][self.index] for name in names)
 
 
 def answer_rows(rows: LayerRows, gpu: GpuSpec, l2_state: str, calibration: Calibration) -> Answers:
     """Predict every good row."""
     answers = Answers.empty(len(rows))
-    for question in _questions(rows, gpu, calibration):
-        solve: Callable[[LayerRows, Question, GpuSpec, str, Calibration, Answers], None]
-        solve = _answer_streams if question.sort.startswith(("depthwise", "matvec")) else _answer_gemms
-        solve(rows, question, gpu, l2_state, calibration, answers)
+    for question in _questions(rows, gpu, l2_state, calibration):
+        if question.sort.startswith(("depthwise", "matvec")):
+            _answer_streams(question, answers)
+        else:
+            _answer_gemms(question, answers)
     return answers
 
 
-def _questions(rows: LayerRows, gpu: GpuSpec, calibration: Calibration) -> Iterator[Question]:
+def _questions(rows: LayerRows, gpu: GpuSpec, l2_state: str, calibration: Calibration) -> Iterator[Question]:
     """The good rows, sorted by what kernel runs them and by data type.
 
     A data type that the GPU does not multiply makes its rows bad.
@@ -113,23 +109,23 @@ def _questions(rows: LayerRows, gpu: GpuSpec, calibration: Calibration) -> Itera
             for i in np.flatnonzero(typed):
                 rows.errors[i] = f"dtype is '{dtype}', which {gpu.name} does not multiply: give another"
             continue
+        context = Context(gpu, dtype, l2_state, None, calibration)
         for sort, mask in _sorts(size, words).items():
             index = np.flatnonzero(typed & mask)
-            for name, part in _by_kernel(rows, index, sort, gpu, dtype, calibration):
-                yield Question(part, name, dtype)
+            for name, part in _by_kernel(rows, index, sort, context):
+                yield Question(rows, part, name, context)
 
 
-def _by_kernel(
-    rows: LayerRows, index: Rows, sort: str, gpu: GpuSpec, dtype: DataType, calibration: Calibration
-) -> Iterator[tuple[str, Rows]]:
+def _by_kernel(rows: LayerRows, index: Rows, sort: str, context: Context) -> Iterator[tuple[str, Rows]]:
     """Convolutions divided by the sorts of kernels that have constants of their own."""
+    gpu, dtype, calibration = context.gpu, context.dtype, context.calibration
     if sort == "dgrad" and calibration.has_own(gpu, dtype, STRIDED_GRADIENT):
         step = np.maximum(rows.sizes["stride_h"][index], rows.sizes["stride_w"][index])
         names = np.where(step > 1, STRIDED_GRADIENT, sort)
     elif sort != "forward":
         names = np.full(len(index), sort)
     else:
-        names = _forward_sorts(rows, index, dtype, unit_of(gpu, dtype))
+        names = _forward_sorts(rows, index, dtype, context.unit)
         own = [name for name in CONVOLUTION_SORTS if calibration.has_own(gpu, dtype, name)]
         names = np.where(np.isin(names, own), names, sort)
     for name in np.unique(names):
@@ -158,111 +154,101 @@ def _sorts(size: dict[str, Floats], words: dict[str, NDArray[np.str_]]) -> dict[
     return sorts
 
 
-def _answer_gemms(
-    rows: LayerRows, question: Question, gpu: GpuSpec, l2_state: str, calibration: Calibration, answers: Answers
-) -> None:
+def _answer_gemms(question: Question, answers: Answers) -> None:
     """Tiles as given, or as a tuned library would choose them."""
-    dtype, sort = question.dtype, question.sort
-    has_tile = rows.sizes["tile_m"][question.index] > 0
-    given, free = (replace(question, index=question.index[mask]) for mask in (has_tile, ~has_tile))
-    given = replace(given, index=_with_possible_tiles(rows, given, gpu))
-    if len(given.index):
-        tiled = _tiled_of(rows, given.index, sort, dtype)
-        choice = _with_given_tiles(rows, given, tiled, gpu, l2_state, calibration)
-        _put_gemms(rows, given, tiled, choice, gpu, l2_state, calibration, answers)
-    if len(free.index):
-        tiled = _tiled_of(rows, free.index, sort, dtype)
-        choice = fastest(tiled, gpu, dtype, calibration, l2_state)
-        _put_gemms(rows, free, tiled, choice, gpu, l2_state, calibration, answers)
+    (tile_m,) = question.sizes("tile_m")
+    given, free = _with_possible_tiles(question.only(tile_m > 0)), question.only(tile_m == 0)
+    if len(given):
+        tiled = tiled_of(given.rows, given.index, given.sort, given.context.dtype)
+        _put_gemms(given, tiled, _with_given_tiles(given, tiled), answers)
+    if len(free):
+        c = free.context
+        tiled = tiled_of(free.rows, free.index, free.sort, c.dtype)
+        _put_gemms(free, tiled, fastest(tiled, c.gpu, c.dtype, c.calibration, c.l2_state), answers)
 
 
-def _with_possible_tiles(rows: LayerRows, question: Question, gpu: GpuSpec) -> Rows:
+def _with_possible_tiles(question: Question) -> Question:
     """The rows whose given tile fits an SM; the others are bad."""
-    m, n, k = (rows.sizes[name][question.index] for name in ("tile_m", "tile_n", "tile_k"))
-    k = np.where(k > 0, k, main_loop_depth(gpu, question.dtype, unit_of(gpu, question.dtype)))
-    held = fits(m, n, k, gpu, question.dtype)
+    gpu, dtype = question.context.gpu, question.context.dtype
+    m, n, k = question.sizes("tile_m", "tile_n", "tile_k")
+    k = np.where(k > 0, k, main_loop_depth(gpu, dtype, question.context.unit))
+    held = fits(m, n, k, gpu, dtype)
     for at in np.flatnonzero(~held):
-        rows.errors[question.index[at]] = misfit(m[at], n[at], k[at], gpu, question.dtype)
-    return question.index[held]
+        question.rows.errors[question.index[at]] = misfit(m[at], n[at], k[at], gpu, dtype)
+    return question.only(held)
 
 
-def _with_given_tiles(
-    rows: LayerRows, question: Question, tiled: Tiled, gpu: GpuSpec, l2_state: str, calibration: Calibration
-) -> Choice:
-    dtype, sort = question.dtype, question.sort
-    constants = calibration.gemm(gpu, dtype, sort)
-    tiles = _given_tiles(rows, question.index, tiled.problems, gpu, dtype, sort)
-    whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / dtype.bytes)
-    found = estimate(whole, tiles, gpu, dtype, unit_of(gpu, dtype), constants, l2_state)
-    return Choice(found, tiles, np.zeros(len(question.index), dtype="<U1"))
+def _with_given_tiles(question: Question, tiled: Tiled) -> Choice:
+    c = question.context
+    constants = c.gemm_constants(question.sort)
+    tiles = _given_tiles(question, tiled.problems)
+    whole = with_whole_channels(tiled.problems, tiled.taps, constants.channel_bytes / c.dtype.bytes)
+    found = estimate(whole, tiles, c.gpu, c.dtype, c.unit, constants, c.l2_state)
+    return Choice(found, tiles, np.zeros(len(question), dtype="<U1"))
 
 
-def _put_gemms(
-    rows: LayerRows, question: Question, tiled: Tiled, choice: Choice, gpu: GpuSpec, l2_state: str,
-    calibration: Calibration, answers: Answers,
-) -> None:  # fmt: skip
+def _given_tiles(question: Question, problems: Problems) -> Tiles:
+    c = question.context
+    m, n, k = question.sizes("tile_m", "tile_n", "tile_k")
+    usual = main_loop_depth(c.gpu, c.dtype, c.unit)
+    depth = given_depth(problems, m, n, c.gpu, c.dtype, c.unit) if question.sort == "forward" else usual
+    return Tiles(m, n, np.where(k > 0, k, depth), np.ones_like(m))
+
+
+def _put_gemms(question: Question, tiled: Tiled, choice: Choice, answers: Answers) -> None:
     """What the chosen kernels cost, with what runs around them."""
-    index, dtype, sort = question.index, question.dtype, question.sort
-    unit, problems, is_direct = unit_of(gpu, dtype), tiled.problems, choice.transformed == ""
-    best = choice.estimate
-    if unit == "plain" and tiled.convs is not None and direction_of(sort) != "dgrad":
-        best = with_cache_bytes(best, tiled.convs, choice.tiles, problems.c_bytes, gpu, dtype, where=is_direct)
-    if unit == "tensor" and sort != "matmul":
-        extra = transposition_us(problems.a_bytes, problems.c_bytes, gpu, calibration.streams(gpu), l2_state)
-        nchw = rows.words["layout"][index] == "nchw"
-        best = replace(best, time_us=best.time_us + np.where(nchw, extra, 0.0))
-    flops = 2.0 * problems.batch * problems.m * problems.n * problems.k
-    if direction_of(sort) == "dgrad":
-        flops = 2.0 * _forward_macs(rows, index)
+    rows, index, context = question.rows, question.index, question.context
+    problems = tiled.problems
+    choice = surrounded(tiled, choice, rows.words["layout"][index] == "nchw", context)
+    is_product = question.sort == "matmul"
+    macs = problems.batch * problems.m * problems.n * problems.k if is_product else forward_macs(rows, index)
     moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
-    floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
-    terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-    bars = product_bars(problems, best, choice.transformed, sort, gpu, dtype, l2_state, calibration)
+    found = judged(tiled, choice, 2.0 * macs, moved, context.gpu, context)
+    best = choice.estimate
     answers.put(
         index,
-        # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
-        time_us=np.where(is_direct, np.maximum(best.time_us, floor), best.time_us),
-        error_pct=widened_rows(bars, np.argmax(terms, axis=0), GEMM_LIMITS, gpu),
-        bottleneck=_limits(terms, GEMM_LIMITS),
+        time_us=found.time_us,
+        error_pct=widened_rows(found.error_pct, found.limit, LIMITS, context.gpu),
+        bottleneck=_names(LIMITS)[found.limit],
+        l1_bytes=best.l1_bytes,
+        l2_bytes=best.l2_bytes,
+        dram_bytes=best.dram_bytes,
+        ctas=best.ctas,
+        waves=best.waves,
+        tail_utilization=best.tail_utilization,
         tile_m=choice.tiles.m,
         tile_n=choice.tiles.n,
         tile_k=choice.tiles.k,
-        **_grid(best),
     )
 
 
-def _grid(best: Estimate) -> dict[str, Floats]:
-    names = ("l1_bytes", "l2_bytes", "dram_bytes", "ctas", "waves", "tail_utilization")
-    return {name: getattr(best, name) for name in names}
-
-
-def _answer_streams(
-    rows: LayerRows, question: Question, gpu: GpuSpec, l2_state: str, calibration: Calibration, answers: Answers
-) -> None:
+def _answer_streams(question: Question, answers: Answers) -> None:
     """Depthwise convolutions and matrix-vector products: no multiplier tiles."""
-    index, dtype = question.index, question.dtype
+    rows, index, context = question.rows, question.index, question.context
+    gpu, dtype, l2_state = context.gpu, context.dtype, context.l2_state
     kind, _, direction = question.sort.partition(" ")
-    problems = problems_of(rows, index, direction or "matmul", float(dtype.bytes))
     width = float(dtype.bytes)
-    flops = 2.0 * (_forward_macs(rows, index) if direction else problems.batch * problems.m * problems.n * problems.k)
+    problems = problems_of(rows, index, direction or "matmul", width)
+    macs = forward_macs(rows, index) if direction else problems.batch * problems.m * problems.n * problems.k
     moved = problems.a_bytes + problems.b_bytes + problems.c_bytes
     ones = np.ones(len(index))
-    constants = calibration.streams(gpu)
     # A weight gradient has few results: its threads run over the other gradient, and their sums are added up then.
     values = (problems.a_bytes if direction == "wgrad" else problems.c_bytes) / width
-    taps = np.ceil(flops / 2.0 / values)
     passes = ones + (direction == "wgrad")
-    streams = Streams(moved, ones, passes, values, flops, 0.0 * ones, taps)
+    streams = Streams(moved, ones, passes, values, 2.0 * macs, 0.0 * ones, np.ceil(macs / values))
     rate = gpu.peak_tflops(dtype, tensor=False)
-    found = estimate_streams(streams, [kind] * len(index), gpu, rate, constants, l2_state)
-    floor = floors_of(flops, moved, gpu.peak_tflops(dtype), gpu, l2_state)
-    terms = np.stack([found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us])
-    bars = _bars(direct_bar_kind(kind, direction), gpu, calibration, found.is_short, dtype, l2_state)
+    found = estimate_streams(streams, [kind] * len(index), gpu, rate, context.stream_constants, l2_state)
+    floor = floors_of(2.0 * macs, moved, gpu.peak_tflops(dtype), gpu, l2_state)
+    limit, known = found.limit, context.calibration
+    short, long = (
+        known.error_pct(direct_bar_kind(kind, direction), "plain", gpu, regime, dtype, l2_state)
+        for regime in ("short", "long")
+    )
     answers.put(
         index,
         time_us=np.maximum(found.time_us, floor),
-        error_pct=widened_rows(bars, np.argmax(terms, axis=0), STREAM_LIMITS, gpu),
-        bottleneck=_limits(terms, STREAM_LIMITS),
+        error_pct=widened_rows(np.where(found.is_short, short, long), limit, STREAM_LIMITS, gpu),
+        bottleneck=_names(STREAM_LIMITS)[limit],
         l1_bytes=found.l2_bytes,
         l2_bytes=found.l2_bytes,
         dram_bytes=found.dram_bytes,
@@ -272,107 +258,5 @@ def _answer_streams(
     )
 
 
-def _limits(terms: Floats, names: tuple[Bottleneck, ...]) -> NDArray[np.str_]:
-    longest: NDArray[np.str_] = np.array([str(name) for name in names])[np.argmax(terms, axis=0)]
-    return longest
-
-
-def _bars(
-    kind: str,
-    gpu: GpuSpec,
-    calibration: Calibration,
-    short: NDArray[np.bool_],
-    dtype: DataType,
-    l2_state: str,
-) -> Floats:
-    of = {name: calibration.error_pct(kind, "plain", gpu, name, dtype, l2_state) for name in ("short", "long")}
-    return np.where(short, of["short"], of["long"])
-
-
-def _tiled_of(rows: LayerRows, index: Rows, sort: str, dtype: DataType) -> Tiled:
-    """Rows of one sort as the library sees them."""
-    direction = direction_of(sort)
-    problems = problems_of(rows, index, direction, float(dtype.bytes))
-    ones = np.ones(len(index))
-    if direction in ("matmul", "wgrad") or sort == STRIDED_GRADIENT:
-        channels = Channels(ones, ones * (sort == "matmul"), *[0.0 * ones] * 3)
-        return Tiled(problems, ones, ones < 0.0, sort, channels=channels)
-    size = {name: values[index] for name, values in rows.sizes.items()}
-    can_transform = (rows.words["algorithm"][index] == "fastest") & (size["groups"] == 1)
-    can_transform = can_transform & (np.minimum(size["r"], size["s"]) >= LEAST_TRANSFORMED)
-    for step in ("stride_h", "stride_w", "dilation_h", "dilation_w"):
-        can_transform = can_transform & (size[step] == 1)
-    if direction == "dgrad":
-        channels = Channels(ones, *[0.0 * ones] * 4)
-        return Tiled(problems, ones, can_transform, sort, _input_gradients(size, dtype), channels)
-    taps = size["r"] * size["s"]
-    is_product = (taps == 1) & (np.maximum(size["stride_h"], size["stride_w"]) == 1)
-    odd_in, odd_out = (fills_no_load(size[x] / size["groups"], dtype).astype(np.float64) for x in ("c", "k"))
-    channels = Channels(taps, is_product.astype(np.float64), odd_in, odd_out, 0.0 * ones)
-    return Tiled(problems, taps, can_transform, sort, convolutions(rows, index, dtype), channels)
-
-
-def _input_gradients(size: dict[str, Floats], dtype: DataType) -> ConvBatch:
-    """Input gradients of unit steps as the forward convolutions that they are, with their channels exchanged."""
-    ones, none = np.ones_like(size["n"]), np.zeros_like(size["n"])
-    return ConvBatch(
-        size["n"], size["k"], size["p"], size["q"], size["c"], size["r"], size["s"], ones, ones, none, none,
-        size["dilation_h"], size["dilation_w"], size["groups"], size["h"], size["w"], ones * float(dtype.bytes),
-    )  # fmt: skip
-
-
-def problems_of(rows: LayerRows, index: Rows, sort: str, width: float) -> Problems:
-    """The products of rows of one sort, as :mod:`headroom.predict.kinds.gemm` makes them from layers."""
-    size = {name: values[index] for name, values in rows.sizes.items()}
-    if sort == "matmul":
-        m, n, k, b = size["m"], size["n"], size["k"], size["batch"]
-        a, w, out = b * m * k * width, b * k * n * width, b * m * n * width
-        return Problems(m, n, k, b, a, w, out, np.ones_like(m))
-    n, c, k, g = size["n"], size["c"], size["k"], size["groups"]
-    taps = size["r"] * size["s"]
-    positions = n * size["p"] * size["q"]
-    images, outputs = n * c * size["h"] * size["w"] * width, positions * k * width
-    weights = k * (c / g) * taps * width
-    if sort == "dgrad":
-        m, columns = n * size["h"] * size["w"], c / g
-        depth = np.ceil(positions * k * c * taps / g / (g * m * columns))
-        return Problems(m, columns, depth, g, outputs, weights, images, np.ones_like(m))
-    if sort == "wgrad":
-        return Problems(k / g, c / g * taps, positions, g, outputs, images, weights, np.ones_like(n))
-    reuse = np.minimum(1.0, size["stride_w"] / size["s"])
-    images, torn = np.round(images * _read_share(size)), torn_share(size["p"] * size["q"], width)
-    return Problems(positions, k / g, c / g * taps, g, images, weights, outputs, reuse, torn)
-
-
-def convolutions(rows: LayerRows, index: Rows, dtype: DataType) -> ConvBatch:
-    """Forward convolutions as DeLTA takes them."""
-    size = {name: values[index] for name, values in rows.sizes.items()}
-    return ConvBatch.build(
-        n=size["n"], c=size["c"], h=size["h"], w=size["w"], k=size["k"], r=size["r"], s=size["s"],
-        stride_h=size["stride_h"], stride_w=size["stride_w"], pad_h=size["padding_h"],
-        pad_w=size["padding_w"], dilation_h=size["dilation_h"], dilation_w=size["dilation_w"],
-        groups=size["groups"], bytes_per_element=dtype.bytes,
-    )  # fmt: skip
-
-
-def _forward_macs(rows: LayerRows, index: Rows) -> Floats:
-    size = {name: values[index] for name, values in rows.sizes.items()}
-    taps = size["r"] * size["s"]
-    return size["n"] * size["p"] * size["q"] * size["k"] * size["c"] * taps / size["groups"]
-
-
-def _read_share(size: dict[str, Floats]) -> Floats:
-    """Share of the input that is read at all: a stride beyond the filter steps over positions."""
-    share = np.ones_like(size["n"])
-    for image, out, taps, stride in (("h", "p", "r", "stride_h"), ("w", "q", "s", "stride_w")):
-        part = np.minimum(1.0, size[out] * size[taps] / size[image])
-        share = share * np.where(size[stride] > size[taps], part, 1.0)
-    return share
-
-
-def _given_tiles(rows: LayerRows, index: Rows, problems: Problems, gpu: GpuSpec, dtype: DataType, sort: str) -> Tiles:
-    m, n, k = (rows.sizes[name][index] for name in ("tile_m", "tile_n", "tile_k"))
-    unit = unit_of(gpu, dtype)
-    usual = main_loop_depth(gpu, dtype, unit)
-    depth = given_depth(problems, m, n, gpu, dtype, unit) if sort == "forward" else usual
-    return Tiles(m, n, np.where(k > 0, k, depth), np.ones_like(m))
+def _names(limits: tuple[Bottleneck, ...]) -> NDArray[np.str_]:
+    return np.array([str(limit) for limit in limits])

@@ -24,7 +24,7 @@ from headroom.predict.explore.space import Setting
 from headroom.predict.explore.streams import StreamLayers
 from headroom.predict.kinds import PREDICTORS
 from headroom.predict.kinds.context import Context
-from headroom.predict.kinds.gemm import is_direct, sorts_of
+from headroom.predict.kinds.layer_products import is_direct, sorts_of
 from headroom.predict.sheet_doubt import widened
 
 #: Rows (designs times layers) looked at together: enough to hide what each call costs, few enough to stay small.

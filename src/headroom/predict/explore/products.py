@@ -10,16 +10,15 @@ import numpy as np
 from headroom.gpu.designs import Sheets, stack_of
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.layer import Layer
-from headroom.predict.error_groups import product_bars
 from headroom.predict.explore.figures import Figures, Floats, Index
 from headroom.predict.explore.space import NEUTRAL, Setting
 from headroom.predict.gemm_time import Estimate, Tiles, estimate
 from headroom.predict.kinds.context import Context
-from headroom.predict.kinds.gemm import tiled_of
-from headroom.predict.library import Tiled, fastest, with_whole_channels
-from headroom.predict.roofline import floors_of, useful_flops
+from headroom.predict.kinds.layer_products import tiled_of
+from headroom.predict.kinds.products import LIMITS, judged
+from headroom.predict.library import Choice, Tiled, fastest, with_whole_channels
+from headroom.predict.roofline import useful_flops
 from headroom.predict.sheet_doubt import widened_rows
-from headroom.predict.table_answer import GEMM_LIMITS
 from headroom.predict.tile_fit import fits
 from headroom.predict.tiles import main_loop_depth
 
@@ -38,7 +37,7 @@ class Products:
     def of(cls, layers: Sequence[Layer], counts: Floats, sort: str, context: Context) -> list[Products]:
         """The layers in parts that can each be repeated as a whole."""
         dtype = context.dtype
-        tiled = tiled_of(layers, dtype, sort)
+        tiled = tiled_of(layers, dtype, sort, context.unit)
         flops = np.array([useful_flops(layer) for layer in layers], dtype=np.float64)
         moved = np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64)
         parts = (np.flatnonzero(tiled.can_transform == able) for able in (False, True))
@@ -55,22 +54,17 @@ class Products:
         # A tile that is set is an im2col kernel's.
         asked = repeated if tile == NEUTRAL else replace(repeated, convs=None)
         choice = fastest(asked, column, c.dtype, c.calibration, c.l2_state)
-        best = choice.estimate if tile == NEUTRAL else self._cut(repeated, flat, choice.tiles, tile)
-        names = choice.transformed if tile == NEUTRAL else np.full(len(rows), "")
-        transformed = names != ""
+        if tile != NEUTRAL:
+            cut = self._cut(repeated, flat, choice.tiles, tile)
+            choice = Choice(cut, choice.tiles, np.full(len(rows), ""))
         flops, moved = np.tile(self.flops, len(which)), np.tile(self.moved_bytes, len(which))
-        floor = floors_of(flops, moved, flat.peak_tflops(c.dtype), flat, c.l2_state)
-        terms = np.stack([best.compute_us, best.l2_us, best.dram_us, best.latency_us, best.launch_us])
-        sort, limits = self.tiled.sort, np.argmax(terms, axis=0)
-        bars = product_bars(repeated.problems, best, names, sort, c.gpu, c.dtype, c.l2_state, c.calibration)
-        # The floor is that of the direct arithmetic, which a transformed kernel undercuts.
-        time_us = np.where(transformed, best.time_us, np.maximum(best.time_us, floor))
+        found = judged(repeated, choice, flops, moved, flat, c)
         figures.add(
-            time_us.reshape(shape),
-            widened_rows(bars, limits, GEMM_LIMITS, c.gpu).reshape(shape),
-            best.dram_bytes.reshape(shape),
-            limits.reshape(shape),
-            GEMM_LIMITS,
+            found.time_us.reshape(shape),
+            widened_rows(found.error_pct, found.limit, LIMITS, c.gpu).reshape(shape),
+            choice.estimate.dram_bytes.reshape(shape),
+            found.limit.reshape(shape),
+            LIMITS,
             self.counts,
         )
 

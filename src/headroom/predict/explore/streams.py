@@ -12,10 +12,9 @@ from headroom.predict.explore.figures import Figures, Floats, Index
 from headroom.predict.explore.space import Setting
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.streaming import bar_kind_of, sort_of, streams_of
-from headroom.predict.memory_bound import estimate_streams
+from headroom.predict.memory_bound import STREAM_LIMITS, estimate_streams
 from headroom.predict.roofline import floors_of, useful_flops
 from headroom.predict.sheet_doubt import widened_rows
-from headroom.predict.table_answer import STREAM_LIMITS
 
 
 class StreamLayers:
@@ -46,9 +45,7 @@ class StreamLayers:
         peak = np.where(self._multiplies, gpu.peak_tflops(c.dtype), plain)
         floor = floors_of(self._flops, self._moved, peak, gpu, c.l2_state)
         shape = (len(which), len(self))
-        terms = (found.launch_us, found.ramp_us, found.l2_us, found.dram_us, found.compute_us)
-        stacked = np.stack([np.broadcast_to(term, shape) for term in terms])
-        bars, limits = np.where(found.is_short, self._bars["short"], self._bars["long"]), np.argmax(stacked, axis=0)
+        bars, limits = np.where(found.is_short, self._bars["short"], self._bars["long"]), found.limit
         figures.add(
             np.broadcast_to(np.maximum(found.time_us, floor), shape),
             widened_rows(bars, limits, STREAM_LIMITS, c.gpu),

@@ -23,9 +23,9 @@ from headroom.graph.work import (
 from headroom.predict.delta.traffic import SECTOR_BYTES
 from headroom.predict.kernel_sorts import direct_bar_kind
 from headroom.predict.kinds.context import Context
-from headroom.predict.kinds.terms import longest, regime
-from headroom.predict.memory_bound import StreamEstimate, Streams, estimate_streams
-from headroom.predict.prediction import Bottleneck, Prediction, Source
+from headroom.predict.kinds.terms import regime
+from headroom.predict.memory_bound import STREAM_LIMITS, Streams, estimate_streams
+from headroom.predict.prediction import Prediction, Source
 from headroom.predict.roofline import floors_us
 
 #: A row or group that does not fit a CTA's registers and shared memory is read once per pass.
@@ -53,30 +53,63 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
     if not layers:
         return []
     dtype, gpu = context.dtype, context.gpu
-    sorts = [sort_of(layer) for layer in layers]
     plain = gpu.peak_tflops(dtype, tensor=False)
-    estimate = estimate_streams(
-        streams_of(layers, dtype), sorts, gpu, plain, context.stream_constants, context.l2_state
-    )
-    floors = floors_us(layers, gpu, dtype, context.l2_state)
-    return [_prediction(i, layer, floors[i], estimate, context) for i, layer in enumerate(layers)]
+    sorts = [sort_of(layer) for layer in layers]
+    found = estimate_streams(streams_of(layers, dtype), sorts, gpu, plain, context.stream_constants, context.l2_state)
+    floors = np.array(floors_us(layers, gpu, dtype, context.l2_state))
+    columns = zip(
+        layers, np.maximum(found.time_us, floors).tolist(), floors.tolist(), found.is_short.tolist(),
+        found.limit.tolist(), found.l2_bytes.tolist(), (found.dram_bytes + 0.0 * floors).tolist(),
+        found.ctas.tolist(), strict=True,
+    )  # fmt: skip
+    return [
+        Prediction(
+            time_us, _error_pct(layer, is_short, context), Source.PREDICTED, STREAM_LIMITS[limit], floor, l2, l2, dram,
+            _algorithm(layer), None, int(ctas), ctas / gpu.sms, ctas / (math.ceil(ctas / gpu.sms) * gpu.sms),
+            _notes(layer),
+        )
+        for layer, time_us, floor, is_short, limit, l2, dram, ctas in columns
+    ]  # fmt: skip
+
+
+def _error_pct(layer: Layer, is_short: bool, context: Context) -> float:
+    kind, c = bar_kind_of(layer), context
+    return c.calibration.error_pct(kind, "plain", c.gpu, regime(is_short), c.dtype, c.l2_state)
 
 
 def streams_of(layers: Sequence[Layer], dtype: DataType) -> Streams:
     """What the streaming model needs to know of the layers."""
+    values, passes, flops, groups, taps = np.array([_work_of(layer) for layer in layers], dtype=np.float64).T
     return Streams(
         bytes_moved=np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64),
         factor=np.array([traffic_factor(layer, dtype) for layer in layers]),
-        passes=np.array([passes(layer) for layer in layers], dtype=np.float64),
-        values=np.array([values_of(layer) for layer in layers], dtype=np.float64),
-        flops=np.array([layer.flops for layer in layers], dtype=np.float64),
-        groups=np.array([groups_of(layer) for layer in layers], dtype=np.float64),
-        taps=np.array([taps_of(layer) for layer in layers], dtype=np.float64),
+        passes=passes,
+        values=values,
+        flops=flops,
+        groups=groups,
+        taps=taps,
     )
+
+
+def _work_of(layer: Layer) -> tuple[int, int, int, int, int]:
+    """Values, sweeps, flops, groups and taps, alike in every data type."""
+    if _work_of not in layer.remembered:
+        layer.remembered[_work_of] = (
+            values_of(layer), passes(layer), layer.flops, groups_of(layer), taps_of(layer)
+        )  # fmt: skip
+    found: tuple[int, int, int, int, int] = layer.remembered[_work_of]
+    return found
 
 
 def sort_of(layer: Layer) -> str:
     """What the calibration calls the layer's kernel: its kind, or a sort that costs more than the rest of its kind."""
+    if sort_of not in layer.remembered:
+        layer.remembered[sort_of] = _sort_of(layer)
+    sort: str = layer.remembered[sort_of]
+    return sort
+
+
+def _sort_of(layer: Layer) -> str:
     work = layer.work
     match work:
         case Convolution():
@@ -202,46 +235,6 @@ def _gather_factor(row_bytes: int) -> float:
     """
     touched = row_bytes + SECTOR_BYTES - math.gcd(row_bytes, SECTOR_BYTES)
     return (touched + row_bytes) / (2.0 * row_bytes)
-
-
-def _prediction(index: int, layer: Layer, floor: float, estimate: StreamEstimate, context: Context) -> Prediction:
-    time = max(float(estimate.time_us[index]), floor)
-    ctas = int(estimate.ctas[index])
-    sms = context.gpu.sms
-    rounds = math.ceil(ctas / sms)
-    return Prediction(
-        time_us=time,
-        error_pct=context.calibration.error_pct(
-            bar_kind_of(layer),
-            "plain",
-            context.gpu,
-            regime(bool(estimate.is_short[index])),
-            context.dtype,
-            context.l2_state,
-        ),
-        source=Source.PREDICTED,
-        bottleneck=_bottleneck(index, estimate),
-        floor_us=floor,
-        l1_bytes=float(estimate.l2_bytes[index]),
-        l2_bytes=float(estimate.l2_bytes[index]),
-        dram_bytes=float(estimate.dram_bytes[index]),
-        algorithm=_algorithm(layer),
-        notes=_notes(layer),
-        ctas=ctas,
-        waves=ctas / sms,
-        tail_utilization=ctas / (rounds * sms),
-    )
-
-
-def _bottleneck(index: int, estimate: StreamEstimate) -> Bottleneck:
-    terms = {
-        Bottleneck.LAUNCH: estimate.launch_us[index],
-        Bottleneck.LATENCY: estimate.ramp_us[index],
-        Bottleneck.L2: estimate.l2_us[index],
-        Bottleneck.DRAM: estimate.dram_us[index],
-        Bottleneck.COMPUTE: estimate.compute_us[index],
-    }
-    return longest(terms)
 
 
 def _algorithm(layer: Layer) -> str:

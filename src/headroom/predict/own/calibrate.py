@@ -16,7 +16,7 @@ from headroom.predict.error_groups import holding
 from headroom.predict.gemm_time import Floats
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
-from headroom.predict.kinds.gemm import sorts_of
+from headroom.predict.kinds.layer_products import sorts_of
 from headroom.predict.kinds.streaming import bar_kind_of
 from headroom.predict.own.fit import MeasuredLayer, fit_terms, group_of, predicted_us, tested
 from headroom.predict.own.record import Gain, OwnCalibration, shared_digest, sheet_digest
