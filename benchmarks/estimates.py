@@ -8,7 +8,7 @@ import numpy as np
 
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, StreamConstants, unit_of
-from headroom.predict.gemm_time import Estimate, Tiles, estimate
+from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.library import Tiled, fastest
 from headroom.predict.memory_bound import estimate_streams
@@ -50,10 +50,17 @@ def answered(case: Cases, calibration: Calibration) -> Answer:
     for sort in np.unique(sorts):
         index = np.flatnonzero(sorts == sort)
         ones = np.ones(len(index))
-        tiled = Tiled(case.work.rows(index), ones, ones < 0.0, str(sort))
+        tiled = Tiled(_summed_by(str(sort), case).rows(index), ones, ones < 0.0, str(sort))
         found = fastest(tiled, case.gpu, case.dtype, calibration, case.l2_state).estimate
         times[index], short[index], ctas[index] = found.time_us, found.is_short, found.ctas
     return Answer(times, short, ctas)
+
+
+def _summed_by(sort: str, case: Cases) -> Problems:
+    """The products of kernels of ``sort``: usual ones of input gradients walk over all taps of the filter."""
+    if sort != "dgrad":
+        return case.work
+    return replace(case.work, k=case.conv["k"] * case.conv["r"] * case.conv["s"])
 
 
 def kernel_sorts(case: Cases, calibration: Calibration) -> np.ndarray:

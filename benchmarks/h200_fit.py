@@ -17,6 +17,7 @@ import numpy as np
 
 from error_bars import fold
 from fourier_fit import fit_fourier
+from gradient_bars import timed_bars
 from h200_rows import Timed, timed_sizes
 from h200_shipped import timed_layers
 from h200_streams import fit_streams
@@ -111,7 +112,8 @@ def with_kernels(calibration: Calibration, rows: Sequence[Timed] | None = None) 
 
 
 def hopper_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
-    """Per sort of kernel, unit, data type and cache state, the half-width that holds nine of ten held-out rows.
+    """Per sort of kernel, unit, data type and cache state, the half-width that holds nine of ten held-out rows; and
+    the bars of the gradients that were timed.
 
     The rows of one :func:`error_bars.fold` stay ``without``, if given.
     """
@@ -132,13 +134,14 @@ def hopper_bars(calibration: Calibration, without: int | None = None) -> list[di
     for (kind, unit, dtype, l2), distances in groups.items():
         if not dtype and not l2 and len(distances) < FEWEST_HELD:
             distances += fitted.get((kind, unit), [])
-    return [
+    found = [
         {
             "kind": kind, "unit": unit, "family": FAMILY, "regime": "any",
             "error_pct": round(holding(distances), 1), "rows": len(distances), "dtype": dtype, "l2": l2,
         }
         for (kind, unit, dtype, l2), distances in sorted(groups.items())
     ]  # fmt: skip
+    return [*found, *timed_bars(calibration)]
 
 
 def groups_of(rows: Sequence[Timed], calibration: Calibration) -> list[tuple[str, str, str, str]]:

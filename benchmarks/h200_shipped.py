@@ -19,7 +19,8 @@ from record import ROOT
 
 DATABASE = ROOT / "src" / "headroom" / "store" / "shipped" / "h200.sqlite"
 
-_FASTEST = """
+#: Per single layer or chain, data type and cache state, the time of the fastest implementation.
+FASTEST = """
     SELECT chains.digest, chains.layers, timings.dtype, timings.l2, min(timings.median_us)
     FROM timings JOIN chains ON chains.key = timings.chains_key
     WHERE timings.status = 'ok' AND timings.median_us IS NOT NULL
@@ -29,13 +30,18 @@ _FASTEST = """
 
 @cache
 def timed_layers() -> tuple[Timed, ...]:
-    """Every usable row, of the database and of the table of sizes."""
-    return (*_shipped(), *timed_sizes())
+    """Every usable row, of the database and of the table of sizes; gradients have a table of their own."""
+    return (*(row for row in shipped() if direction_of_layer(row.layer) == "forward"), *timed_sizes())
 
 
-def _shipped() -> Iterator[Timed]:
+def direction_of_layer(layer: Layer) -> str:
+    """The pass that a convolution belongs to; everything else is forward."""
+    return str(getattr(layer.work, "direction", "forward"))
+
+
+def shipped() -> Iterator[Timed]:
     with closing(sqlite3.connect(f"file:{DATABASE}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(_FASTEST).fetchall()
+        rows = connection.execute(FASTEST).fetchall()
     for digest, text, dtype, l2, time_us in rows:
         layers = Chain.from_json(json.loads(text)).layers
         if len(layers) == 1:

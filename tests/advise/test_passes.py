@@ -16,7 +16,7 @@ from headroom.cli.main import app
 from headroom.errors import UsageError
 from headroom.graph.chain import Chain
 from headroom.graph.kinds import LayerKind
-from headroom.graph.work import Attention
+from headroom.graph.work import Attention, Convolution
 from headroom.measure.gradients import gradient
 from headroom.report.answer import to_dict
 
@@ -81,17 +81,26 @@ def test_what_has_no_model_of_its_backward_pass_counts_as_unknown() -> None:
     assert kinds["m (gradient)"] is LayerKind.UNKNOWN
 
 
-def test_a_transposed_convolution_whose_gradients_are_left_out_is_named() -> None:
+def test_a_layer_whose_gradients_are_left_out_is_named() -> None:
     plain = CHAIN.layers[2]
-    transposed = replace(plain, name="up", work=replace(plain.work, direction="dgrad"))
-    model = replace(CHAIN, layers=(*CHAIN.layers[:2], transposed, CHAIN.layers[3]))
+    gradient_itself = replace(plain, name="up", work=replace(plain.work, direction="wgrad"))
+    model = replace(CHAIN, layers=(*CHAIN.layers[:2], gradient_itself, CHAIN.layers[3]))
     for direction in ("dgrad", "wgrad"):
-        assert (
-            graph_of_passes(model, direction)
-            .notes[-1]
-            .endswith("without those of 1 that have no model (transposed ones, say): up")
-        )
+        assert graph_of_passes(model, direction).notes[-1].endswith("without those of 1 that have no model: up")
         assert "no model" not in graph_of_passes(CHAIN, direction).notes[-1]
+
+
+def test_a_transposed_convolution_has_both_gradients_and_they_read_what_is_there() -> None:
+    work = Convolution(2, 64, 32, (7, 7), (14, 14), (4, 4), (2, 2), ((1, 1), (1, 1)), (1, 1), 1, "dgrad")
+    up = layer("up", work, [tensor("r", 2, 64, 7, 7)], shape=(2, 32, 14, 14), weights=[tensor("w", 64, 32, 4, 4)])
+    model = graph(relu("r", "x", (2, 64, 7, 7)), up, relu("d", "up", (2, 32, 14, 14)))
+    made = {step.name: step for step in graph_of_passes(model, "training").layers}
+    data, weight = made["up (input gradient)"], made["up (weight gradient)"]
+    assert [t.name for t in (*data.inputs, *data.weights, *data.outputs)] == ["gradient of up", "w", "gradient of r"]
+    assert [t.name for t in (*weight.inputs, *weight.outputs)] == ["gradient of up", "r", "gradient of w"]
+    assert data.macs == weight.macs == up.macs
+    answer = hr.analyze(model, "h200", "bf16", source="predicted", direction="training")
+    assert answer.coverage.known_share == 1.0
 
 
 @pytest.mark.parametrize("direction", ["dgrad", "wgrad", "training"])

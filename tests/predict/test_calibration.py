@@ -100,13 +100,28 @@ def test_gradients_that_nobody_timed_do_not_wear_a_forward_layer_s_bar(gpu: GpuS
     calibration = load_calibration()
     unseen = {r.kind: r.error_pct for r in calibration.errors if r.kind.startswith("unseen ")}
     assert set(unseen) == {"unseen input gradient", "unseen weight gradient"}
-    assert all(150 <= pct <= 300 for pct in unseen.values())
+    assert 50 <= unseen["unseen input gradient"] <= 100
+    assert 150 <= unseen["unseen weight gradient"] <= 250
     for regime in ("short", "brief", "long"):
-        for kind in ("weight gradient", "depthwise weight gradient", "depthwise input gradient"):
+        for kind in ("weight gradient", "input gradient", "depthwise weight gradient", "depthwise input gradient"):
             found = calibration.error_pct(kind, unit, gpu, regime, DataType.FP32, "warm")
             assert found == unseen[f"unseen {kind.removeprefix('depthwise ')}"]
-        forward = calibration.error_pct("convolution", unit, gpu, regime)
-        assert calibration.error_pct("input gradient", unit, gpu, regime) > 2 * forward
+            assert found > 1.5 * calibration.error_pct("convolution", unit, gpu, regime, DataType.FP32, "warm")
+
+
+@pytest.mark.parametrize("kind", ["input gradient", "weight gradient"])
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_gradients_that_were_timed_have_their_own_bar_but_not_longer_ones_and_other_types(
+    dtype: str, kind: str
+) -> None:  # fmt: skip
+    calibration = load_calibration()
+    (unseen,) = (r.error_pct for r in calibration.errors if r.kind == f"unseen {kind}")
+    for regime in ("short", "brief"):
+        own = calibration.error_pct(kind, "tensor", H200, regime, DataType(dtype), "warm")
+        assert own < unseen / 2
+        assert own > calibration.error_pct("convolution", "tensor", H200, regime, DataType(dtype), "warm")
+    assert calibration.error_pct(kind, "tensor", H200, "long", DataType(dtype), "warm") == unseen
+    assert calibration.error_pct(kind, "tensor", H200, "short", DataType.TF32, "warm") == unseen
 
 
 def test_gradients_with_another_architecture_s_constants_have_twice_its_bar() -> None:
@@ -114,7 +129,7 @@ def test_gradients_with_another_architecture_s_constants_have_twice_its_bar() ->
     for gradient in ("input gradient", "weight gradient"):
         pascal = calibration.error_pct(gradient, "plain", load_gpu("titan-xp"), "brief")
         assert calibration.error_pct(gradient, "plain", V100, "brief") == UNLIKE_FACTOR * pascal
-        assert calibration.error_pct(gradient, "tensor", V100, "brief") > UNLIKE_FACTOR * pascal
+        assert calibration.error_pct(gradient, "tensor", V100, "brief") > pascal
 
 
 @pytest.mark.parametrize("groups", [1, 64])
@@ -123,12 +138,12 @@ def test_a_table_s_gradients_on_hopper_have_wider_bars_than_their_forward_layers
     sizes = {"op": "conv2d", "n": 8, "c": 64, "h": 56, "w": 56, "k": 64, "r": 3, "s": 3, "dtype": dtype}
     rows = [{**sizes, "direction": direction, "groups": groups} for direction in ("forward", "dgrad", "wgrad")]
     forward, *gradients = predict_table(rows, H200).answers.error_pct
-    assert min(gradients) > 2 * forward
+    assert min(gradients) > forward
 
 
 def test_bars_of_unseen_gradients_hold_on_average_over_tables_that_they_were_not_made_from() -> None:
     rows = json.loads(ACCURACY.read_text())["unseen_gradients"]
-    assert len(rows) == 8
+    assert len(rows) == 11
     assert 0.85 <= sum(row["inside_share"] for row in rows) / len(rows) <= 0.95
 
 

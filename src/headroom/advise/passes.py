@@ -59,7 +59,7 @@ def graph_of_passes(graph: Graph, direction: str) -> Graph:
         return replace(graph, layers=(*graph.layers, *backward), notes=(*graph.notes, note))
     note = f"the {TITLES[direction]}s of convolutions and matrix products alone, without what lies between them"
     if missing := [layer.name for layer in graph.layers if _has_no_gradient(layer)]:
-        note += f", and without those of {len(missing)} that have no model (transposed ones, say): {missing[0]}"
+        note += f", and without those of {len(missing)} that have no model: {missing[0]}"
         note += ", …" if len(missing) > 1 else ""
     outside = tuple(_gradient_of(tensor) for tensor in graph.outputs)
     return replace(graph, layers=backward, inputs=(*graph.inputs, *outside), outputs=(), notes=(*graph.notes, note))
@@ -121,10 +121,12 @@ def _named(made: Layer, layer: Layer, name: str) -> Layer:
             inputs=(inputs[0], *(replace(t, name=operands[-1].name) for t in inputs[1:])),
             weights=tuple(replace(t, name=_of_shape(t, layer.weights).name) for t in made.weights), outputs=outputs,
         )  # fmt: skip
-    data, out = made.inputs
+    read = [operands[0].name, names["wgrad"]]
+    if getattr(layer.work, "direction", "") == "dgrad":
+        read.reverse()  # a transposed convolution's weight meets the gradient as its image
     return replace(
         made, name=f"{layer.name} ({TITLES[name]})", operator=layer.operator, module=layer.module,
-        inputs=(replace(data, name=operands[0].name), replace(out, name=names[name])),
+        inputs=tuple(replace(t, name=known) for t, known in zip(made.inputs, read, strict=True)),
         outputs=tuple(replace(t, name=_gradient_name(operands[-1])) for t in made.outputs),
     )  # fmt: skip
 

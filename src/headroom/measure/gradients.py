@@ -23,13 +23,15 @@ DIRECTIONS = {
 def gradient(layer: Layer, direction: str) -> Layer | None:
     """The layer that computes one gradient of ``layer``: of its data (``dgrad``) or of its weight (``wgrad``).
 
-    ``None`` where the layer is no forward convolution or matrix product.
+    ``None`` where the layer is no convolution, transposed convolution or matrix product.
     """
     plain = Chain.of([layer]).anchor
     try:
         match layer.work:
             case Convolution(direction="forward"):
                 return _convolution_gradient(plain, layer.work, direction)
+            case Convolution(direction="dgrad"):
+                return _transposed_gradient(plain, layer.work, direction)
             case Matmul():
                 return _product_gradient(plain, layer.work, direction)
     except UnsupportedError:
@@ -43,16 +45,31 @@ def _convolution_gradient(layer: Layer, work: Convolution, direction: str) -> La
     data, kernel, out = operands[roles.data], operands[roles.filter], layer.outputs[0]
     if direction == "wgrad":
         return replace(layer, work=replace(work, direction="wgrad"), inputs=(data, out), weights=(), outputs=(kernel,))
-    # The input gradient reads what the layer wrote: sizes and channels change places.
-    backward = replace(
+    return replace(layer, work=_reversed(work, "dgrad"), inputs=(out,), weights=(kernel,), outputs=(data,))
+
+
+def _transposed_gradient(layer: Layer, work: Convolution, direction: str) -> Layer:
+    """A transposed convolution is the input gradient of a convolution that reads what it writes. Its own input gradient
+    is that convolution, forward; its weight gradient is that convolution's, whose image is the gradient that comes in.
+    """
+    roles = convolution_roles(layer)
+    operands = {tensor.name: tensor for tensor in (*layer.inputs, *layer.weights)}
+    data, kernel, out = operands[roles.data], operands[roles.filter], layer.outputs[0]
+    if direction == "wgrad":
+        return replace(layer, work=_reversed(work, "wgrad"), inputs=(out, data), weights=(), outputs=(kernel,))
+    return replace(layer, work=_reversed(work, "forward"), inputs=(out,), weights=(kernel,), outputs=(data,))
+
+
+def _reversed(work: Convolution, direction: str) -> Convolution:
+    """The convolution that reads what ``work`` writes: sizes and channels change places."""
+    return replace(
         work,
-        direction="dgrad",
+        direction=direction,
         in_channels=work.out_channels,
         out_channels=work.in_channels,
         in_size=work.out_size,
         out_size=work.in_size,
     )
-    return replace(layer, work=backward, inputs=(out,), weights=(kernel,), outputs=(data,))
 
 
 def _product_gradient(layer: Layer, work: Matmul, direction: str) -> Layer:

@@ -172,7 +172,8 @@ class Calibration:
 
         Relatives run on the same unit (where there are any) and are of the same kind or its stand-in
         (:data:`STAND_INS`); the nearest is the one whose architecture is closest in time. Gradients have no stand-in:
-        where constants of forward kernels alone predict them, the bar is that of such predictions.
+        where constants of forward kernels alone predict them, the bar is that of such predictions, but in the data
+        types and of the lengths that some were timed in.
         """
         asked = (kind, unit, family_of(gpu), regime, dtype, l2_state)
         if asked not in self._bars:
@@ -189,11 +190,13 @@ class Calibration:
     ) -> float:
         types = (str(dtype or ""), str(_MEASURED_FOR.get(dtype, "")) if dtype else "", "")
         like = {"dtype": types, "l2": (l2_state, ""), "regime": (regime, "any")}
+        gradient = next((name for name in GRADIENT_SORTS if kind.endswith(name)), None)
         for name in (kind, GENERAL_SORT.get(kind, kind)):
             own = [r for r in self.errors if (r.kind, r.unit, r.family) == (name, unit, family)]
+            if gradient is not None:  # few were timed, none of them in other data types or longer than the others
+                own = [r for r in own if r.dtype in types and r.regime in (regime, "any")]
             if own:
                 return _bar(own, like)
-        gradient = next((name for name in GRADIENT_SORTS if kind.endswith(name)), None)
         if gradient is not None and not self._knows_gradient(kind, unit, family):
             unseen = [r for r in self.errors if r.kind == unseen_kind(gradient)]
             return _bar(unseen, like) if unseen else BLIND_ERROR_PCT
