@@ -85,7 +85,7 @@ def output_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
 def layer_error(layer: Layer, twin: Twin, inputs: torch.Tensor) -> float:
     """Relative root mean square of what the packed weight changes in the layer's outputs; infinity if none is known."""
     weight = layer.weight.detach().float()
-    change = twin.unpacked().view(weight.shape) - weight
+    change = twin.weight - weight
     with torch.no_grad():
         error = relative_norm(_product(layer, inputs, change), _product(layer, inputs, weight))
     return float("inf") if math.isnan(error) else error

@@ -1,8 +1,8 @@
 """Layers whose weights are packed, as PyTorch modules usable alone. Importing it loads PyTorch.
 
 They are for inference: weights are buffers, and gradients pass to the inputs alone. On a GPU a linear layer with a few
-rows of inputs runs a kernel that splits the packed weights in registers; everything else, and every CPU, unpacks the
-weight and multiplies, which is right and saves memory, not time.
+rows of inputs, and a convolution in strict fp32, run a kernel that splits the packed weights in registers; everything
+else, and every CPU, unpacks the weight and multiplies, which is right and saves memory, not time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from headroom.change.fission.kernels.window_table import load_table
 from headroom.change.fission.packed_rows import PackedRows, made_of
 from headroom.errors import UsageError
 
@@ -73,7 +74,7 @@ class PackedLinear(PackedRows):
 
 
 class PackedConv2d(PackedRows):
-    """A convolution with a packed weight: each output channel's (in / groups, r, s) is a row.
+    """A convolution with a packed weight: each output channel's (r, s, in / groups) is a row.
 
     Args:
         shape: the weight's (out, in / groups, r, s).
@@ -82,9 +83,16 @@ class PackedConv2d(PackedRows):
         activation: ``relu`` or nothing.
         places: ``stride``, ``padding``, ``dilation``, ``groups`` as of :func:`torch.nn.functional.conv2d`.
 
+    Attributes:
+        near: whether strict fp32 (fp32 inputs while TF32 is not allowed) runs the kernel that splits beside the
+            arithmetic, where it has the format; ``False`` always unpacks and calls the library.
+
     Raises:
         UsageError: no such format or activation.
     """
+
+    table: torch.Tensor | None
+    near = True
 
     def __init__(
         self,
@@ -97,6 +105,8 @@ class PackedConv2d(PackedRows):
     ) -> None:
         super().__init__(shape[0], int(np.prod(shape[1:])), form, bias, activation)
         self.shape, self.places = tuple(shape), places
+        table = load_table(self.form, self.shape, places)
+        self.register_buffer("table", None if table is None else torch.from_numpy(table), persistent=False)
 
     @classmethod
     def from_float(cls, dense: nn.Conv2d, form: str = "int8", *, activation: str | None = None) -> PackedConv2d:
@@ -118,9 +128,19 @@ class PackedConv2d(PackedRows):
     @property
     def weight(self) -> torch.Tensor:
         """The weight unpacked, in a convolution's shape."""
-        return self.unpacked().view(self.shape)
+        outputs, channels, r, s = self.shape
+        return self.unpacked().view(outputs, r, s, channels).permute(0, 3, 1, 2)
+
+    def rows_of(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight.permute(0, 2, 3, 1).reshape(len(weight), self.count)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - callers may name it, as for nn's own layers
+        if self.near and input.is_cuda and not input.requires_grad:
+            from headroom.change.fission.kernels.convolution_gpu import run_packed
+
+            found = run_packed(self, input)
+            if found is not None:
+                return found
         weight = self.weight.to(input.dtype)
         return self.activated(functional.conv2d(input, weight, self.bias_for(input), **self.places))
 

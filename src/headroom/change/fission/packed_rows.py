@@ -45,6 +45,10 @@ class PackedRows(nn.Module):  # type: ignore[misc]  # PyTorch is not type-checke
         """The weight in fp32, (rows, count), as kernels see it."""
         return unpack_weights(self.words, self.scales, self.form, self.count)
 
+    def rows_of(self, weight: torch.Tensor) -> torch.Tensor:
+        """A dense layer's weight as the rows that are packed."""
+        return weight.reshape(len(weight), self.count)
+
     @property
     def weight(self) -> torch.Tensor:
         """The weight unpacked, for code that looks at it, such as PyTorch's own transformer layers."""
@@ -68,7 +72,7 @@ class PackedRows(nn.Module):  # type: ignore[misc]  # PyTorch is not type-checke
             raise UsageError(f"a layer without weights ({dense}) has nothing to pack; leave it as it is")
         if dense.weight.is_meta:
             raise UsageError("the weight is on the meta device and holds no values; load the network first")
-        weight = dense.weight.detach().float().cpu().reshape(len(dense.weight), self.count)
+        weight = self.rows_of(dense.weight.detach().float().cpu())
         if not bool(torch.isfinite(weight).all()):
             raise UsageError("the weight holds infinities or NaN, which packing would hide; repair the network first")
         packed = self.form.pack(weight.numpy())

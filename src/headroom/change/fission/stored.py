@@ -18,7 +18,7 @@ from headroom.errors import ModelError, UsageError
 from headroom.files import write_whole
 
 FORMAT = "headroom-packing"
-VERSION = 1
+VERSION = 2
 
 
 def save_packed(folder: Path, network: nn.Module) -> tuple[Path, Path]:

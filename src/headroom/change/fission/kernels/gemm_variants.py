@@ -49,6 +49,21 @@ class Side:
         return 32 if self.where is Where.AHEAD else self.bits
 
 
+def simulation(*sides: Side) -> tuple[tuple[str, str], ...]:
+    """What a source is compiled with: what simulates the unit apart from what computes."""
+    return (("SIMULATE_UNIT", "1"),) if any(side.form in SIMULATED for side in sides) else ()
+
+
+def sides_named(*sides: Side) -> str:
+    """The operands as arguments of a template."""
+    return ", ".join(f"{side.struct}, {side.where.value}" for side in sides)
+
+
+def tile_k_of(left: Side, right: Side) -> int:
+    """Steps of K between two barriers."""
+    return 16 if min(left.bits, right.bits) == 8 else 8
+
+
 @dataclass(frozen=True, slots=True)
 class GemmVariant:
     """A product of two operands."""
@@ -59,22 +74,20 @@ class GemmVariant:
     @property
     def simulated(self) -> bool:
         """Whether it simulates the unit that no GPU has: its outputs are meaningless."""
-        return any(side.form in SIMULATED for side in (self.left, self.right))
+        return bool(self.macros)
 
     @property
     def macros(self) -> tuple[tuple[str, str], ...]:
-        """What the source is compiled with: the simulation apart from what computes."""
-        return (("SIMULATE_UNIT", "1"),) if self.simulated else ()
+        return simulation(self.left, self.right)
 
     @property
     def entry(self) -> str:
-        sides = ", ".join(f"{side.struct}, {side.where.value}" for side in (self.left, self.right))
-        return f"packed_gemm<{sides}>"
+        return f"packed_gemm<{sides_named(self.left, self.right)}>"
 
     @property
     def tile_k(self) -> int:
         """Steps of K between two barriers."""
-        return 16 if min(self.left.bits, self.right.bits) == 8 else 8
+        return tile_k_of(self.left, self.right)
 
     @property
     def shared_bytes(self) -> int:

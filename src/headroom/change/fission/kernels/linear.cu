@@ -108,7 +108,8 @@ __global__ void __launch_bounds__(WARPS * LANES) packed_linear(
     for (int s = 0; s < SPLIT; ++s) sum += parts[((leader * SPLIT + s) * ROWS + r) * BATCH + sample];
     if (!GROUPED && scales) sum *= scales[row];
     if (bias) sum += bias[row];
-    store(outputs_at + (long long)(first_sample + sample) * outputs + row, relu ? fmaxf(sum, 0.0f) : sum);
+    // A NaN stays one, as PyTorch's ReLU leaves it.
+    store(outputs_at + (long long)(first_sample + sample) * outputs + row, relu && sum < 0.0f ? 0.0f : sum);
 }
 
 // values: (rows, count) of packed rows of row_words words; a thread per word. What the formats are checked with.

@@ -17,6 +17,7 @@ __device__ __forceinline__ u32 one_cycle(u32 word) {
 template <int VALUES_OF_A_WORD>
 struct SimulatedUnit {
     enum { VALUES = VALUES_OF_A_WORD };
+    static constexpr u32 ZERO = 0;
     static __device__ __forceinline__ u32 prepare(u32 word) { return one_cycle(word); }
     static __device__ __forceinline__ float value(u32 word, int) { return __uint_as_float(word); }
 };

@@ -6,7 +6,9 @@
 
 // Of each struct: VALUES in a word, and value(word, v), the v-th of them; v is known when the loop around it is unrolled.
 // prepare(word) is what happens once to a word, nothing for what runs on today's GPUs (unit_simulation.cuh has others).
+// ZERO: a word of packed zeros; in the paper's Deft-8, which has none, of its smallest value.
 struct Splits {
+    static constexpr u32 ZERO = 0;
     static __device__ __forceinline__ u32 prepare(u32 word) { return word; }
 };
 
@@ -77,6 +79,7 @@ struct Fp8 : Splits {
 // A code in the low mantissa bits of 2^23 is 2^23 and the code: a permutation and an addition a value.
 struct Int8 : Splits {
     enum { VALUES = 4 };
+    static constexpr u32 ZERO = 0x80808080u;
     static __device__ __forceinline__ float value(u32 word, int byte) {
         return __fadd_rn(__uint_as_float(__byte_perm(word, 0x4b000000u, 0x7440 + byte)), -8388736.0f);
     }
@@ -85,6 +88,7 @@ struct Int8 : Splits {
 // A shift, a mask with an or (one instruction) and an addition a value.
 struct Int4 : Splits {
     enum { VALUES = 8 };
+    static constexpr u32 ZERO = 0x88888888u;
     static __device__ __forceinline__ float value(u32 word, int nibble) {
         return __fadd_rn(__uint_as_float(((word >> 4 * nibble) & 0xfu) | 0x4b000000u), -8388616.0f);
     }
