@@ -1,10 +1,11 @@
 """Times of the kernels that split packed values, on this GPU: Figure 11 anew, and linear layers at small batch.
 
-    python benchmarks/fission_kernels.py [--dry-run] [--minutes N] [--part products|linear]
+    python benchmarks/fission_kernels.py [--dry-run] [--minutes N] [--part PART] [--network NAME]
 
-Writes ``benchmarks/results/fission_kernels.json`` row by row, so that an interrupted run goes on where it stopped; rows
-of another GPU or driver are kept apart. ``--dry-run`` needs no GPU: it lists what would be timed, with the bound of an
-H200. Weights lie in as many copies as exceed the L2, taken in turn: every launch finds them in DRAM.
+PART is ``products``, ``linear`` or ``convolutions``; nothing is begun after N minutes. Writes
+``benchmarks/results/fission_kernels.json`` row by row, so that an interrupted run goes on where it stopped; rows of
+another GPU or driver are kept apart. ``--dry-run`` needs no GPU: it lists what would be timed, with an H200's bound.
+Weights of linear layers lie in as many copies as exceed the L2, taken in turn: every launch finds them in DRAM.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import fission_convolutions
 from fission_sizes import LINEAR, PRODUCTS
+from headroom.change.fission.kernels.convolutions import Convolution
 from headroom.change.fission.kernels.gemm_variants import figure_11
 from headroom.change.fission.kernels.sources import variants
 from headroom.gpu.sheets import load_gpu
@@ -32,7 +35,9 @@ LIBRARIES = ("library", "torchao int8", "torchao int4", "fp8 matmul")
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to time: a product (m, n, k) in a variant of Figure 11, or a linear layer in a format."""
+    """One thing to time: a product (m, n, k) or a convolution as one in a variant of Figure 11, or a linear layer in a
+    format. ``batch`` is a convolution's.
+    """
 
     part: str
     layer: str
@@ -41,6 +46,7 @@ class Row:
     k: int
     how: str
     dtype: str = "fp32"
+    batch: int = 0
 
     @property
     def key(self) -> str:
@@ -58,6 +64,11 @@ def rows() -> Iterator[Row]:
     for layer, m, n, k in PRODUCTS:
         for how in ("library", *figure_11()):
             yield Row("products", layer, m, n, k, how)
+    for how in fission_convolutions.ways():
+        for batch in fission_convolutions.BATCHES:
+            for place in fission_convolutions.places():
+                layer = place.at(batch)
+                yield Row("convolutions", place.name, layer.pixels, layer.outputs, layer.k(1), how, batch=batch)
 
 
 def bound(row: Row, gpu: Any) -> SlotBound | None:
@@ -71,15 +82,26 @@ def bound(row: Row, gpu: Any) -> SlotBound | None:
         return linear_bound(
             gpu, costs, outputs=row.n, k=row.k, samples=row.m, activation_bits=bits, group=group, rows=4
         )
+    if row.part == "convolutions":
+        return fission_convolutions.bound(gpu, convolution(row), row.how)
     variant = figure_11()[row.how]
     left, right = unpacking_of(variant.left.form), unpacking_of(variant.right.form)
     return gemm_bound(gpu, left, right, m=row.m, n=row.n, k=row.k, near=variant.left.where != "AHEAD")
 
 
+def convolution(row: Row) -> Convolution:
+    """The layer of the row."""
+    return next(place.at(row.batch) for place in fission_convolutions.places() if place.name == row.layer)
+
+
 def timed(row: Row) -> dict[str, Any]:
     """The row's time, or why it has none."""
-    from fission_timing import linear_times, product_time
+    from fission_timing import convolution_times, linear_times, product_time
 
+    if row.part == "convolutions":
+        layer = convolution(row)
+        tiles = () if row.how in LIBRARIES else (64, 128)
+        return convolution_times(layer, [fission_convolutions.instance(layer, row.how, tile) for tile in tiles])
     if row.part == "products":
         variant = None if row.how == "library" else figure_11()[row.how]
         return product_time(variant, row.m, row.n, row.k)
@@ -106,9 +128,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--part", choices=("products", "linear"))
+    parser.add_argument("--part", choices=("products", "linear", "convolutions"))
+    parser.add_argument("--network", help="only layers whose name begins so")
     chosen = parser.parse_args()
-    wanted = [row for row in rows() if chosen.part in (None, row.part)]
+    wanted = [row for row in rows() if chosen.part in (None, row.part) and row.layer.startswith(chosen.network or "")]
     if chosen.dry_run:
         show(wanted)
         return

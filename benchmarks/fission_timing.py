@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 import headroom as hr
+from headroom.change.fission.formats.words import row_words
+from headroom.change.fission.kernels.convolution_gpu import Operands, run_convolution
+from headroom.change.fission.kernels.convolution_variants import ConvolutionVariant
+from headroom.change.fission.kernels.convolutions import Convolution
 from headroom.change.fission.kernels.gemm_gpu import GemmOperand, run_gemm
-from headroom.change.fission.kernels.gemm_variants import GemmVariant
+from headroom.change.fission.kernels.gemm_variants import GemmVariant, Side, Where
 from headroom.change.fission.kernels.gpu import run_linear
 from headroom.change.fission.kernels.sources import LinearVariant
+from headroom.errors import GpuError
 
 REPLAYS, LEAST_LAUNCHES, MOST_COPIES = 15, 12, 24
+#: A launch that takes so long is alone in its graph, which is replayed fewer times.
+LONG_US, LONG_REPLAYS = 500.0, 5
 #: Copies together exceed every L2 by far.
 ROTATED_BYTES = 400e6
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -32,14 +41,18 @@ def median_us(launches: Sequence[Launch]) -> dict[str, Any]:
     for launch in launches:
         launch()
     torch.cuda.synchronize()
-    rounds = -(-LEAST_LAUNCHES // len(launches))
+    began = time.perf_counter()
+    launches[0]()
+    torch.cuda.synchronize()
+    long = 1e6 * (time.perf_counter() - began) > LONG_US
+    rounds = 1 if long else -(-LEAST_LAUNCHES // len(launches))
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for _ in range(rounds):
             for launch in launches:
                 launch()
     times = []
-    for _ in range(REPLAYS + 3):
+    for _ in range((LONG_REPLAYS if long else REPLAYS) + 3):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         graph.replay()
@@ -61,6 +74,79 @@ def product_time(variant: GemmVariant | None, m: int, n: int, k: int) -> dict[st
         return median_us([lambda: torch.mm(left, right.T, out=outputs)])
     a, b = GemmOperand(left, variant.left), GemmOperand(right, variant.right)
     return median_us([lambda: run_gemm(variant, a, b, outputs)])
+
+
+def convolution_times(layer: Convolution, variants: Sequence[ConvolutionVariant]) -> dict[str, Any]:
+    """A strict-fp32 convolution with bias and ReLU: the fastest tile and number of parts of K, and all of them.
+
+    Without variants PyTorch's, by the fastest cuDNN algorithm that its own search finds, in the faster layout. Operands
+    are random bits of their formats: no time here depends on what they mean.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    if not variants:
+        return _library_convolution(layer)
+    every, rejected = {}, ""
+    outputs = torch.empty(layer.batch, *layer.size_out, layer.outputs, device="cuda")
+    sms = torch.cuda.get_device_properties(0).multi_processor_count
+    for variant in variants:
+        operands = _random_operands(layer, variant)
+        for parts in sorted({1, layer.usual_parts(variant, sms)}):
+            launch = partial(run_convolution, layer, variant, operands, outputs, relu=True, parts=parts)
+            try:
+                every[f"tile {variant.tile_n}, parts {parts}"] = median_us([launch])
+            except GpuError as error:
+                rejected = str(error)
+    if not every:
+        return {"time_us": None, "why": rejected}
+    best = min(every, key=lambda name: every[name]["time_us"])
+    return {**every[best], "shape": best, "shapes": {name: found["time_us"] for name, found in every.items()}}
+
+
+def _library_convolution(layer: Convolution) -> dict[str, Any]:
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    window = layer.window
+    module = torch.nn.Conv2d(
+        *(layer.channels, layer.outputs, window, layer.stride, layer.padding, layer.dilation, layer.groups)
+    ).cuda()
+    every = {}
+    try:
+        with torch.no_grad():
+            for name, order in (("NCHW", torch.contiguous_format), ("NHWC", torch.channels_last)):
+                images = torch.randn(layer.batch, layer.channels, *layer.size, device="cuda").contiguous(
+                    memory_format=order
+                )
+                module = module.to(memory_format=order)
+                every[name] = median_us([partial(_relu_of, module, images)])
+    finally:
+        torch.backends.cudnn.benchmark = before
+    best = min(every, key=lambda name: every[name]["time_us"])
+    return {**every[best], "shape": best, "shapes": {name: found["time_us"] for name, found in every.items()}}
+
+
+def _relu_of(module: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return torch.relu_(module(images))
+
+
+def _random_operands(layer: Convolution, variant: ConvolutionVariant) -> Operands:
+    channels = layer.padded_channels(variant.load_values)
+    image = _random_rows(layer.batch, layer.size[0] * layer.size[1] * layer.groups * channels, variant.left)
+    weight = _random_rows(layer.outputs, layer.k(variant.load_values), variant.right)
+    table = torch.from_numpy(layer.table(variant).view("int32")).cuda()
+    ends = [torch.ones(rows, device="cuda") for rows in (layer.batch, layer.outputs)]
+    scaled = [end if side.bits == 8 else None for end, side in zip(ends, (variant.left, variant.right), strict=True)]
+    return Operands(image, image.shape[1], table, weight, *scaled, torch.zeros(layer.outputs, device="cuda"))
+
+
+def _random_rows(rows: int, count: int, side: Side) -> torch.Tensor:
+    """Packed rows: random values of 32 or 16 bits, random bytes of 8."""
+    if side.bits == 32 or side.where is Where.FUSED:
+        return torch.randn(rows, row_words(count, 32), device="cuda")
+    words = row_words(count, side.bits)
+    if side.bits == 16:
+        dtype = torch.float16 if side.form == "half" else torch.bfloat16
+        return torch.randn(rows, 2 * words, device="cuda", dtype=dtype).view(torch.int32)
+    return torch.randint(0, 256, (rows, 4 * words), device="cuda", dtype=torch.uint8).view(torch.int32)
 
 
 def linear_times(how: str, dtype: str, batch: int, n: int, k: int, shapes: Sequence[LinearVariant]) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+import fission_convolutions
 import fission_kernels
 from headroom.gpu.sheets import load_gpu
 
@@ -14,7 +17,33 @@ def test_a_dry_run_lists_every_row_with_its_bound(capsys):
 
     assert len(lines) == len(set(lines)) > 400
     assert any(line.startswith("linear alexnet fc6 1x4096x9216 bf16 int8  at least ") for line in lines)
-    assert sum("Deft-8H (simulated unit)" in line for line in lines) == len(fission_kernels.PRODUCTS)
+    layers = len(fission_kernels.PRODUCTS) + 3 * len(fission_convolutions.places())
+    assert sum("Deft-8H (simulated unit)" in line for line in lines) == layers
+    unbound = [line for line in lines if "at least" not in line]
+    assert all(line.endswith(fission_kernels.LIBRARIES) for line in unbound)
+
+
+def test_every_convolution_of_the_papers_networks_is_timed_at_three_batches_the_telling_ways_first():
+    rows = [row for row in fission_kernels.rows() if row.part == "convolutions"]
+    found = {row.layer.rpartition(" ")[0] for row in rows}
+
+    assert found == {"AlexNet", "VGG16 at 224x224", "CifarNet", "LeNet-5"}
+    assert {row.batch for row in rows} == {1, 32, 128}
+    assert [row.how for row in rows[:1]] == ["library"]
+    vgg16 = [each for each in fission_convolutions.places() if each.layer.network.startswith("VGG16")]
+    assert sum(each.count for each in vgg16) == 13
+    gmacs = sum(each.count * each.at(1).multiply_adds for each in vgg16) / 1e9
+    assert gmacs == pytest.approx(15.35, abs=0.01)
+
+
+def test_packed_convolutions_are_bound_by_multiply_adds_and_splitting_on_an_h200():
+    gpu = load_gpu("h200")
+    layer = next(each for each in fission_convolutions.places() if each.name == "VGG16 at 224x224 conv4_2").at(32)
+    plain, fission = (fission_convolutions.bound(gpu, layer, how) for how in ("no fission", "Deft-16Q"))
+
+    assert (plain.limit, fission.limit) == ("fma", "fma")
+    assert 1.1 < fission.time_us / plain.time_us < 1.15
+    assert fission.dram_us < 0.75 * plain.dram_us
 
 
 def test_packed_weights_are_bound_to_pay_at_batch_one_on_an_h200():

@@ -147,6 +147,43 @@ def gemm_bound(
     )
 
 
+def convolution_bound(
+    gpu: GpuSpec,
+    left: Unpacking,
+    right: Unpacking,
+    *,
+    pixels: int,
+    outputs: int,
+    k: int,
+    image_values: int,
+    groups: int = 1,
+    device_bits: tuple[int, int] | None = None,
+    tile_n: int = 128,
+    near: bool = True,
+) -> SlotBound:
+    """The strict-fp32 convolution as an implicit GEMM of ``pixels`` by the outputs of each group.
+
+    Args:
+        k: of a group, with channels filled up; ``image_values``: of all images, filled up likewise.
+        device_bits: of an image's value and of a weight in device memory, where they are not packed there.
+        tile_n: outputs of a CTA.
+        near: as of :func:`gemm_bound`.
+
+    What windows share is read from L2 and DRAM once at least: caches may hold the rest.
+    """
+    product = gemm_bound(gpu, left, right, m=pixels, n=outputs // groups, k=k, cta=(128, tile_n), near=near)
+    image_bits, weight_bits = device_bits or (left.bits, right.bits)
+    moved = image_values * image_bits / 8 + outputs * k * weight_bits / 8 + 4.0 * pixels * outputs
+    return SlotBound(
+        fma_us=groups * product.fma_us,
+        alu_us=groups * product.alu_us,
+        issue_us=groups * product.issue_us,
+        shared_us=groups * product.shared_us,
+        l2_us=moved / (gpu.l2.bandwidth_gbs * 1e3),
+        dram_us=moved / (gpu.dram_peak_gbs * 1e3),
+    )
+
+
 def _bound(
     gpu: GpuSpec, *, fma: float, alu: float, shared_bytes: float, l2_bytes: float, dram_bytes: float
 ) -> SlotBound:
