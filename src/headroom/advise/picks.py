@@ -40,6 +40,8 @@ SETTINGS = (Setting("nchw", benchmark=True), Setting("nhwc"), Setting("nhwc", be
 
 def picks(choices: Choices, run: Recorded | None) -> tuple[Pick, ...]:
     """One for every layer that has rows, in the model's order."""
+    if not choices.rows:
+        return ()
     now = DEFAULT if run is None else Setting(layout_of(run, choices))
     found = (_recorded(choices, run, now, layer) if run else _default(choices, layer) for layer in choices.layers)
     return tuple(filter(None, found))

@@ -127,8 +127,7 @@ class TimedGraph:
     @cached_property
     def times_us(self) -> tuple[float, ...]:
         """Time per layer of the graph, 0 for free and unknown ones."""
-        found = (self.prediction(index) for index in range(len(self.graph.layers)))
-        return tuple((p.time_us or 0.0) if p else 0.0 for p in found)
+        return tuple((p.time_us or 0.0) if p else 0.0 for p in self._by_layer)
 
     @cached_property
     def sequential_us(self) -> float:
@@ -175,10 +174,13 @@ class TimedGraph:
         """
         bars_us: dict[int, float] = {}
         total_us = measured_us = 0.0
+        configuration_of, predictions = self.configuration_of, self.predictions
         for layer in layers:
-            index = self.configuration_of.get(layer)
-            prediction = self.prediction(layer)
-            if index is None or prediction is None or not prediction.time_us or prediction.error_pct is None:
+            index = configuration_of.get(layer)
+            if index is None:
+                continue
+            prediction = predictions[index]
+            if not prediction.time_us or prediction.error_pct is None:
                 continue
             bar_us = prediction.time_us * prediction.error_pct
             total_us += prediction.time_us

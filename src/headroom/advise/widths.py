@@ -150,6 +150,8 @@ def rounded(layer: Layer, multiple: int, *, up: bool = True, inputs: bool = True
         other, axis = replace(work, k=after[0], n=after[1]), -1
     else:
         return layer
+    if other == work:
+        return layer
     return replace(
         layer,
         work=other,

@@ -52,7 +52,8 @@ def predict_layers(
         groups.setdefault(layers[index].kind, []).append(index)
     answers: dict[int, Prediction] = {}
     for kind, members in groups.items():
-        predictions = [_doubted(p, gpu) for p in PREDICTORS[kind]([layers[i] for i in members], context)]
+        predictions = PREDICTORS[kind]([layers[i] for i in members], context)
+        predictions = [_doubted(p, gpu) for p in predictions] if gpu.derived else predictions
         answers.update(zip(members, predictions, strict=True))
     return [answers[first[key]] for key in keys]
 

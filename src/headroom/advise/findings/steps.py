@@ -14,7 +14,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.findings.common import counted, make_finding
 from headroom.advise.timed import TimedGraph
 from headroom.advise.widths import rounded
-from headroom.graph.graph import Configuration, Graph
+from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.torch.callable import is_callable_address
@@ -47,7 +47,7 @@ def step_findings(timed: TimedGraph) -> Iterator[Finding]:
     movable = _movable(graph) if any(_odd(layer) for layer in graph.layers) else frozenset()
     if not movable:
         return
-    best = max((_padded(timed, movable, multiple) for multiple in _MULTIPLES), key=lambda each: each.saves_us)
+    best = max(_padded(timed, movable), key=lambda each: each.saves_us)
     if best.saves_us < WORTH_SHARE * timed.sequential_us or not best.layers:
         return
     known = is_callable_address(graph.name)
@@ -111,27 +111,46 @@ def _counts(layer: Layer) -> bool:
     return layer.kind in _COUNTING or isinstance(work, Matmul)
 
 
-def _padded(timed: TimedGraph, movable: frozenset[str], multiple: int) -> _Padded:
-    """Every width that can move at the next multiple: what the theory says of it, scaled as the layer's own time is."""
-    rows = [(*pair, _at(timed.graph, pair[0], movable, multiple)) for pair in timed.pairs() if _wide(pair[0].layer)]
-    changed = [row for row in rows if row[2].work != row[0].layer.work]
-    layers_of_both = [layer for configuration, _, wider in changed for layer in (configuration.layer, wider)]
-    found = predict_layers(layers_of_both, timed.gpu, timed.dtype, l2_state=timed.l2_state)
-    theory = [each.time_us for each in found]
-    saves_us, layers = -_longer_us(timed, movable, multiple), list[int]()
-    for (configuration, prediction, _), before, after in zip(changed, theory[::2], theory[1::2], strict=True):
-        if before and after and prediction.time_us is not None:
-            saves_us += configuration.count * prediction.time_us * (1 - after / before)
-            layers += configuration.members if after < before else ()
-    return _Padded(multiple, saves_us, tuple(sorted(layers)))
+def _padded(timed: TimedGraph, movable: frozenset[str]) -> list[_Padded]:
+    """Every width that can move at the next of each multiple: what the theory says of it, scaled as the layer's own
+    time is.
+    """
+    changed = list(_changed(timed, movable))
+    found = predict_layers([row.wider for row in changed], timed.gpu, timed.dtype, l2_state=timed.l2_state)
+    theory = timed.theory or timed.predictions
+    saves_us = {multiple: -_longer_us(timed, movable, multiple) for multiple in _MULTIPLES}
+    layers: dict[int, list[int]] = {multiple: [] for multiple in _MULTIPLES}
+    for row, wider in zip(changed, found, strict=True):
+        before, after, now_us = theory[row.index].time_us, wider.time_us, timed.predictions[row.index].time_us
+        if before and after and now_us is not None:
+            configuration = timed.graph.configurations[row.index]
+            saves_us[row.multiple] += configuration.count * now_us * (1 - after / before)
+            layers[row.multiple] += configuration.members if after < before else ()
+    return [_Padded(multiple, saves_us[multiple], tuple(sorted(layers[multiple]))) for multiple in _MULTIPLES]
 
 
-def _at(graph: Graph, configuration: Configuration, movable: frozenset[str], multiple: int) -> Layer:
-    """The layer wider where it can be so in every place that it has."""
-    places = [graph.layers[index] for index in configuration.members]
-    inputs = all(layer.inputs[0].name in movable for layer in places)
-    outputs = all(layer.outputs[0].name in movable for layer in places)
-    return rounded(configuration.layer, multiple, inputs=inputs, outputs=outputs)
+@dataclass(frozen=True, slots=True)
+class _Wider:
+    """A configuration (by index) at widths rounded up to a multiple."""
+
+    index: int
+    multiple: int
+    wider: Layer
+
+
+def _changed(timed: TimedGraph, movable: frozenset[str]) -> Iterator[_Wider]:
+    """Each configuration that is wider at a multiple, where it can be so in every place that it has."""
+    for index, configuration in enumerate(timed.graph.configurations):
+        layer = configuration.layer
+        if not _wide(layer):
+            continue
+        places = [timed.graph.layers[at] for at in configuration.members]
+        inputs = all(place.inputs[0].name in movable for place in places)
+        outputs = all(place.outputs[0].name in movable for place in places)
+        for multiple in _MULTIPLES:
+            wider = rounded(layer, multiple, inputs=inputs, outputs=outputs)
+            if wider.work != layer.work:
+                yield _Wider(index, multiple, wider)
 
 
 def _longer_us(timed: TimedGraph, movable: frozenset[str], multiple: int) -> float:

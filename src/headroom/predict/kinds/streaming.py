@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -57,6 +57,7 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
     sorts = [sort_of(layer) for layer in layers]
     found = estimate_streams(streams_of(layers, dtype), sorts, gpu, plain, context.stream_constants, context.l2_state)
     floors = np.array(floors_us(layers, gpu, dtype, context.l2_state))
+    bars = _error_pcts({bar_kind_of(layer) for layer in layers}, context)
     columns = zip(
         layers, np.maximum(found.time_us, floors).tolist(), floors.tolist(), found.is_short.tolist(),
         found.limit.tolist(), found.l2_bytes.tolist(), (found.dram_bytes + 0.0 * floors).tolist(),
@@ -64,7 +65,7 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
     )  # fmt: skip
     return [
         Prediction(
-            time_us, _error_pct(layer, is_short, context), Source.PREDICTED, STREAM_LIMITS[limit], floor, l2, l2, dram,
+            time_us, bars[bar_kind_of(layer), is_short], Source.PREDICTED, STREAM_LIMITS[limit], floor, l2, l2, dram,
             _algorithm(layer), None, int(ctas), ctas / gpu.sms, ctas / (math.ceil(ctas / gpu.sms) * gpu.sms),
             _notes(layer),
         )
@@ -72,9 +73,14 @@ def predict_streams(layers: Sequence[Layer], context: Context) -> list[Predictio
     ]  # fmt: skip
 
 
-def _error_pct(layer: Layer, is_short: bool, context: Context) -> float:
-    kind, c = bar_kind_of(layer), context
-    return c.calibration.error_pct(kind, "plain", c.gpu, regime(is_short), c.dtype, c.l2_state)
+def _error_pcts(kinds: Iterable[str], context: Context) -> dict[tuple[str, bool], float]:
+    """Error bars by kind, and by whether launch and ramp are most of the time."""
+    c = context
+    return {
+        (kind, is_short): c.calibration.error_pct(kind, "plain", c.gpu, regime(is_short), c.dtype, c.l2_state)
+        for kind in kinds
+        for is_short in (False, True)
+    }
 
 
 def streams_of(layers: Sequence[Layer], dtype: DataType) -> Streams:
