@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from headroom.advise.measurements import error_pct, implementation_text
 from headroom.advise.parts import Part, cheapest
 from headroom.advise.timed import TimedGraph, once_per_graph
 from headroom.graph.chains import GEMMS, fusible_chains, segments
+from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
 from headroom.predict.model import predict_layers
@@ -61,13 +62,28 @@ class FusedGroup:
 
 @once_per_graph
 def fused_groups(timed: TimedGraph) -> tuple[FusedGroup, ...]:
-    """Every chain that is faster fused than apart, in graph order."""
+    """Every chain that is faster fused than apart, in graph order. Networks repeat themselves: one of equal chains
+    answers for all of them.
+    """
     chains = [chain for chain in timed.chains if all(_has_time(timed, layer) for layer in chain)]
-    groups = (
-        _group(timed, chain, [*_single(timed, chain), *fused])
-        for chain, fused in zip(chains, _fused_parts(timed, chains), strict=True)
-    )
-    return tuple(group for group in groups if group.saves_us > 0)
+    first: dict[Hashable, Sequence[int]] = {}
+    for chain in chains:
+        first.setdefault(_form(timed.graph, chain), chain)
+    found = zip(first.items(), _fused_parts(timed, list(first.values())), strict=True)
+    groups = {form: _group(timed, chain, [*_single(timed, chain), *fused]) for (form, chain), fused in found}
+    every = (replace(groups[_form(timed.graph, chain)], layers=tuple(chain)) for chain in chains)
+    return tuple(group for group in every if group.saves_us > 0)
+
+
+def _form(graph: Graph, chain: Sequence[int]) -> Hashable:
+    """Equal for two chains that run alike, as one kernel and apart; alike in every data type."""
+    key = (_form, *chain)
+    if key not in graph.remembered:
+        outside = _from_outside([graph.layers[index] for index in chain])
+        places = tuple(graph.configuration_of.get(index) for index in chain)
+        graph.remembered[key] = (places, tuple(tensor.form for tensor in outside))
+    form: Hashable = graph.remembered[key]
+    return form
 
 
 def _group(timed: TimedGraph, chain: Sequence[int], parts: Sequence[Part]) -> FusedGroup:
