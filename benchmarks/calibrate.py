@@ -79,6 +79,8 @@ def rounded(value: object) -> object:
     """A record with four significant digits per number: more would be noise."""
     if isinstance(value, dict):
         return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
     return value if isinstance(value, (list, str)) else float(f"{float(value):.4g}")
 
 
@@ -87,7 +89,7 @@ def constants_of(calibration: Calibration) -> dict[str, object]:
     names = ("plain", "plain_matmul", "tensor", "stream", "attention", "transforms")
     record: dict[str, object] = {name: asdict(getattr(calibration, name)) for name in names}
     record["own_kernels"] = {name: record_of(known) for name, known in calibration.own_kernels.items()}
-    for name in ("own_gemm", "own_stream", "own_fourier"):
+    for name in ("own_gemm", "own_stream", "own_transforms"):
         record[name] = {key: asdict(value) for key, value in getattr(calibration, name).items()}
     return rounded(record)
 

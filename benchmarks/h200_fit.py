@@ -25,7 +25,7 @@ from h200_tiled import fit_tiled, off, settle
 from headroom.gpu.sheets import load_gpu
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import AttentionConstants, unit_of
-from headroom.predict.error_groups import holding
+from headroom.predict.error_groups import holding, transformed_kind
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import sorts_of
@@ -108,7 +108,7 @@ def with_kernels(calibration: Calibration, rows: Sequence[Timed] | None = None) 
     """``calibration`` with the libraries' own kernels on Hopper, fitted on ``rows``: by default those not held out."""
     rows = [row for row in timed_layers() if not row.held_out] if rows is None else rows
     sets = {f"{FAMILY} {name}": known for name, known in fit_kernels(rows, GPU).items()}
-    return replace(calibration, own_kernels=sets, own_fourier={FAMILY: fit_fourier(rows, GPU)})
+    return replace(calibration, own_kernels=sets, own_transforms={FAMILY: fit_fourier(rows, GPU, calibration)})
 
 
 def hopper_bars(calibration: Calibration, without: int | None = None) -> list[dict[str, object]]:
@@ -147,6 +147,8 @@ def hopper_bars(calibration: Calibration, without: int | None = None) -> list[di
 def groups_of(rows: Sequence[Timed], calibration: Calibration) -> list[tuple[str, str, str, str]]:
     """Kind, unit, data type and cache state of each row's error bar."""
     sorts = kernel_sorts_of(rows, calibration)
+    for i, answer in enumerate(answers_to(rows, calibration)):
+        sorts[i] = transformed_kind("") if "FFT" in answer.algorithm else sorts[i]
     units = [unit_of(GPU, row.dtype) if row.op in (*TILED_OPS, "attention") else "plain" for row in rows]
     return [(sort, unit, str(row.dtype), row.l2) for sort, unit, row in zip(sorts, units, rows, strict=True)]
 

@@ -54,7 +54,7 @@ def _entry(op: str, dtype: str, l2: str, rows: Sequence[Timed], others: Sequence
     bars = np.array([answer.error_pct for answer in answers])
     held = np.array([row.held_out for row in rows])
     roofline = np.array([roofline_us(row) for row in rows])
-    by_tiles = replace(load_calibration(), own_kernels={}, own_fourier={})
+    by_tiles = replace(load_calibration(), own_kernels={}, own_transforms={})
     tiles = np.array([answer.time_us for answer in answers_to(rows, by_tiles)]) if rows[0].op in TILED_OPS else ours
     models = {"Headroom": ours, BY_TILES: tiles, "roofline": roofline, "roofline / 0.8 + 3 us": roofline / 0.8 + 3.0}
     off_pct = 100 * np.abs(measured / ours - 1)

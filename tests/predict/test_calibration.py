@@ -266,8 +266,12 @@ def test_only_hopper_s_kernels_are_told_apart_by_sort() -> None:
     assert calibration.has_own(H200, DataType.BF16, "pointwise")
     assert not calibration.has_own(H200, DataType.TF32, "biased")
     assert calibration.kernels(H200, DataType.BF16, "pointwise") is not None
-    assert calibration.fourier(H200, DataType.FP32) is not None
+    own, _ = calibration.transformed(H200, DataType.FP32, "forward") or (None, None)
+    assert own is not None
+    assert own is not calibration.transforms
+    assert calibration.transformed(H200, DataType.FP32, "dgrad") is None
+    assert calibration.transformed(A100, DataType.BF16, "forward") is None
+    assert calibration.transformed(V100, DataType.FP32, "dgrad") == (calibration.transforms, calibration.plain)
     for gpu, dtype in ((V100, DataType.FP32), (A100, DataType.BF16)):
         assert not calibration.has_own(gpu, dtype, "pointwise")
         assert calibration.kernels(gpu, dtype, "pointwise") is None
-        assert calibration.fourier(gpu, dtype) is None

@@ -28,9 +28,8 @@ from headroom.predict.constants import (
     family_of,
     unit_of,
 )
-from headroom.predict.fourier import FourierConstants
 from headroom.predict.kernel_record import kernel_set
-from headroom.predict.kernel_sorts import GRADIENT_SORTS, unseen_kind
+from headroom.predict.kernel_sorts import GRADIENT_SORTS, direction_of, unseen_kind
 from headroom.predict.kernel_time import KernelSet
 
 _Set = TypeVar("_Set", GemmConstants, KernelSet)
@@ -94,7 +93,7 @@ class Calibration:
     that is not in ``own_gemm`` (by family, unit or data type, and library or sort of kernel: ``hopper tensor matmul``)
     or ``own_stream`` (by family). Sorts without a family there (``plain wgrad``) are those of architectures that have
     no convolutions of their own. Where a library's kernels were timed one by one, ``own_kernels`` (named as
-    ``own_gemm``) and ``own_fourier`` (by family) go before either.
+    ``own_gemm``) and ``own_transforms`` (by family) go before either.
     """
 
     date: str
@@ -108,7 +107,7 @@ class Calibration:
     own_stream: Mapping[str, StreamConstants]
     errors: tuple[ErrorRow, ...]
     own_kernels: Mapping[str, KernelSet] = field(default_factory=dict)
-    own_fourier: Mapping[str, FourierConstants] = field(default_factory=dict)
+    own_transforms: Mapping[str, TransformConstants] = field(default_factory=dict)
 
     def gemm(self, gpu: GpuSpec, dtype: DataType, sort: str) -> GemmConstants:
         """The tile model's constants.
@@ -140,11 +139,18 @@ class Calibration:
             return None
         return own[1]
 
-    def fourier(self, gpu: GpuSpec, dtype: DataType) -> FourierConstants | None:
-        """Constants of the FFT's kernels where they were timed one by one: on plain units, for fp32."""
+    def transformed(self, gpu: GpuSpec, dtype: DataType, sort: str) -> tuple[TransformConstants, GemmConstants] | None:
+        """Constants of the transformed kernels for ``sort`` and of the products inside them: on plain units, for fp32.
+
+        Where an architecture's own were timed, nothing is known of any but its forward ones.
+        """
         if unit_of(gpu, dtype) != "plain" or dtype is not DataType.FP32:
             return None
-        return self.own_fourier.get(family_with_own(gpu))
+        own = self.own_transforms.get(family_with_own(gpu))
+        if own is None:
+            # The products inside are the convolution library's own kernels.
+            return self.transforms, self.plain
+        return (own, self.gemm(gpu, dtype, "forward")) if direction_of(sort) == "forward" else None
 
     def gathering(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
         """Constants of forward kernels that work out each load's address as they go; None where none are known."""
@@ -278,7 +284,10 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
         own_stream={name: _streams(values) for name, values in own_stream.items()},
         errors=tuple(ErrorRow(**row) for row in rows),  # type: ignore[arg-type]
         own_kernels={name: kernel_set(one) for name, one in record.get("own_kernels", {}).items()},  # type: ignore[arg-type]
-        own_fourier={name: FourierConstants(**one) for name, one in record.get("own_fourier", {}).items()},  # type: ignore[arg-type]
+        own_transforms={
+            name: TransformConstants(**one)  # type: ignore[arg-type]
+            for name, one in record.get("own_transforms", {}).items()
+        },
     )
 
 

@@ -127,6 +127,7 @@ class TransformConstants:
     :class:`GemmConstants`; ``data_factor`` is what a kernel that transforms the input or the output takes in units of a
     perfect copy of its bytes, and ``start_us`` what it takes besides; ``filter_flops`` per transformed value are what
     the kernel that transforms the filters costs: it is limited by its instructions, few of which are arithmetic.
+    ``algorithms`` are those that the library was seen to run, by cuDNN's names.
     """
 
     fused_efficiency: Mapping[str, float]
@@ -134,6 +135,7 @@ class TransformConstants:
     data_factor: float
     start_us: float
     filter_flops: float
+    algorithms: Sequence[str] = ("WINOGRAD", "WINOGRAD_NONFUSED", "FFT", "FFT_TILING")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
-from headroom.predict.fourier import estimate_fourier
 from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.kernel_time import Channels, choose_kernels
@@ -23,9 +22,6 @@ from headroom.predict.transformed import Machinery, fastest_transformed
 #: Passes that transformed kernels run: with unit steps, an input gradient is a forward convolution whose channels are
 #: exchanged.
 TRANSFORMED_SORTS = ("forward", "dgrad")
-
-#: What the algorithms' models call the kernels of :mod:`.fourier`.
-FFT_IN_TILES = "FFT_TILING"
 
 _Columns = TypeVar("_Columns", Estimate, Tiles)
 
@@ -84,22 +80,15 @@ def fastest(tiled: Tiled, gpu: GpuSpec, dtype: DataType, calibration: Calibratio
 def _transformed(
     tiled: Tiled, able: NDArray[np.intp], gpu: GpuSpec, dtype: DataType, calibration: Calibration, l2_state: str
 ) -> Choice | None:
-    """The rows ``able`` as transformed kernels: by an architecture's own constants, else by the algorithms' models."""
-    unit = unit_of(gpu, dtype)
-    no_tile = np.zeros(len(able))
-    no_tiles = Tiles(no_tile, no_tile, no_tile, no_tile + 1.0)
-    own = calibration.fourier(gpu, dtype)
-    if own is not None and tiled.sort != "forward":
-        return None  # what is known of this architecture's transformed kernels is known of forward ones
-    if own is not None and tiled.convs is not None:
-        found = estimate_fourier(tiled.convs.take(able), gpu, dtype, own, l2_state)
-        return Choice(found, no_tiles, np.full(len(able), FFT_IN_TILES))
-    if tiled.convs is None or dtype is not DataType.FP32 or unit != "plain":
+    """The rows ``able`` as the fastest of the transformed kernels that are known of."""
+    known = calibration.transformed(gpu, dtype, tiled.sort)
+    if known is None or tiled.convs is None:
         return None
-    # The products inside are the convolution library's own kernels.
-    machinery = Machinery(gpu, calibration.plain, calibration.streams(gpu), calibration.transforms, l2_state)
-    fastest_one = fastest_transformed(tiled.convs.take(able), machinery)
-    return Choice(fastest_one.estimate, no_tiles, fastest_one.names)
+    transforms, products = known
+    machinery = Machinery(gpu, products, calibration.streams(gpu), transforms, l2_state)
+    found = fastest_transformed(tiled.convs.take(able), machinery)
+    no_tile = np.zeros(len(able))
+    return Choice(found.estimate, Tiles(no_tile, no_tile, no_tile, no_tile + 1.0), found.names)
 
 
 def _direct(

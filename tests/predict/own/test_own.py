@@ -70,7 +70,7 @@ def without_hopper() -> Calibration:
     known = load_calibration()
     others = tuple(row for row in known.errors if row.family != "hopper")
     own = {name: sets for name, sets in known.own_gemm.items() if not name.startswith("hopper")}
-    return replace(known, own_gemm=own, own_stream={}, own_kernels={}, own_fourier={}, errors=others)
+    return replace(known, own_gemm=own, own_stream={}, own_kernels={}, own_transforms={}, errors=others)
 
 
 def geometric_error(rows: list[MeasuredLayer], calibration: Calibration) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration, family_with_own
 from headroom.predict.constants import AttentionConstants, GemmConstants, StreamConstants, TransformConstants
-from headroom.predict.fourier import FourierConstants
 from headroom.predict.kernel_time import KernelSet
 
 #: Groups of kernels that have terms of their own: products and convolutions by the unit that multiplies, whatever
@@ -68,15 +67,6 @@ class Terms:
                 dram=shares.dram / self.dram,
                 sustained=shares.sustained / self.arithmetic,
             ),
-        )
-
-    def on_fourier(self, constants: FourierConstants) -> FourierConstants:
-        return replace(
-            constants,
-            launch_us=constants.launch_us * self.launch,
-            copies=constants.copies / self.l2,
-            dram=constants.dram / self.dram,
-            efficiency=constants.efficiency / self.arithmetic,
         )
 
     def on_transforms(self, constants: TransformConstants) -> TransformConstants:
@@ -145,7 +135,9 @@ def with_terms(calibration: Calibration, gpu: GpuSpec, terms: Mapping[str, Terms
         own_gemm=own,
         own_stream={name: of["streams"].on_streams(own) for name, own in calibration.own_stream.items()},
         own_kernels={name: _of_own(name, terms).on_kernels(known) for name, known in calibration.own_kernels.items()},
-        own_fourier={name: of["plain convolution"].on_fourier(own) for name, own in calibration.own_fourier.items()},
+        own_transforms={
+            name: of["plain convolution"].on_transforms(own) for name, own in calibration.own_transforms.items()
+        },
     )
 
 

@@ -14,13 +14,14 @@ from headroom.predict.gemm_time import Estimate
 from headroom.predict.transformed import fft, winograd
 from headroom.predict.transformed.parts import Machinery
 
-#: The algorithms by the names that cuDNN gives them.
+#: The algorithms by the names that cuDNN gives them; the last has none of its own.
 ALGORITHMS: Mapping[str, Callable[[ConvBatch, Machinery], Estimate]] = MappingProxyType(
     {
         "WINOGRAD": winograd.fused,
         "WINOGRAD_NONFUSED": winograd.nonfused,
         "FFT": fft.whole,
         "FFT_TILING": fft.tiled,
+        "FFT_TILING_AT_ONCE": fft.tiled_at_once,
     }
 )
 
@@ -30,6 +31,7 @@ _TITLES = {
     "WINOGRAD_NONFUSED": "Winograd through memory, F(4x4, 3x3) or F(4x4, 5x5)",
     "FFT": "FFT of whole images",
     "FFT_TILING": "FFT in tiles of 32x32",
+    "FFT_TILING_AT_ONCE": "FFT in tiles",
 }
 
 
@@ -68,7 +70,8 @@ def can_run(name: str, convs: ConvBatch) -> NDArray[np.bool_]:
 def fastest_transformed(convs: ConvBatch, machinery: Machinery) -> Transformed:
     """The fastest algorithm that can run each convolution; the GPU's numbers may be columns of shape (P, 1)."""
     columns = convs.column()
-    every = {name: _rows(estimate(columns, machinery), len(convs)) for name, estimate in ALGORITHMS.items()}
+    known = machinery.transforms.algorithms
+    every = {name: _rows(ALGORITHMS[name](columns, machinery), len(convs)) for name in known}
     times = np.stack([np.where(can_run(name, convs), found.time_us, np.inf) for name, found in every.items()])
     choice = np.argmin(times, axis=0)
     best = Estimate(
