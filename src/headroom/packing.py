@@ -61,6 +61,9 @@ def pack(
     forms: str | Iterable[str] | None = None,
     metric: str | Callable[[Any], Any] | None = None,
     max_loss: float | None = None,
+    measure: bool = False,
+    shared: bool = False,
+    index: int = 0,
 ) -> Packing:
     """Choose a packed format for each layer of a PyTorch network within a budget, and prove it on real outputs.
 
@@ -76,14 +79,18 @@ def pack(
         forms: formats to look at, ``int8,int4_g32`` or one by one; by default those that pay on today's GPUs.
         metric: called with a network, says how good it is, larger being better; or ``package.module:callable``.
         max_loss: how much of the metric may go.
+        measure: time every layer in every format on this machine's GPU ``index``, and choose by that.
+        shared: measure although others use the GPU.
 
     Raises:
+        GpuError: it was to be measured, and there is no GPU, or it is busy.
         UsageError: the arguments do not go together, or nothing can be packed.
         ModelError: the network cannot be read, or fails on the data.
     """
     require_torch("a network to pack")
     from headroom.advise.timed import TimedGraph
     from headroom.change.fission.pack import plan_pack
+    from headroom.change.fission.timing import stopwatch_on
     from headroom.change.fission.wishes import USUAL, Wishes
     from headroom.graph.torch.reader import read_module
 
@@ -100,7 +107,8 @@ def pack(
         max_loss=max_loss,
     )
     data, told = _data(calibration, inputs, batches)
-    plan, packed = plan_pack(network, data, timed, wishes, calibration=told)
+    with stopwatch_on(data_type, index, cold=l2 == "cold", shared=shared, wanted=measure) as stopwatch:
+        plan, packed = plan_pack(network, data, timed, wishes, calibration=told, stopwatch=stopwatch)
     return Packing(plan, packed)
 
 

@@ -34,6 +34,8 @@ def pack(
     max_loss: Annotated[float | None, typer.Option(help="How much of the metric may go.")] = None,
     goal: Annotated[Small, typer.Option(help="What is made small.")] = Small.TIME,
     formats: Annotated[str | None, typer.Option(help="Formats to look at: NAME,NAME,….")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Time every format on this machine's GPU.")] = False,
+    shared: Annotated[bool, typer.Option("--shared", help="Measure although others use the GPU.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Write the packed network into --out.")] = False,
     out: Annotated[Path | None, typer.Option(help="A folder for packing.json and weights.pt.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the plan as JSON; - is stdout.")] = None,
@@ -60,7 +62,7 @@ def pack(
         answer = choose(
             target, gpu or detect_gpu(), batch=sizes[0], dtype=dtype, l2=l2, calibration=calibration, batches=batches,
             budget=max_output_error, goal=goal, forms=formats or None, metric=metric,
-            max_loss=max_loss,
+            max_loss=max_loss, measure=measure, shared=shared,
         )  # fmt: skip
     if not quiet and json != STDOUT:
         render(answer.plan, Screen())

@@ -42,7 +42,7 @@ def to_dict(plan: PackPlan) -> dict[str, Any]:
         "total_us": rounded(plan.total_us),
         "saves_us": rounded(plan.saves_us),
         "error_pct": rounded(plan.error_pct),
-        "source": "predicted",
+        "source": "measured" if plan.measured else "predicted",
         "layers": [_layer(layer) for layer in plan.layers],
         "left_out": [{"module": clean(name), "reason": clean(reason)} for name, reason in plan.left_out.items()],
     }

@@ -26,10 +26,11 @@ class LayerPlan:
         weights: how many.
         dense_bytes: of its weight in the plan's data type.
         held_bytes: of these, what goes when the layer is packed: none where another layer owns the weight too.
-        time_us: what it takes as it is, by the theory, all calls together; ``None`` if unknown.
-        error_pct: the error bar of every predicted time of this layer.
+        time_us: what it takes as it is, all calls together, by the theory or as measured; ``None`` if unknown.
+        error_pct: the error bar of every time of this layer.
         options: the formats looked at.
         chosen: the format's name; ``None`` leaves the layer as it is.
+        predicted_us: where times are measured, what the theory says of the layer as it is.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LayerPlan:
     error_pct: float | None
     options: tuple[Option, ...]
     chosen: str | None = None
+    predicted_us: float | None = None
 
     @property
     def option(self) -> Option | None:
@@ -67,7 +69,7 @@ class PackPlan:
         predicted_error: what the layers' errors add up to.
         quality: the user's metric before and after; ``None`` without one.
         max_loss: how much of it might go.
-        total_us: the whole network as it is, by the theory.
+        total_us: the whole network as it is, by the theory, but for layers that were measured.
         left_out: linear layers and convolutions that could not be packed, and why.
     """
 
@@ -86,6 +88,11 @@ class PackPlan:
     quality: tuple[float, float] | None = None
     max_loss: float | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> bool:
+        """Whether times of layers are those of a GPU."""
+        return any(layer.predicted_us is not None for layer in self.layers)
 
     @property
     def forms(self) -> dict[str, str]:

@@ -33,5 +33,5 @@ def options_of(dense: nn.Linear | nn.Conv2d) -> dict[str, Any]:
     """What PyTorch's constructor made the layer with."""
     if isinstance(dense, nn.Linear):
         return {"in_features": dense.in_features, "out_features": dense.out_features, "bias": dense.bias is not None}
-    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
     return {**{name: getattr(dense, name) for name in names}, "bias": dense.bias is not None}

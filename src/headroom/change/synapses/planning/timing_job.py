@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,12 @@ from headroom.change.synapses.kernels.swap import use_kernels
 from headroom.change.synapses.planning.stand_ins import stand_in
 from headroom.change.synapses.stored import load_slim
 from headroom.change.synapses.vectors import Grain
-from headroom.errors import GpuError
+from headroom.change.timed_in_turn import captured, device_here, told
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.callable import load_module
-from headroom.measure.fake_script import script_in_use
 from headroom.measure.jobs import Json, Say
-from headroom.measure.networks.device import Device, Gpu, Host, Run
-from headroom.measure.networks.gauge import Gauge, gauge_of_gpu, no_gauge
-from headroom.measure.networks.in_turn import read_in_turn
+from headroom.measure.networks.device import Device, Run
 from headroom.measure.networks.precision import products_in, torch_dtype
-from headroom.measure.verdict import judge
-
-#: A sample of a rehearsal on the host, where there is no GPU.
-_REHEARSAL_US = 1_000.0
 
 
 def networks(arguments: Json, say: Say) -> Json:
@@ -58,41 +50,15 @@ def layers(arguments: Json, say: Say) -> Json:
 
 def _timed(modules: Sequence[nn.Module], arguments: Json, widths: Sequence[int | None] = ()) -> Json:
     """Medians, noises and verdicts of the modules in turn; ``widths`` are input widths other than the example's."""
-    device, gauge = _device(int(arguments.get("gpu", 0)))
+    index = int(arguments.get("gpu", 0))
+    device = device_here(index)
     dtype = DataType(arguments["dtype"])
     with torch.inference_mode(), products_in(dtype):
         runs = [
             _run(module, _inputs(arguments["shape"], width, dtype, device), dtype, device)
             for module, width in zip(modules, widths or [None] * len(modules), strict=True)
         ]
-        if isinstance(device, Host):
-            return _rehearsed(runs, device, gauge)
-        verdicts = [judge(reading, gauge.max_sm_clock_mhz()) for reading in read_in_turn(runs, device, gauge)]
-    return {
-        "device": torch.cuda.get_device_name(device.torch),
-        "median_us": [each.median_us for each in verdicts],
-        "iqr_us": [each.iqr_us for each in verdicts],
-        "reasons": [each.reason for each in verdicts],
-    }
-
-
-def _rehearsed(runs: Sequence[Run], device: Device, gauge: Gauge) -> Json:
-    """Medians of the host, which is never calm: no verdict on their noise, for nobody believes them."""
-    readings = read_in_turn(runs, device, gauge, sample_us=_REHEARSAL_US, budget_us=10 * _REHEARSAL_US)
-    return {
-        "device": "the host, as a rehearsal",
-        "median_us": [statistics.median(each.samples_us) for each in readings],
-        "iqr_us": [0.0 for _ in readings],
-        "reasons": ["" for _ in readings],
-    }
-
-
-def _device(index: int) -> tuple[Device, Gauge]:
-    if script_in_use() is not None:
-        return Host(), no_gauge()
-    if not torch.cuda.is_available():
-        raise GpuError("PyTorch finds no GPU to run a network on; install a CUDA build of PyTorch")
-    return Gpu(index), gauge_of_gpu(index)
+        return told(runs, device, index)
 
 
 def _inputs(shape: Sequence[int], width: int | None, dtype: DataType, device: Device) -> torch.Tensor:
@@ -117,4 +83,4 @@ def _run(module: nn.Module, inputs: torch.Tensor, dtype: DataType, device: Devic
     def run() -> Any:
         return network(inputs)
 
-    return run if isinstance(device, Host) else device.captured(run)
+    return captured(run, device)
