@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.constants import unit_of
+from headroom.predict.counted_launches import with_level_bytes
 from headroom.predict.error_groups import product_bars
 from headroom.predict.gemm_time import Estimate, Floats
-from headroom.predict.im2col_traffic import with_cache_bytes
-from headroom.predict.kernel_sorts import direction_of
 from headroom.predict.kinds.context import Context
 from headroom.predict.library import Choice, Tiled
 from headroom.predict.memory_bound import transposition_us
@@ -42,15 +41,12 @@ class Judged:
 
 
 def surrounded(tiled: Tiled, choice: Choice, is_turned: NDArray[np.bool_] | bool, context: Context) -> Choice:
-    """``choice`` with DeLTA's bytes where its kernels are im2col ones on plain units, and with the kernels that turn
+    """``choice`` with the bytes at every level that its kernels are known to move, and with the kernels that turn
     tensors to channels innermost and back where it ``is_turned``.
     """
-    best, gpu, dtype = choice.estimate, context.gpu, context.dtype
-    stored = tiled.problems.c_bytes
+    gpu, dtype = context.gpu, context.dtype
+    best, stored = with_level_bytes(choice, tiled, gpu, dtype), tiled.problems.c_bytes
     on_tensor_cores = unit_of(gpu, dtype) == "tensor"
-    if not on_tensor_cores and tiled.convs is not None and direction_of(tiled.sort) != "dgrad":
-        is_direct = choice.transformed == ""
-        best = with_cache_bytes(best, tiled.convs, choice.tiles, stored, gpu, dtype, where=is_direct)
     if on_tensor_cores and tiled.sort != "matmul" and np.any(is_turned):
         extra = transposition_us(tiled.problems.a_bytes, stored, gpu, context.stream_constants, context.l2_state)
         best = replace(best, time_us=best.time_us + np.where(is_turned, extra, 0.0))
