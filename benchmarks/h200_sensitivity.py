@@ -21,8 +21,10 @@ from delta_study.networks import layer_of
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
+from headroom.predict.counters import predict_counters
 from headroom.predict.model import predict_layers
 from record import ROOT
+from traffic_rows import LEVELS, gmae, judged, ratios_of, sees_l1
 
 NAME = "h200_sensitivity"
 PAGE, CHARTS = ROOT / "docs" / "sensitivity.md", ROOT / "docs" / "charts"
@@ -55,15 +57,18 @@ def curves(dtype: DataType) -> dict[str, dict[str, list[float]]]:
     """Per axis, the theory's figures over all of its values, by field."""
     out: dict[str, dict[str, list[float]]] = {}
     for axis, values in SWEEPS.items():
-        found = predict_layers([layer_at(axis, value) for value in values], GPU, dtype, l2_state="cold")
-        names = ("time_us", "l1_bytes", "l2_bytes", "dram_bytes")
-        out[axis] = {name: [float(getattr(p, name) or 0.0) for p in found] for name in names}
+        layers = [layer_at(axis, value) for value in values]
+        times = [p.time_us or 0.0 for p in predict_layers(layers, GPU, dtype, l2_state="cold")]
+        counters = predict_counters(layers, GPU, dtype)
+        out[axis] = {"time_us": times, **{f"{x}_bytes": [getattr(c, x) for c in counters] for x in LEVELS}}
     return out
 
 
 def measured(rows: Sequence[dict[str, Any]], dtype: DataType, axis: str, field: str) -> list[tuple[float, float]]:
     """What was measured along an axis, as places and values."""
     mine = [r for r in rows if (r["group"], r["dtype"]) == (axis, str(dtype)) and r.get(field)]
+    if field == "l1_bytes":  # tensor copies pass its counter by
+        mine = [r for r in mine if sees_l1(r)]
     return [(float(r["key"].removeprefix(f"{axis} ").split()[0]), float(r[field])) for r in mine]
 
 
@@ -94,7 +99,8 @@ def page(rows: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         f"The sweeps of DeLTA's appendix on an H200, from a cold L2; {state}. Written by "
         "`benchmarks/h200_sensitivity.py`. The layer has 256 channels of 13x13, 128 filters of 3x3, stride 1 and batch "
         "256; one of these varies. The theory's time is that of the fastest tile, so a curve has steps where another "
-        "tile takes over.",
+        "tile takes over. Bytes are those that the counters see of one run from empty caches, as in "
+        "[traffic.md](traffic.md); L1 has dots only where its counter sees the loads, which tensor copies pass by.",
         "",
     ]
     for dtype in DTYPES:
@@ -102,6 +108,7 @@ def page(rows: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
         for ending, title, *_ in CHARTS_OF:
             lines += [f"![{title}, {dtype}](charts/sensitivity-{dtype}-{ending}.svg)", ""]
         lines += _table(rows, dtype)
+        lines += _errors(rows, dtype)
     return "\n".join(lines)
 
 
@@ -121,6 +128,34 @@ def _table(rows: Sequence[dict[str, Any]], dtype: DataType) -> list[str]:
             f"| {axis} | {values[0]}, {values[-1]} | {cells} | {len(measured(rows, dtype, axis, 'time_us'))} |"
         )
     return [*lines, ""]
+
+
+def _errors(rows: Sequence[dict[str, Any]], dtype: DataType) -> list[str]:
+    """How far the theory is off along each dimension, with its own kernel and with the one that ran."""
+    mine = [row for row in rows if row["dtype"] == dtype]
+    if not mine:
+        return []
+    lines = [
+        "Mean factor by which the theory is off (points), with its own kernel and with the one that ran where its name "
+        "is known; DRAM on footprints of twice the L2 and more:",
+        "",
+        "| dimension | kernel | time | L1 | L2 | DRAM |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    layers = {point.key: point.layer for point in points(dtype)}
+    for axis in SWEEPS:
+        along = [row for row in mine if row["group"] == axis]
+        found = judged(along, list(points(dtype)))
+        times = predict_layers([layers[row["key"]] for row in along], GPU, dtype, l2_state="cold")
+        off = [(p.time_us or 0.0) / row["time_us"] for p, row in zip(times, along, strict=True)]
+        own = " | ".join(_cell(ratios_of(found, level, lambda row: row.chosen)) for level in LEVELS)
+        known = " | ".join(_cell(ratios_of(found, level, lambda row: row.known)) for level in LEVELS)
+        lines += [f"| {axis} | own | {_cell(off)} | {own} |", f"| {axis} | known | | {known} |"]
+    return [*lines, ""]
+
+
+def _cell(ratios: Sequence[float]) -> str:
+    return f"{gmae(ratios):.1f} % ({len(ratios)})" if ratios else "–"
 
 
 def write_page(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:

@@ -58,7 +58,9 @@ def test_a_cold_cache_is_never_faster_and_traffic_shrinks_with_every_level(table
     warm, cold = answers(table, *where), answers(table, *where, l2_state="cold")
     assert np.all(cold.time_us >= warm.time_us * (1 - 1e-12))
     for answer in (warm, cold):
-        assert np.all(answer.l1_bytes >= answer.l2_bytes * (1 - 1e-12))
+        # Hopper's L2 counts in both halves what crosses between them, L1 once.
+        behind = answer.dram_bytes if where[0] is H200 else answer.l2_bytes
+        assert np.all(answer.l1_bytes >= behind * (1 - 1e-12))
         assert np.all(answer.l2_bytes >= answer.dram_bytes * (1 - 1e-12))
 
 

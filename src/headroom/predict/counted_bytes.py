@@ -41,24 +41,30 @@ class Learned:
     bytes, per aligned one.
     """
 
-    usable: float = 0.5
-    dirty: float = 0.5
-    lingering: float = 1.15
-    drift: float = 1.25
+    usable: float = 0.481
+    dirty: float = 0.474
+    lingering: float = 0.885
+    drift: float = 1.22
     start: float = 0.58
-    apart: float = 0.32
-    waves: float = 6.0
+    apart: float = 0.4
+    waves: float = 4.8
     gather_start: float = 0.5
-    gather_apart: float = 0.25
-    gather_waves: float = 15.0
+    gather_apart: float = 0.312
+    gather_waves: float = 18.0
     misses: float = 0.45
-    narrower: float = 0.4
-    lone: float = 1.05
+    narrower: float = 0.295
+    lone: float = 1.08
     gather_misses: float = 50.0
-    skewed: float = 1.09
+    skewed: float = 1.07
 
 
 LEARNED = Learned()
+
+#: Nothing learned: no request is joined to another SM's, every plain load misses L1, no CTA drifts.
+PHYSICS = Learned(
+    usable=0.5, dirty=0.5, lingering=1.0, drift=1.0, start=1.0, apart=0.0, gather_start=1.0, gather_apart=0.0,
+    misses=1.0, narrower=0.0, lone=1.0, gather_misses=0.0, skewed=1.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

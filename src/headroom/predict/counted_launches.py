@@ -38,7 +38,9 @@ def with_level_bytes(choice: Choice, tiled: Tiled, gpu: GpuSpec, dtype: DataType
         stored, direct = tiled.problems.c_bytes, choice.transformed == ""
         return with_cache_bytes(best, tiled.convs, choice.tiles, stored, gpu, dtype, where=direct)
     found = counted_choice(choice, tiled, gpu, dtype)
-    return replace(best, l1_bytes=found.l1, l2_bytes=np.maximum(found.l2, best.dram_bytes))
+    # What crosses DRAM passes the caches.
+    l1, l2 = (np.maximum(bytes_, best.dram_bytes) for bytes_ in (found.l1, found.l2))
+    return replace(best, l1_bytes=l1, l2_bytes=l2)
 
 
 def counted_choice(choice: Choice, tiled: Tiled, gpu: GpuSpec, dtype: DataType) -> Counted:
