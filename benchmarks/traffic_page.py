@@ -40,8 +40,7 @@ def page(rows: Sequence[dict[str, Any]], points: Sequence[Point], about: Mapping
         "`docs/sensitivity.md`, counted alike, are the *sweep* rows. The error is the geometric mean of the factor by "
         f"which the theory is off (GMAE). DRAM is judged on footprints of at least {LEAST_FOOTPRINT:g} times the L2 of "
         f"{GPU.l2.size_bytes / 2**20:.0f} MiB. L1 is judged where its counter sees the loads: tensor copies (TMA), "
-        "which most bf16 kernels load by, pass it, so that it reads next to nothing there, and nothing is to be compared "
-        "with.",
+        "which most bf16 kernels load by, pass it, so that it reads next to nothing there and no comparison is made.",
         "",
         *_parts(),
         "## With the kernel known",

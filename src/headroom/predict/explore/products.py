@@ -37,7 +37,7 @@ class Products:
     def of(cls, layers: Sequence[Layer], counts: Floats, sort: str, context: Context) -> list[Products]:
         """The layers in parts that can each be repeated as a whole."""
         dtype = context.dtype
-        tiled = tiled_of(layers, dtype, sort, context.unit)
+        tiled = tiled_of(layers, dtype, sort, sized=context.unit == "plain")
         flops = np.array([useful_flops(layer) for layer in layers], dtype=np.float64)
         moved = np.array([layer.bytes(dtype) for layer in layers], dtype=np.float64)
         parts = (np.flatnonzero(tiled.can_transform == able) for able in (False, True))

@@ -8,6 +8,7 @@ import numpy as np
 
 from headroom.graph.layer import Layer
 from headroom.graph.work import Convolution
+from headroom.predict.counted_launches import COUNTED
 from headroom.predict.gemm_time import Tiles
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import is_direct, sorts_of, tiled_of
@@ -43,7 +44,7 @@ def predict_gemms(layers: Sequence[Layer], context: Context) -> list[Prediction]
 
 def _predict_group(layers: Sequence[Layer], context: Context, sort: str) -> list[Prediction]:
     gpu, dtype = context.gpu, context.dtype
-    tiled = tiled_of(layers, dtype, sort, context.unit)
+    tiled = tiled_of(layers, dtype, sort, sized=context.unit == "plain" or gpu.compute_capability in COUNTED)
     choice = fastest(tiled, gpu, dtype, context.calibration, context.l2_state)
     choice = surrounded(tiled, choice, context.transposes, context)
     flops = np.array([useful_flops(layer) for layer in layers], dtype=np.float64)

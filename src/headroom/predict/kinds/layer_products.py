@@ -105,12 +105,14 @@ def _shape(layer: Layer) -> tuple[int, ...]:
     return found
 
 
-def tiled_of(layers: Sequence[Layer], dtype: DataType, sort: str, unit: str = "plain") -> Tiled:
-    """Layers of one sort as the library sees them; Winograd's and the FFT's kernels run on plain units alone."""
+def tiled_of(layers: Sequence[Layer], dtype: DataType, sort: str, *, sized: bool = True) -> Tiled:
+    """Layers of one sort as the library sees them; ``sized`` with the sizes that the models of transformed kernels and
+    of the counters ask for.
+    """
     view = _views(layers)
     works = [layer.work for layer in layers]
     alike = [work for work in works if isinstance(work, Convolution) and work.direction in TRANSFORMED_SORTS]
-    convs = ConvBatch.of(alike, dtype.bytes) if unit == "plain" and len(alike) == len(works) else None
+    convs = ConvBatch.of(alike, dtype.bytes) if sized and len(alike) == len(works) else None
     odd_in, odd_out = (view.is_convolution * fills_no_load(side, dtype) for side in (view.group_in, view.group_out))
     channels = Channels(view.taps, view.is_product, odd_in, odd_out, view.has_bias)
     return Tiled(problems_of(layers, dtype, sort), view.taps, view.can_transform > 0, sort, convs, channels)
