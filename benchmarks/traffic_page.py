@@ -46,8 +46,8 @@ def page(rows: Sequence[dict[str, Any]], points: Sequence[Point], about: Mapping
         "## With the kernel known",
         "",
         "Tile, cluster and division of K as the implementation's name tells them (`benchmarks/known_kernels.py`). "
-        f"Missing are {sum(not row.known for row in counted)} rows: PyTorch's own choices, which have no such name, and "
-        "those of cuDNN's engines of which one name stands for several kernels or does not tell the cluster.",
+        f"Missing are {sum(not row.known for row in counted)} rows: PyTorch's own choices, which have no such name, "
+        "and those of cuDNN's engines of which one name stands for several kernels or does not tell the cluster.",
         "",
         *_table(counted, lambda row: row.known),
         "The same rows with physics alone:",
