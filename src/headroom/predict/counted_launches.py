@@ -16,10 +16,13 @@ from headroom.predict.fourier_bytes import counted_fourier
 from headroom.predict.gemm_time import Estimate, Floats, Tiles
 from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kernel_sorts import direction_of
-from headroom.predict.library import FFT_IN_TILES, Choice, Tiled
+from headroom.predict.library import Choice, Tiled
 
 #: Architectures whose counters were compared with.
 COUNTED = ("9.0",)
+
+#: Hopper's transformed kernels, by the name that their model has.
+_FOURIER = "FFT_TILING_AT_ONCE"
 
 #: CTAs that load an operand together: kernels for products have pairs, those for convolutions more.
 _PAIR, _CLUSTER = 2.0, 4.0
@@ -44,17 +47,28 @@ def with_level_bytes(choice: Choice, tiled: Tiled, gpu: GpuSpec, dtype: DataType
 
 
 def counted_choice(choice: Choice, tiled: Tiled, gpu: GpuSpec, dtype: DataType) -> Counted:
-    """What the counters see of the chosen kernels, each launch from empty caches; shape (P,)."""
+    """What the counters see of the chosen kernels, each launch from empty caches; shape (P,).
+
+    Transformed kernels that were not counted keep their model's bytes.
+    """
     tiles = choice.tiles
     # Transformed kernels have no tile.
     tiles = replace(tiles, m=np.maximum(tiles.m, 1.0), n=np.maximum(tiles.n, 1.0), k=np.maximum(tiles.k, 1.0))
     launch = launch_of(replace(choice, tiles=tiles), tiled, gpu, dtype)
     found = counted(tiled.problems, tiles, launch, gpu, float(dtype.bytes))
-    fourier = choice.transformed == FFT_IN_TILES
-    if tiled.convs is None or not fourier.any():
+    is_transformed = choice.transformed != ""
+    if tiled.convs is None or not is_transformed.any():
         return found
-    other = counted_fourier(tiled.convs, gpu)
-    l1, l2, dram = (np.where(fourier, getattr(other, x), getattr(found, x)) for x in ("l1", "l2", "dram"))
+    best, other = choice.estimate, counted_fourier(tiled.convs, gpu)
+    kinds = (choice.transformed == _FOURIER, is_transformed)
+    l1, l2, dram = (
+        np.select(kinds, (counted_there, own), default=direct)
+        for counted_there, own, direct in (
+            (other.l1, best.l1_bytes, found.l1),
+            (other.l2, best.l2_bytes, found.l2),
+            (other.dram, best.dram_bytes, found.dram),
+        )
+    )
     return Counted(l1, l2, dram)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.counted_bytes import CROSSING, LEARNED, Counted
 from headroom.predict.delta import ConvBatch
-from headroom.predict.fourier import COMPLEX_BYTES, REAL_BYTES, TILE_SIDES
 from headroom.predict.gemm_time import Floats
+from headroom.predict.transformed.fft import SIDES_AT_ONCE
+from headroom.predict.transformed.parts import COMPLEX_BYTES, REAL_BYTES
 
 #: CTAs of the complex products: columns, and rows, of which the narrower are taken where they leave fewer idle.
 _COLUMNS, _ROWS, _NARROW_ROWS = 64.0, 64.0, 32.0
@@ -36,7 +37,7 @@ PHYSICS_FOURIER = LearnedFourier(image=1.0, transformed=1.0, products=1.0)
 def counted_fourier(convs: ConvBatch, gpu: GpuSpec, learned: LearnedFourier = LEARNED_FOURIER) -> Counted:
     """Bytes of the five launches together, of shape (P,). The tile is the small one where it holds a whole image."""
     down, across = convs.r - 1.0, convs.s - 1.0
-    small, large = TILE_SIDES
+    small, large = SIDES_AT_ONCE
     whole = np.maximum(convs.out_h + down, convs.out_w + across) <= small
     side = np.where(whole, small, large)
     tiles = np.ceil(convs.out_h / np.maximum(1.0, side - down)) * np.ceil(convs.out_w / np.maximum(1.0, side - across))
