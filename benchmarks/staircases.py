@@ -1,12 +1,13 @@
 """Measure the staircases of 30 layers at every eighth width, and search each with a quarter of the measurements.
 
-    python benchmarks/staircases.py DATABASE [--gpu INDEX] [--budget SECONDS] [--dry-run]
+    python benchmarks/staircases.py DATABASE [--measure] [--budget SECONDS] [--dry-run]
 
-Needs a GPU. Fills DATABASE through the stopwatch, every implementation of every width; run again it goes on where it
-stopped. Once all widths are there it writes ``results/staircases.json`` and ``docs/staircases-measured.md``: per layer
-how far the prediction is off, how well the paper's equation 3 fits, and what the search's choices cost more than the
-best, as if it had been alone. The search is played back on the measured times, so that its regret holds the noise of
-both. ``--dry-run`` does all this with a fake GPU, three layers and no file written.
+Writes ``results/staircases.json``, ``docs/staircases-measured.md`` and ``docs/charts/staircases.html`` from the rows in
+DATABASE: per layer how far the prediction is off, how well the paper's equation 3 fits, which steps there are, and of a
+layer that is measured at every width what the search's choices cost more than the best, as if it had been alone. The
+search is played back on the measured times, so that its regret holds the noise of both. ``--measure`` fills DATABASE
+first, on every GPU that CUDA shows (``staircase_sweep.py``); run again it goes on where it stopped. ``--dry-run`` does
+that for a few layers on fake GPUs and prints the page.
 """
 
 from __future__ import annotations
@@ -14,140 +15,176 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headroom.advise.stored import StoredMeasurements
-from headroom.change.widths.staircase.reading import read
+from headroom.change.widths.staircase.reading import Reading
 from headroom.change.widths.staircase.search import regret_pct, search
-from headroom.change.widths.staircase.study import Subject, variants_graph
-from headroom.change.widths.staircase.table import width_table
-from headroom.gpu.sheets import gpu_of_driver, load_gpu
-from headroom.gpu.spec import GpuSpec
-from headroom.graph.tensor import DataType
+from headroom.gpu.sheets import load_gpu
 from headroom.measure.fake_script import VARIABLE
-from headroom.measure.run import Wishes, measure_graphs
-from headroom.store.notebook import Notebook, open_for_measuring
-from headroom.store.rows import System
+from headroom.report.html.page import render_page
+from headroom.store.default import open_for_reading
 from record import ROOT, write_result
+from staircase_drawing import Drawn, draw, section
 from staircase_layers import CASES, Case
+from staircase_sweep import fill
 
 #: What a search may cost, and how far off its choices may be, in percent.
 SHARE, REGRET_PCT = 0.25, 1.0
 
+SUBJECTS = tuple((case.subject, case.dtype) for case in CASES)
+
 #: Layers of a dry run.
-FEW = 2
+FEW_CASES = CASES[:2]
+FEW = SUBJECTS[:2]
+
+GPU = "h200"
 
 
 def main() -> None:
-    asked = arguments()
-    if asked.dry_run:
-        os.environ[VARIABLE] = "fake:" + json.dumps({"plans": 1})
-        with tempfile.TemporaryDirectory() as folder:
-            rows = measure(Path(folder) / "dry.sqlite", CASES[:FEW], asked.gpu, asked.budget)
-        print(page(rows or [], "a GPU that is not there"))
-        return
-    rows = measure(asked.database, CASES, asked.gpu, asked.budget)
-    if rows is None:
-        print("not all widths are measured yet: run again")
-        return
-    write_result("staircases", {"share": SHARE, "regret_pct": REGRET_PCT, "layers": rows})
-    (ROOT / "docs" / "staircases-measured.md").write_text(page(rows, rows[0]["system"]))
-
-
-def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("database", type=Path, nargs="?", help="where the rows go")
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--budget", type=float, help="seconds after which no further width is begun")
+    parser.add_argument("database", type=Path, nargs="?", help="where the rows are, and go to")
+    parser.add_argument("--measure", action="store_true")
+    parser.add_argument("--budget", type=float, help="seconds that measuring may take in all")
     parser.add_argument("--dry-run", action="store_true")
     asked = parser.parse_args()
-    if asked.database is None and not asked.dry_run:
-        parser.error("name the database that the rows go to")
-    return asked
+    if asked.dry_run:
+        dry_run(asked.budget)
+        return
+    if asked.database is None:
+        parser.error("name the database that the rows are in")
+    if asked.measure:
+        fill(Path(__file__).stem, asked.database, asked.budget)
+    drawn = drawn_from(asked.database, CASES)
+    rows = [judge(*each) for each in drawn]
+    write_result("staircases", {"share": SHARE, "regret_pct": REGRET_PCT, "layers": rows})
+    (ROOT / "docs" / "staircases-measured.md").write_text(page(rows))
+    (ROOT / "docs" / "charts" / "staircases.html").write_text(interactive(drawn))
 
 
-def measure(database: Path, cases: tuple[Case, ...], index: int, budget_s: float | None) -> list[dict[str, Any]] | None:
-    """A row per layer; ``None`` where some of its widths are still to be measured."""
-    with open_for_measuring(database) as records:
-        system = fill(records, [(case.subject, case.dtype) for case in cases], index, budget_s)
-        return None if system is None else [judge(case, records, system) for case in cases]
+def dry_run(budget_s: float | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        # The fake passes for the GPU whose staircases these are, in a database that is thrown away.
+        gpus = ["NVIDIA H200"] * 2
+        os.environ.setdefault(VARIABLE, "fake:" + json.dumps({"plans": 2, "gpus": gpus, "turns": folder}))
+        database = Path(folder) / "dry.sqlite"
+        fill(f"{Path(__file__).stem}:FEW", database, budget_s)
+        print(page([judge(*each) for each in drawn_from(database, FEW_CASES)]))
 
 
-def fill(
-    records: Notebook, subjects: Sequence[tuple[Subject, DataType]], index: int, budget_s: float | None
-) -> System | None:
-    """Measure every width that is not known; ``None`` where the budget ended before."""
-    left, system = 0, None
-    for dtype in dict.fromkeys(dtype for _, dtype in subjects):
-        graph = variants_graph("staircases", [subject for subject, its in subjects if its is dtype])
-        report = measure_graphs([graph], [dtype], records, gpu=index, wishes=Wishes(fused=False, budget_s=budget_s))
-        left, system = left + report.left, report.system
-        print(f"{dtype}: {report.measured} measured in {report.wall_s:.0f} s, {report.left} left", flush=True)
-    return None if left else system
+def drawn_from(database: Path, cases: Sequence[Case]) -> list[tuple[Case, Drawn]]:
+    with open_for_reading(database) as store:
+        return [(case, draw(case.name, case.subject, case.dtype, GPU, store)) for case in cases]
 
 
-def judge(case: Case, records: Notebook, system: System) -> dict[str, Any]:
-    gpu = sheet_of(system)
-    subject, measurements = case.subject, StoredMeasurements(records, system)
-    about = (subject.layer, gpu, case.dtype, subject.out_widths, subject.in_widths)
-    theory = width_table(*about, source="predicted").staircases[0]
-    exhaustive = width_table(*about, measurements=measurements, source="measured").staircases[0]
-    known = {point.width: point for point in exhaustive.points}
-    found = search(theory, known.get, budget_share=SHARE)
-    reading = read(exhaustive)
-    truth = width_table(*about, measurements=measurements).staircases[0]
+def judge(case: Case, drawn: Drawn) -> dict[str, Any]:
+    """What the rows show of a layer so far."""
+    widths = len(drawn.predicted.staircase.points)
+    about = {"name": case.name, "conv": case.conv, "dtype": str(case.dtype), "widths": widths}
+    if drawn.measured is None:
+        return {**about, "measured": 0}
+    curve = drawn.measured.staircase
+    found = {
+        **about,
+        "measured": len(curve.points),
+        "latencies_us": {point.width: round(point.latency_us, 3) for point in curve.points},
+        "prediction_off_pct": drawn.off_pct,
+        "steps": [[step.last, step.first, round(step.rise_pct, 1)] for step in drawn.measured.steps],
+        "equation_3_residual_pct": drawn.measured.model.residual_pct,
+        "with_constant_residual_pct": drawn.measured.model_with_overhead.residual_pct,
+        "intervals_residual_pct": intervals_off_pct(drawn.measured),
+        "dominating": [point.width for point in drawn.measured.dominating],
+    }
+    return found if len(curve.points) < widths else {**found, **searched(drawn)}
+
+
+def intervals_off_pct(reading: Reading) -> float:
+    """Mean distance of the measured points from the steady and growing intervals that were read off them."""
+    off = []
+    for point in reading.staircase.points:
+        interval = next(each for each in reading.intervals if each.first <= point.width <= each.last)
+        along = (point.width - interval.first) / max(interval.last - interval.first, 1)
+        off.append(
+            abs(interval.first_us + along * (interval.last_us - interval.first_us) - point.latency_us)
+            / point.latency_us
+        )
+    return 100 * sum(off) / len(off)
+
+
+def searched(drawn: Drawn) -> dict[str, Any]:
+    """What the search would have found with a quarter of the measurements, of a layer that has them all."""
+    assert drawn.measured is not None
+    truth = drawn.measured.staircase
+    found = search(drawn.predicted.staircase, {point.width: point for point in truth.points}.get, budget_share=SHARE)
     regrets = regret_pct(found.staircase, truth.latencies_us)
-    both = [(point.latency_us, known[point.width].latency_us) for point in theory.points if point.width in known]
-    off = [100 * abs(predicted_us / measured_us - 1) for predicted_us, measured_us in both]
     return {
-        "name": case.name,
-        "conv": case.conv,
-        "dtype": str(case.dtype),
-        "system": system.title,
-        "widths": len(theory.points),
-        "latencies_us": {point.width: round(point.latency_us, 3) for point in exhaustive.points},
-        "prediction_off_pct": statistics.fmean(off),
-        "steps": len(reading.steps),
-        "falls": sum(step.rise_pct < 0 for step in reading.steps),
-        "equation_3_residual_pct": reading.model.residual_pct,
-        "with_constant_residual_pct": reading.model_with_overhead.residual_pct,
-        "dominating": [point.width for point in reading.dominating],
         "share": found.share,
         "mean_regret_pct": float(regrets.mean()),
         "worst_regret_pct": float(regrets.max()),
     }
 
 
-def sheet_of(system: System) -> GpuSpec:
-    """The GPU's sheet; the fake borrows an H200's."""
-    return gpu_of_driver(system.gpu) or load_gpu("h200")
-
-
-def page(rows: list[dict[str, Any]], system: str) -> str:
-    good = sum(row["mean_regret_pct"] <= REGRET_PCT for row in rows)
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    whole = [row for row in rows if "share" in row]
+    good = sum(row["mean_regret_pct"] <= REGRET_PCT for row in whole)
+    widths, measured = (sum(row[name] for row in rows) for name in ("widths", "measured"))
     lines = [
         "# Staircases measured",
         "",
-        f"{len(rows)} layers at every eighth width from 64 to 512 on {system}. Written by `benchmarks/staircases.py`.",
-        f"The search measures at most {100 * SHARE:.0f} % of the widths; its regret is what its choice for each width",
-        f"costs more than the best. {good} of {len(rows)} layers have a mean regret of at most {REGRET_PCT:g} %.",
+        f"{len(rows)} layers at every eighth width from 64 to 512 on an {load_gpu(GPU).name}:",
+        f"{measured} of {widths} widths have a time so far. Written by `benchmarks/staircases.py`; the",
+        "[interactive page](charts/staircases.html) has every point, predicted beside measured. At both ends and at",
+        "multiples of 128 every implementation is tried, between them those that were within 30 % of the best there,",
+        "which [loses little](likely-plans.md).",
         "",
-        "| layer | shape | type | steps (down) | prediction off % | equation 3 off % | with a constant % | measured % "
-        "| mean regret % | worst % |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "*Prediction*: mean distance of the theory from the measurements. *Steps*: jumps that the change-point method",
+        "reads off the measured points, and how many of them go down; *intervals*: mean distance of the points from",
+        "the steady and growing intervals between them. *Equation 3*: mean residual of the paper's model, and with a",
+        "constant added. The search measures at most "
+        f"{100 * SHARE:.0f} % of the widths; its *regret* is what its choice for each width costs",
+        "more than the best.",
+        "",
+        f"Of {len(whole)} layers measured at every width {good} have a mean regret of at most {REGRET_PCT:g} %.",
+        "",
+        "| layer | shape | type | widths | prediction % | steps (down) | largest | intervals % | equation 3 % "
+        "| with a constant % | mean regret % | worst % |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    lines += [
-        f"| {row['name']} | `{row['conv']}` | {row['dtype']} | {row['steps']} ({row['falls']}) "
-        f"| {row['prediction_off_pct']:.0f} | {row['equation_3_residual_pct']:.0f} "
-        f"| {row['with_constant_residual_pct']:.0f} | {100 * row['share']:.0f} | {row['mean_regret_pct']:.2f} "
-        f"| {row['worst_regret_pct']:.1f} |"
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *map(line, rows)]) + "\n"
+
+
+def line(row: dict[str, Any]) -> str:
+    cells = [row["name"], f"`{row['conv']}`", row["dtype"], f"{row['measured']} of {row['widths']}"]
+    if "steps" in row:
+        rises = [rise for _, _, rise in row["steps"]]
+        cells += [
+            f"{row['prediction_off_pct']:.0f}",
+            f"{len(rises)} ({sum(rise < 0 for rise in rises)})",
+            f"{max(rises, key=abs, default=0.0):+.0f} %",
+            f"{row['intervals_residual_pct']:.1f}",
+            f"{row['equation_3_residual_pct']:.0f}",
+            f"{row['with_constant_residual_pct']:.0f}",
+        ]
+    if "share" in row:
+        cells += [f"{row['mean_regret_pct']:.2f}", f"{row['worst_regret_pct']:.1f}"]
+    return "| " + " | ".join([*cells, *["–"] * (12 - len(cells))]) + " |"
+
+
+def interactive(drawn: Sequence[tuple[Case, Drawn]]) -> str:
+    return render_page(
+        "staircase.html.j2",
+        model="Staircases of 30 layers",
+        gpu=load_gpu(GPU).name,
+        chips=["predicted", "measured where there are rows"],
+        sections=[
+            section(f"s{number}", f"{case.name}, {case.dtype}", case.conv, [each])
+            for number, (case, each) in enumerate(drawn)
+        ],
+        together=None,
+        notes=[],
+    )
 
 
 if __name__ == "__main__":

@@ -1,40 +1,34 @@
 """The tail-effect paper's figures of how general staircases are: predicted, and measured where there are rows.
 
-    python benchmarks/tail_effect.py [DATABASE] [--measure] [--gpu INDEX] [--budget SECONDS]
+    python benchmarks/tail_effect.py [DATABASE] [--measure] [--budget SECONDS] [--dry-run]
 
 Writes ``docs/tail-effect.md``, the interactive page ``docs/charts/tail-effect.html`` and ``results/tail_effect.json``.
 Figures 1, 3, 5, 6, 9, 10 and 11, from their captions and text; where those do not say a shape, ours is said. With a
-DATABASE of an H200's rows its measured widths stand beside the prediction; ``--measure`` fills it first, on this
-machine's GPU, and goes on where it stopped.
+DATABASE of an H200's rows its measured widths stand beside the prediction; ``--measure`` fills it first, on every GPU
+that CUDA shows (``staircase_sweep.py``), and goes on where it stopped. ``--dry-run`` measures two layers on fake GPUs
+and writes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headroom.advise.questions.answer import Lines
-from headroom.advise.stored import measurements_of
-from headroom.change.widths.staircase.curve import Staircase
-from headroom.change.widths.staircase.reading import Reading, read
+from headroom.change.widths.staircase.reading import Reading
 from headroom.change.widths.staircase.spec import parse_conv
 from headroom.change.widths.staircase.steps import Trend
-from headroom.change.widths.staircase.study import Subject, subjects_of_conv, variants_graph
-from headroom.change.widths.staircase.table import width_table
-from headroom.errors import UsageError
+from headroom.change.widths.staircase.study import Subject, subjects_of_conv
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
-from headroom.report.html.charts import DataTable, LineChart
-from headroom.report.html.lines import line_chart
 from headroom.report.html.page import render_page
 from headroom.store.default import open_for_reading
-from headroom.store.notebook import open_for_measuring
 from headroom.store.several import Stores
 from record import ROOT, write_result
-from staircases import fill
+from staircase_drawing import Drawn, draw, section
+from staircase_sweep import fill, rehearse
 
 H200, PAPERS = "h200", "titan-v"
 WIDE = "k=64:512:8"
@@ -128,48 +122,44 @@ FIGURES = (
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A curve as predicted and, where there are rows, as measured."""
+#: What is measured: the layers of all figures, each by its widths.
+SUBJECTS = tuple((curve.subject, curve.dtype) for figure in FIGURES for curve in figure.curves if curve.gpu == H200)
 
-    curve: Curve
-    predicted: Reading
-    measured: Reading | None
+#: The first of them, for a rehearsal.
+FEW = SUBJECTS[:2]
+
+#: A figure with its curves as they are drawn.
+Shown = tuple[Figure, list[tuple[Curve, Drawn]]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("database", type=Path, nargs="?")
     parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--budget", type=float)
+    parser.add_argument("--budget", type=float, help="seconds that measuring may take in all")
+    parser.add_argument("--dry-run", action="store_true")
     asked = parser.parse_args()
+    if asked.dry_run:
+        rehearse(f"{Path(__file__).stem}:FEW", asked.budget)
+        return
     if asked.measure:
         if asked.database is None:
             parser.error("name the database that the rows go to")
-        ours = [curve for figure in FIGURES for curve in figure.curves if curve.gpu == H200]
-        with open_for_measuring(asked.database) as records:
-            fill(records, [(curve.subject, curve.dtype) for curve in ours], asked.gpu, asked.budget)
+        fill(Path(__file__).stem, asked.database, asked.budget)
     with open_for_reading(asked.database) as store:
-        drawn = [(figure, [draw(curve, store) for curve in figure.curves]) for figure in FIGURES]
+        drawn: list[Shown] = [
+            (figure, [(each, curve_drawn(each, store)) for each in figure.curves]) for figure in FIGURES
+        ]
     write_result("tail_effect", {"figures": [as_json(*each) for each in drawn]})
     (ROOT / "docs" / "tail-effect.md").write_text(page(drawn))
     (ROOT / "docs" / "charts" / "tail-effect.html").write_text(interactive(drawn))
 
 
-def draw(curve: Curve, store: Stores) -> Drawn:
-    subject, gpu = curve.subject, load_gpu(curve.gpu)
-    about = (subject.layer, gpu, curve.dtype, subject.out_widths, subject.in_widths)
-    predicted = read(width_table(*about, source="predicted").staircases[0])
-    known = measurements_of(store, variants_graph(curve.name, [subject]), gpu, curve.dtype, "warm")
-    try:
-        measured = width_table(*about, measurements=known, source="measured").staircases[0]
-    except UsageError:  # no width of it was measured
-        return Drawn(curve, predicted, None)
-    return Drawn(curve, predicted, read(measured) if len(measured.points) > 1 else None)
+def curve_drawn(curve: Curve, store: Stores) -> Drawn:
+    return draw(curve.name, curve.subject, curve.dtype, curve.gpu, store)
 
 
-def page(drawn: Sequence[tuple[Figure, Sequence[Drawn]]]) -> str:
+def page(drawn: Sequence[Shown]) -> str:
     lines = [
         "# The tail-effect paper's figures, made again",
         "",
@@ -186,7 +176,7 @@ def page(drawn: Sequence[tuple[Figure, Sequence[Drawn]]]) -> str:
             "| curve | type | widths | steps | largest | steady | waves | equation 3 | latency µs | measured | off |"
         ]
         lines += ["|---|---|---|---:|---:|---:|---|---|---|---|---:|"]
-        lines += [row(each) for each in curves]
+        lines += [row(each) for _, each in curves]
     return "\n".join(lines) + "\n"
 
 
@@ -196,83 +186,45 @@ def row(each: Drawn) -> str:
     steady = sum(interval.points for interval in reading.intervals if interval.trend is Trend.STEADY)
     largest = max((step.rise_pct for step in reading.steps), default=0.0)
     measured, off = "–", "–"
-    if each.measured is not None:
+    if each.measured is not None and each.off_pct is not None:
         measured = f"{len(each.measured.staircase.points)} widths, steps: {len(each.measured.steps)}"
-        off = f"{off_pct(curve, each.measured.staircase):.0f} %"
+        off = f"{each.off_pct:.0f} %"
     waves = "–" if first.waves is None else f"{first.waves} to {last.waves}"
     return (
-        f"| {each.curve.name} | {each.curve.dtype} | {first.width} to {last.width} | {len(reading.steps)} "
+        f"| {each.name} | {each.dtype} | {first.width} to {last.width} | {len(reading.steps)} "
         f"| {largest:+.0f} % | {100 * steady / len(curve.points):.0f} % | {waves} "
         f"| {reading.model.wave_width:.0f} filters per wave, {reading.model.residual_pct:.0f} % "
         f"| {first.latency_us:.1f} to {last.latency_us:.1f} | {measured} | {off} |"
     )
 
 
-def off_pct(predicted: Staircase, measured: Staircase) -> float:
-    pairs = [(predicted.at(point.width), point) for point in measured.points]
-    off = [abs(guess.latency_us / point.latency_us - 1) for guess, point in pairs if guess is not None]
-    return 100 * sum(off) / len(off)
+def as_json(figure: Figure, curves: Sequence[tuple[Curve, Drawn]]) -> dict[str, Any]:
+    return {"figure": figure.numbers, "title": figure.title, "curves": [curve_json(*each) for each in curves]}
 
 
-def as_json(figure: Figure, curves: Sequence[Drawn]) -> dict[str, Any]:
-    return {"figure": figure.numbers, "title": figure.title, "curves": [curve_json(each) for each in curves]}
-
-
-def curve_json(each: Drawn) -> dict[str, Any]:
+def curve_json(curve: Curve, each: Drawn) -> dict[str, Any]:
     def times(reading: Reading | None) -> dict[int, float]:
         return {} if reading is None else {p.width: round(p.latency_us, 3) for p in reading.staircase.points}
 
-    curve = each.curve
     about = {"name": curve.name, "conv": curve.conv, "dtype": str(curve.dtype), "gpu": curve.gpu}
     return {**about, "predicted_us": times(each.predicted), "measured_us": times(each.measured)}
 
 
-@dataclass(frozen=True)
-class _Section:
-    """What the page's template draws of a figure."""
-
-    key: str
-    title: str
-    stands: str
-    charts: tuple[LineChart, ...]
-    table: DataTable
-    sentences: tuple[str, ...] = ()
-
-
-def interactive(drawn: Sequence[tuple[Figure, Sequence[Drawn]]]) -> str:
+def interactive(drawn: Sequence[Shown]) -> str:
     return render_page(
         "staircase.html.j2",
         model="The tail-effect paper's figures",
         gpu=load_gpu(H200).name,
         chips=["predicted", "measured where there are rows"],
-        sections=[section(number, *each) for number, each in enumerate(drawn)],
+        sections=[
+            section(
+                f"f{number}", f"Figures {figure.numbers}: {figure.title}", figure.shows, [each for _, each in curves]
+            )
+            for number, (figure, curves) in enumerate(drawn)
+        ],
         together=None,
+        notes=[],
     )
-
-
-def section(number: int, figure: Figure, curves: Sequence[Drawn]) -> _Section:
-    heads = ("curve", "type", "steps", "widths that no wider one beats")
-    table = tuple(
-        (each.curve.name, str(each.curve.dtype), str(len(each.predicted.steps)), best(each)) for each in curves
-    )
-    charts = [chart("Latency", "latency us", curves, "latency_us"), chart("Throughput", "TFLOP/s", curves, "tflops")]
-    return _Section(
-        f"f{number}", f"Figures {figure.numbers}: {figure.title}", figure.shows, tuple(charts), DataTable(heads, table)
-    )
-
-
-def best(each: Drawn) -> str:
-    return ", ".join(str(point.width) for point in (each.measured or each.predicted).dominating)
-
-
-def chart(title: str, unit: str, curves: Sequence[Drawn], value: str) -> LineChart:
-    series = []
-    for each in curves:
-        for word, reading in (("predicted", each.predicted), ("measured", each.measured)):
-            if reading is not None:
-                places = tuple((float(p.width), float(getattr(p, value))) for p in reading.staircase.points)
-                series.append((f"{each.curve.name}, {word}", places))
-    return replace(line_chart(Lines(title, "filters", unit, tuple(series)), value), help="By number of filters.")
 
 
 if __name__ == "__main__":

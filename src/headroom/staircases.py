@@ -21,6 +21,8 @@ from headroom.graph.tensor import DataType
 from headroom.text import view
 
 if TYPE_CHECKING:
+    from headroom.change.widths.staircase.fleet import FleetStopwatch
+    from headroom.change.widths.staircase.measuring import Stopwatch
     from headroom.measure.fleet.fleet import Fleet
 
 
@@ -119,7 +121,7 @@ def measure_staircase(
         gpu: the sheet whose theory says where a step can be: this GPU's.
         index: which of the machine's GPUs.
         shared: measure although others use the GPU, and say so in the rows.
-        on_width: told each width before it is measured; by several threads where there is a fleet.
+        on_width: told each width before it is measured.
         fleet: whose GPUs measure, in place of this machine's.
 
     Raises:
@@ -136,19 +138,16 @@ def measure_staircase(
     with ExitStack() as opened:
         records = opened.enter_context(open_for_measuring(db))
         checked("l2", l2, L2_STATES)
+        watch: Stopwatch | FleetStopwatch
         if fleet is not None:
-            from headroom.change.widths.staircase.fleet import find_on_fleet, fleet_stopwatch
+            from headroom.change.widths.staircase.fleet import fleet_stopwatch
 
             where = None if db is None else os.fspath(db)
-            many = fleet_stopwatch(fleet, records, where, spec, data_type, l2=l2, shared=shared)
-            find_on_fleet(subjects, many, on_width=on_width)
-            system = many.kind.system
+            watch = fleet_stopwatch(fleet, records, where, spec, data_type, l2=l2, shared=shared)
         else:
-            one = opened.enter_context(stopwatch(records, spec, data_type, l2=l2, index=index, shared=shared))
-            for subject in subjects:
-                find_staircases(subject, one, on_width=on_width)
-            system = one.worker.facts().system
-        known = StoredMeasurements(records, system)
+            watch = opened.enter_context(stopwatch(records, spec, data_type, l2=l2, index=index, shared=shared))
+        find_staircases(subjects, watch, on_width=on_width)
+        known = StoredMeasurements(records, watch.system)
         return _answer(engine.study(name, subjects, spec, data_type, l2=l2, measurements=known))
 
 

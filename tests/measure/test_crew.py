@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+import builders
 from headroom.errors import GpuError
+from headroom.graph.chain import Chain
 from headroom.measure.crew import Crew, Done, default_size
+from headroom.measure.room import Room, needed_bytes
 from headroom.measure.task import Task
 from headroom.measure.turn import Turn
 from headroom.measure.visit import Budgets
@@ -92,6 +95,63 @@ def test_a_crew_that_is_left_early_leaves_no_process(monkeypatch: pytest.MonkeyP
         done = next(crew.measure(iter([task(RELU), task(CONV)])))
         assert done.task.chain == CONV
     time.sleep(0.2)
+
+
+def test_workers_stay_from_one_batch_to_the_next_and_those_that_are_there_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HEADROOM_BENCH", script())
+    with Crew(size=3) as crew:
+        crew.facts()
+        list(crew.measure(iter([task(RELU), task(CONV)]), most=2))
+        first = set(workers_of(os.getpid()))
+        for _ in range(3):
+            assert [done.task.chain for done in crew.measure(iter([task(FUSED)]), most=1)] == [FUSED]
+        assert crew.started <= 2
+        assert set(workers_of(os.getpid())) == first
+        assert crew.replaced == 0
+
+
+@pytest.mark.alone
+def test_four_workers_compile_about_four_times_as_much(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plans, build_s, tasks = 4, 0.08, 16
+    monkeypatch.setenv("HEADROOM_BENCH", script(plans=plans, build_s=build_s, turns=str(tmp_path)))
+    chains = [Chain.of([builders.conv("c", "x", channels=8 * number)]) for number in range(1, tasks + 5)]
+    with Crew(size=4) as crew:
+        crew.facts()
+        # All four are up before the clock runs: each takes one of the first four tasks, and is slow at it.
+        list(crew.measure(task(chain) for chain in chains[:4]))
+        start = time.monotonic()
+        done = list(crew.measure(task(chain) for chain in chains[4:]))
+        spent_s = time.monotonic() - start
+    alone_s = tasks * plans * 2 * build_s  # two layouts
+    assert len(done) == tasks
+    assert crew.started == 4
+    assert spent_s < alone_s / 2.5
+
+
+def test_tasks_that_would_fill_the_memory_together_wait_for_each_other() -> None:
+    small, large = task(RELU), task(CONV)
+    room = Room(needed_bytes(large) + needed_bytes(small) - 1)
+    entered = threading.Event()
+
+    def enter() -> None:
+        with room.of(large):
+            entered.set()
+
+    with room.of(small):
+        thread = threading.Thread(target=enter, daemon=True)
+        thread.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(10)
+    thread.join(10)
+
+
+def test_a_task_that_is_larger_than_the_memory_has_it_to_itself() -> None:
+    with Room(1).of(task(CONV)):
+        pass
+    with Room(None).of(task(CONV)), Room(None).of(task(CONV)):
+        pass
 
 
 def test_only_one_process_at_a_time_has_its_turn(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from headroom.measure.fake import FakeBench
 from headroom.measure.fake_script import Fault, Script
 from headroom.measure.layer import HOPELESS, PoisonedError, measure_layer
 from headroom.measure.reasons import endless, row_of
+from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, Timing
 from headroom.store.steps import OPERANDS, REST, library_of
 from measure.chains import CONV, FUSED, RELU, task
@@ -60,6 +62,25 @@ def test_every_implementation_gets_a_row() -> None:
     assert best.kernels
     assert best.gpu_uuid.startswith("FAKE-")
     assert best.relative_error is not None
+
+
+def test_of_likely_plans_only_those_named_are_tried() -> None:
+    only = (Implementation("fake", "plan3"), Implementation("fake", "plan1"), Implementation("fake", "gone"))
+    rows = run(plans="likely", only=only).by_plan()
+    assert sorted(rows) == ["plan1", "plan3"]
+
+
+def test_where_no_likely_plan_has_a_time_all_are_tried() -> None:
+    only = (Implementation("fake", "plan3"),)
+    rows = run(Fault("wrong", 3), plans="likely", only=only).by_plan()
+    assert sorted(rows) == [f"plan{i}" for i in range(6)]
+    assert rows["plan3"].status is Status.FAILED
+    assert rows["plan1"].status is Status.OK
+
+
+def test_a_task_with_likely_plans_travels_whole() -> None:
+    sent = task(CONV, plans="likely", only=(Implementation("fake", "plan3", "nhwc"),))
+    assert Task.from_json(json.loads(json.dumps(sent.to_json()))) == sent
 
 
 def test_the_fastest_are_timed_again_by_turns_and_in_the_cold_state() -> None:

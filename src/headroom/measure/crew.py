@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from headroom.measure.bench import Facts
 from headroom.measure.client import Worker
 from headroom.measure.process import BURIAL_S
+from headroom.measure.room import Room
 from headroom.measure.task import Task
 from headroom.measure.turn import CAN_TAKE_TURNS
 from headroom.measure.visit import Budgets
@@ -56,6 +58,7 @@ class Crew:
         """``admit`` is called before the first process starts, and refuses by raising."""
         first = Worker(gpu, budgets, admit=admit)
         self._workers = [first, *(Worker(gpu, budgets) for _ in range(size - 1))]
+        self._hands: dict[Worker, _Hand] = {}
         self._spent_s = self._waited_s = 0.0
 
     def __enter__(self) -> Self:
@@ -73,6 +76,8 @@ class Crew:
         deadline = time.monotonic() + BURIAL_S
         for worker in self._workers:
             worker.close(max(0.0, deadline - time.monotonic()))
+        for hand in self._hands.values():
+            hand.give(None)
 
     @property
     def size(self) -> int:
@@ -98,30 +103,37 @@ class Crew:
         return self._workers[0].facts()
 
     def measure(
-        self, tasks: Iterator[Task], known: Callable[[Task], Sequence[Timing]] = lambda task: ()
+        self,
+        tasks: Iterator[Task],
+        known: Callable[[Task], Sequence[Timing]] = lambda task: (),
+        *,
+        most: int | None = None,
     ) -> Iterator[Done]:
         """The tasks' rows as they are done. ``tasks`` is asked for the next one whenever a worker is free.
 
+        May be asked again and again: workers stay, and those that are there already come first.
+
         Args:
             known: rows of a task that are left as they are; called from several threads.
+            most: tasks that there are at most; more workers than that are not started.
 
         Raises:
             GpuError: a worker cannot be started or replaced.
         """
         results: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
-        taking = threading.Lock()
+        taking, room = threading.Lock(), self._room()
 
         def next_task() -> Task | None:
             with taking:
                 return next(tasks, None)
 
         def serve(worker: Worker) -> None:
-            # A worker process dies with the thread that started it, so this one lives until nothing is left to do.
             begin, waited_before_s = time.monotonic(), worker.waited_s
             try:
                 while (task := next_task()) is not None:
-                    start = time.monotonic()
-                    results.put(Done(task, worker.measure(task, known(task)), time.monotonic() - start))
+                    with room.of(task):
+                        start = time.monotonic()
+                        results.put(Done(task, worker.measure(task, known(task)), time.monotonic() - start))
             except BaseException as error:  # noqa: BLE001 - whoever waits for the results raises it
                 results.put(error)
             finally:
@@ -130,10 +142,11 @@ class Crew:
                     self._waited_s += worker.waited_s - waited_before_s
                 results.put(None)
 
-        threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in self._workers]
-        for thread in threads:
-            thread.start()
-        serving = len(threads)
+        ready_first = sorted(self._workers, key=lambda worker: not worker.has_started)
+        serving = 0
+        for worker in ready_first[:most]:
+            self._hands.setdefault(worker, _Hand()).give(partial(serve, worker))
+            serving += 1
         while serving:
             match results.get():
                 case None:
@@ -142,3 +155,25 @@ class Crew:
                     raise error
                 case Done() as done:
                     yield done
+
+    def _room(self) -> Room:
+        """What the GPU's memory has left for operands beside what every worker takes anyway."""
+        found = self._workers[0].found
+        return Room(None if found is None else max(0, found.memory_bytes - self.size * WORKER_BYTES))
+
+
+class _Hand:
+    """A thread that does what it is given, one thing after the other: it lives as long as the crew, because a worker
+    process dies with the thread that started it."""
+
+    def __init__(self) -> None:
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def give(self, act: Callable[[], None] | None) -> None:
+        """What to do next; ``None`` ends the thread."""
+        self._inbox.put(act)
+
+    def _work(self) -> None:
+        for act in iter(self._inbox.get, None):
+            act()

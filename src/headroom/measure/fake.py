@@ -59,8 +59,10 @@ class FakeCandidate:
     implementation: Implementation
     time_us: dict[str, float]
     fault: str
+    build_s: float = 0.0
 
     def build(self) -> Program:
+        time.sleep(self.build_s)
         match self.fault:
             case "build":
                 raise RuntimeError("the library could not compile it")
@@ -81,14 +83,14 @@ class FakeBackend:
     def candidates(self, task: Task, operands: Operands) -> Iterator[FakeCandidate]:
         theory = {l2: _theory_us(task, l2) for l2 in task.l2_states}
         layouts = task.layouts if task.chain.anchor.work.gemm and len(task.chain.inputs[0].shape) == 4 else ("",)
-        count = self.script.plans if task.plans == "all" else min(2, self.script.plans)
+        count = min(2, self.script.plans) if task.plans == "heuristic" else self.script.plans
         for layout in layouts:
             for plan in range(count):
                 # Plan 1 is the fastest; in the second layout all are a little slower.
                 factor = 1.0 + 0.04 * ((plan - 1) % self.script.plans) + 0.3 * layouts.index(layout)
                 times = {l2: round(factor * time_us, 4) for l2, time_us in theory.items()}
                 implementation = Implementation(self.name, f"plan{plan}", layout)
-                yield FakeCandidate(implementation, times, self.script.fault(task, plan))
+                yield FakeCandidate(implementation, times, self.script.fault(task, plan), self.script.build_s)
 
 
 class FakeOperands:

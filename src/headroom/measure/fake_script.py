@@ -2,7 +2,8 @@
 
 The fake is used where ``HEADROOM_BENCH`` is ``fake`` or ``fake:{…}`` with a JSON object of these fields, all optional:
 
-* ``plans``: implementations per layout (6), ``plan_s``: seconds that each takes, ``start_s``: seconds to start;
+* ``plans``: implementations per layout (6), ``plan_s``: seconds that each takes on the GPU, ``build_s``: seconds that
+  compiling it takes, ``start_s``: seconds to start;
 * ``libraries``: a word for the versions of its libraries, so that it can become another system;
 * ``fail``: a list of ``{"how": …, "plan": K, "chain": TEXT}``: implementation ``K`` (without ``plan``, the operands)
   of every chain whose title holds ``TEXT`` fails in that way: ``build``, ``run``, ``unsupported``, ``oom``,
@@ -55,6 +56,7 @@ class Script:
 
     plans: int = 6
     plan_s: float = 0.0
+    build_s: float = 0.0
     start_s: float = 0.0
     libraries: str = "1"
     fail: tuple[Fault, ...] = ()

@@ -7,7 +7,7 @@ first, so that if the process dies of it, the parent knows whose doing that is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -109,15 +109,25 @@ class _Loop:
         """Build, check and time, once and briefly, whatever the libraries offer."""
         for name, reason in self._bench.missing_backends.items():
             self._fail(left_out(reason), library_of(name))
+        for wanted in (self._task.only, ()):
+            # Where none of those that are likely has a time, there is no telling which would be: all are tried.
+            if self._try_offered(operands, wanted) or not wanted:
+                return
+
+    def _try_offered(self, operands: Operands, wanted: Collection[Implementation]) -> bool:
+        """Try those of ``wanted`` that are offered, or all if it is empty; whether any has a time, or time is up."""
         for candidate in self._offered(operands):
+            if wanted and candidate.implementation not in wanted:
+                continue
             if self._spent() > TRYING_SHARE * self._seconds:
                 self._fail(untried(candidate.implementation, self._seconds), REST)
-                return
+                return True
             if _engine_of(candidate.implementation) in self._endless:
                 # Each such set of knobs would keep the GPU from all others until patience ends.
                 self._fail(like_endless(candidate.implementation.engine), candidate.implementation)
                 continue
             self._try(candidate, operands)
+        return any(row.median_us is not None for row in self.rows.values())
 
     def time_finalists(self, operands: Operands) -> None:
         """Time the fastest few again, by turns, in every state of the cache that is asked for."""
@@ -138,9 +148,8 @@ class _Loop:
         """Every implementation that the libraries list and that has no row yet."""
         for backend in self._bench.backends:
             for candidate in self._listed(backend, operands):
-                new = candidate.implementation not in self._candidates
                 self._candidates[candidate.implementation] = candidate
-                if new and (candidate.implementation, self.l2) not in self.rows:
+                if (candidate.implementation, self.l2) not in self.rows:
                     yield candidate
 
     def _listed(self, backend: Backend, operands: Operands) -> Iterator[Candidate]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from headroom.measure.task import Task
 
 #: Seconds that a layer is expected to take before any like it was measured, on a recent data-centre GPU.
-_GEMM_S = {"all": 1.0, "heuristic": 0.4}
+_GEMM_S = {"all": 1.0, "heuristic": 0.4, "likely": 0.4}
 _OTHER_S = 0.3
 
 #: How many measured layers the expectation weighs as much as.

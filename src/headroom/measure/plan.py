@@ -56,12 +56,12 @@ def plan_tasks(
         wanted += [(layers, layers[1:], 1) for layers in _parts(graph)]
     times_us = _Theory(gpu or load_gpu(STAND_IN), dtype, [layer for _, at_stake, _ in wanted for layer in at_stake])
     return most_valuable_first(
-        Planned(Task(Chain.of(layers), _type_of(layers, dtype), plans), count, count * times_us.sum(at_stake))
+        Planned(Task(Chain.of(layers), type_of(layers, dtype), plans), count, count * times_us.sum(at_stake))
         for layers, at_stake, count in wanted
     )
 
 
-def _type_of(layers: Sequence[Layer], dtype: DataType) -> DataType:
+def type_of(layers: Sequence[Layer], dtype: DataType) -> DataType:
     """What to measure ``layers`` in: without a product to round, tf32 is fp32, whose rows answer for both."""
     rounds = any(layer.kind.computes_gemm for layer in layers)
     return DataType.FP32 if dtype is DataType.TF32 and not rounds else dtype

@@ -100,6 +100,7 @@ def measure_tasks(
     budget_s: float | None = None,
     others: Callable[[], str] = lambda: "",
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    narrowed: Callable[[Task], Task] = lambda task: task,
 ) -> SweepReport:
     """Measure what is not known yet, in the given order, and write every layer in a transaction of its own.
 
@@ -110,6 +111,7 @@ def measure_tasks(
             measure none is even started. Where there is something, their own word counts.
         again: what is measured although it is known.
         budget_s: seconds after which no further layer is begun; the first one is in any case.
+        narrowed: a task as it is to be measured, by what is known when it is begun.
         others: asked after each layer who else uses the GPU, in words that its rows then carry.
 
     Raises:
@@ -133,9 +135,9 @@ def measure_tasks(
             done = tally.measured + agenda.done_by_others
             on_progress(Progress(done, len(todo), item.task.chain.title, pace.left_s / crew.size))
             pace.began(item.task)
-            yield item.task
+            yield narrowed(item.task)
 
-    for visit in crew.measure(tasks(), known.rows) if todo else ():
+    for visit in crew.measure(tasks(), known.rows, most=len(todo)) if todo else ():
         rows = marked(visit.rows, others())
         agenda.meet(visit.task)
         records.record(Sweep(known.system, visit.task.chain, visit.task.dtype, visit.task.plans, rows, visit.seconds))

@@ -7,14 +7,15 @@ from typing import Any
 
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
+from headroom.store.rows import Implementation
 
 
 @dataclass(frozen=True)
 class Task:
     """A chain of layers in one data type.
 
-    ``plans`` says which implementations are tried: those that the libraries' heuristics propose first
-    (``heuristic``), or every one they list (``all``). ``layouts`` are the tensor orders to try where there are any.
+    ``plans`` is one of :data:`~headroom.store.rows.PLANS`. ``only`` are the ones that are tried of ``likely`` plans;
+    where none of them has a time, all are. ``layouts`` are the tensor orders to try where there are any.
     """
 
     chain: Chain
@@ -22,6 +23,7 @@ class Task:
     plans: str = "all"
     l2_states: tuple[str, ...] = ("warm", "cold")
     layouts: tuple[str, ...] = ("nhwc", "nchw")
+    only: tuple[Implementation, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "chain": self.chain.to_json(), "dtype": str(self.dtype)}
@@ -34,4 +36,5 @@ class Task:
             data["plans"],
             tuple(data["l2_states"]),
             tuple(data["layouts"]),
+            tuple(Implementation(**each) for each in data.get("only", ())),
         )

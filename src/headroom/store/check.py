@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, Connection, Table, func, or_, select
 
 from headroom.graph.tensor import DataType
-from headroom.store.rows import Status
+from headroom.store.rows import PLANS, Status
 from headroom.store.store import Store
 from headroom.store.tables import counters, networks, sweeps, timings
 from headroom.store.walk import walk_chains, walk_systems
@@ -69,7 +69,7 @@ def _words(connection: Connection) -> Iterator[str]:
     for table in (timings, sweeps, counters, networks):
         unknown = table.c.dtype.not_in([str(dtype) for dtype in DataType])
         yield from _counted(connection, table, unknown, f"{table.name} have a data type that is none")
-    unknown = sweeps.c.plans.not_in(("all", "heuristic"))
+    unknown = sweeps.c.plans.not_in(PLANS)
     yield from _counted(connection, sweeps, unknown, "sweeps tried plans of an unknown kind")
 
 

@@ -118,7 +118,7 @@ def select_finished(
     missing: Collection[str],
     digests: Collection[str] | None = None,
 ) -> frozenset[str]:
-    """Digests of the chains whose sweep of ``plans`` is done; a sweep of all covers one of heuristics.
+    """Digests of the chains whose sweep of ``plans`` is done; a sweep of all covers any other.
 
     One is not done that lacked a library, unless that is still among the ``missing`` ones; nor one where a time was
     disturbed that may be the best: a GPU that was throttled cools down.

@@ -131,11 +131,16 @@ class Timing:
         return self.noise is not None and self.noise > 0.10
 
 
+#: Which implementations a sweep tries: those that the libraries' heuristics propose first, those that were fast in
+#: chains much like it, or every one that the libraries list.
+PLANS = ("heuristic", "likely", "all")
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """A visit of the stopwatch to one chain: what is written in one transaction.
 
-    ``plans`` is ``all`` or ``heuristic``: which implementations were tried. A sweep of all covers one of heuristics.
+    ``plans`` is one of :data:`PLANS`: which implementations were tried. A sweep of all covers any other.
     A resumed run skips what a finished sweep visited (:func:`headroom.store.steps.is_finished`), and takes up the rest.
     """
 

@@ -107,7 +107,7 @@ class Store:
         missing: Collection[str] = (),
         digests: Collection[str] | None = None,
     ) -> frozenset[str]:
-        """Digests of the chains that a run of ``plans`` need not visit again; ``all`` covers ``heuristic``.
+        """Digests of the chains that a run of ``plans`` need not visit again; ``all`` covers every other.
 
         Args:
             missing: libraries that cannot be used: a chain is finished although they were missing when it was measured.

@@ -57,8 +57,8 @@ def _drop_old(connection: Connection, table: Table) -> int:
 
 
 def _drop_covered(connection: Connection) -> int:
-    """Visits of the heuristics' plans to chains of which all plans were visited too."""
+    """Visits of some plans to chains of which all plans were visited too."""
     full = sweeps.alias("full")
     same = and_(*(full.c[name] == sweeps.c[name] for name in ("systems_key", "chains_key", "dtype", "method")))
     covered = exists(select(full.c.key).where(same, full.c.plans == "all"))
-    return connection.execute(delete(sweeps).where(sweeps.c.plans == "heuristic", covered)).rowcount
+    return connection.execute(delete(sweeps).where(sweeps.c.plans != "all", covered)).rowcount

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import headroom as hr
+from headroom.change.widths.staircase.curve import Point
+from headroom.change.widths.staircase.measuring import Stopwatch
 from headroom.errors import GpuError
+from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.measure.fake_script import VARIABLE, Script, fake_facts
 from headroom.predict.prediction import Source
@@ -81,3 +85,19 @@ def test_a_busy_gpu_is_refused_or_said(database: Path, monkeypatch: pytest.Monke
     rows = _rows(database)
     assert rows
     assert all("on a shared GPU" in row.reason for row in rows)
+
+
+def test_staircases_of_many_layers_are_searched_side_by_side(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    points = Stopwatch.points
+
+    def counted(watch: Stopwatch, layers: Sequence[tuple[int, Layer]]) -> list[Point | None]:
+        batches.append(len(layers))
+        return points(watch, layers)
+
+    monkeypatch.setattr(Stopwatch, "points", counted)
+    hr.measure_staircase(conv="c=64:512:64,h=16,w=16,k=64:512:16", gpu="h200", db=database)
+    # Eight staircases of 29 widths, seven of which may be measured: four at once, then half of what is left.
+    assert batches[0] == 8 * 4
+    assert len(batches) <= 4
+    assert sum(batches) <= 8 * 7

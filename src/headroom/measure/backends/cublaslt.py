@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: How many algorithms are asked for; the library rarely has more than these.
-PROPOSALS = {"heuristic": 8, "all": 128}
+PROPOSALS = {"heuristic": 8, "likely": 128, "all": 128}
 
 
 class CublasLt:

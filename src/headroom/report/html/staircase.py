@@ -23,15 +23,15 @@ _HELP = "Every mark is a width; its tip and the table have the figures."
 
 
 @dataclass(frozen=True)
-class _Section:
-    """A staircase as the template draws it."""
+class Section:
+    """A staircase, or several on the same charts, as the template draws them."""
 
     key: str
     title: str
     stands: str
     charts: tuple[LineChart, ...]
     table: DataTable
-    sentences: tuple[str, ...]
+    sentences: tuple[str, ...] = ()
 
 
 def render_staircases(answer: Study) -> str:
@@ -53,8 +53,8 @@ def _systems(answer: Study) -> list[str]:
     return [view(answer.system, 160)] if answer.system is not None and answer.asks_measurements else []
 
 
-def _section(each: LayerReading, reading: Reading, key: str) -> _Section:
-    return _Section(
+def _section(each: LayerReading, reading: Reading, key: str) -> Section:
+    return Section(
         key=key,
         title=title(each, reading),
         stands=stands(each, reading),

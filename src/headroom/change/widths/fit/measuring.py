@@ -29,15 +29,16 @@ class _Measured:
     seen: set[str] = field(default_factory=set)
 
     def all_of(self, layers: Iterator[tuple[str, int, Layer]]) -> bool:
-        """Measure what is new; whether anything was."""
-        before = len(self.seen)
+        """Measure what is new, beside each other; whether anything was."""
+        new: list[tuple[int, Layer]] = []
         for name, width, layer in layers:
             digest = Chain.of([layer]).digest
             if digest not in self.seen:
                 self.seen.add(digest)
                 self.on_layer(f"{name} at {width} outputs")
-                self.watch.point(width, layer)
-        return len(self.seen) > before
+                new.append((width, layer))
+        self.watch.points(new)
+        return bool(new)
 
 
 def measured_plan(
@@ -62,12 +63,12 @@ def measured_plan(
         StoreError: the database cannot be read or written.
     """
     measured = _Measured(watch, on_layer)
-    known = StoredMeasurements(watch.records, watch.worker.facts().system)
+    known = StoredMeasurements(watch.records, watch.system)
     clock = Clock(watch.gpu, watch.dtype, watch.l2, known)
     measured.all_of((layer.name, 0, layer) for layer in network.graph.layers if layer.kind.does_work)
     space = space_of(network, clock, goal.bounds)
-    for each in round_ups(space) if goal.lossless else ():
-        measured.all_of(_layers_at(space, each.widths))
+    if goal.lossless:
+        measured.all_of(found for each in round_ups(space) for found in _layers_at(space, each.widths))
     plan = plan_of(space_of(network, clock, goal.bounds), goal, asked)
     for _ in range(most_rounds):
         if not measured.all_of(_layers_at(plan.space, plan.widths)):

@@ -1,16 +1,13 @@
-"""Measuring staircases on many GPUs of one kind: each search waits for its widths, and many search at once."""
+"""Measuring staircases on many GPUs of one kind: all searches ask for their widths together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headroom.advise.stored import StoredMeasurements
 from headroom.change.widths.staircase.curve import Point
-from headroom.change.widths.staircase.measuring import find_staircase, fixed_widths
-from headroom.change.widths.staircase.points import measured_points
-from headroom.change.widths.staircase.study import Subject
+from headroom.change.widths.staircase.measuring import known_points
 from headroom.errors import GpuError, UsageError
 from headroom.gpu.sheets import gpu_of_driver
 from headroom.gpu.spec import GpuSpec
@@ -22,6 +19,7 @@ from headroom.measure.fleet.items import LayerItem, Order
 from headroom.measure.fleet.place import written_by
 from headroom.measure.task import Task
 from headroom.store.notebook import Notebook
+from headroom.store.rows import System
 
 
 @dataclass(frozen=True)
@@ -36,22 +34,27 @@ class FleetStopwatch:
     dtype: DataType
     l2: str = "warm"
 
-    def point(self, width: int, layer: Layer) -> Point | None:
-        """As :meth:`headroom.change.widths.staircase.measuring.Stopwatch.point`, on whichever GPU is free.
+    @property
+    def system(self) -> System:
+        """What the rows are measured on."""
+        return self.kind.system
+
+    def points(self, layers: Sequence[tuple[int, Layer]]) -> list[Point | None]:
+        """As :meth:`headroom.change.widths.staircase.measuring.Stopwatch.points`, on whichever GPUs are free.
 
         Raises:
             GpuError: no GPU of the kind is left, or the scheduler is gone.
             StoreError: the database cannot be read or written.
         """
-        system, task = self.kind.system, Task(Chain.of([layer]), self.dtype)
-        digest = task.chain.digest
-        if digest not in self.records.finished(system, self.dtype, task.plans, self.kind.missing, {digest}):
-            for answer in self.fleet.perform({system: iter([LayerItem(task, self.order)])}):
-                if answer.told is None:
-                    raise GpuError(f"two workers died while they measured width {width}; run the same again")
-        return measured_points(
-            [(width, layer)], StoredMeasurements(self.records, system), self.gpu, self.dtype, self.l2
-        ).get(width)
+        system = self.system
+        tasks = {chain.digest: Task(chain, self.dtype) for _, layer in layers for chain in [Chain.of([layer])]}
+        plans = next(iter(tasks.values())).plans if tasks else ""
+        finished = self.records.finished(system, self.dtype, plans, self.kind.missing, tasks.keys())
+        items = [LayerItem(task, self.order) for digest, task in tasks.items() if digest not in finished]
+        for answer in self.fleet.perform({system: iter(items)}) if items else ():
+            if answer.told is None:
+                raise GpuError("two workers died while they measured the same width; run the same again")
+        return known_points(layers, StoredMeasurements(self.records, system), self)
 
 
 def fleet_stopwatch(
@@ -69,21 +72,3 @@ def fleet_stopwatch(
         names = ", ".join(kind.system.title for kind in fitting)
         raise UsageError(f"which of the fleet's GPUs is {gpu.name}? It has {names}; name one of them with --gpu")
     return FleetStopwatch(fleet, fitting[0], records, Order(written_by(fleet, where), shared), gpu, dtype, l2)
-
-
-def find_on_fleet(
-    subjects: Sequence[Subject], watch: FleetStopwatch, *, on_width: Callable[[int], None] = lambda width: None
-) -> None:
-    """Search the staircases of all ``subjects``, as many at a time as the GPUs take layers; see
-    :func:`headroom.change.widths.staircase.measuring.find_staircases`."""
-    with ThreadPoolExecutor(max_workers=watch.kind.seats) as threads:
-        searches = [
-            threads.submit(find_staircase, subject, in_width, watch, on_width=on_width)
-            for subject in subjects
-            for in_width in fixed_widths(subject)
-        ]
-        try:
-            for search in searches:
-                search.result()
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +11,7 @@ from headroom.advise.stored import StoredMeasurements
 from headroom.change.widths.staircase.curve import Point
 from headroom.change.widths.staircase.layers import is_tied, widths_of
 from headroom.change.widths.staircase.points import measured_points
-from headroom.change.widths.staircase.search import BUDGET_SHARE, Found, search
+from headroom.change.widths.staircase.search import BUDGET_SHARE, Found, Search, searching
 from headroom.change.widths.staircase.study import Subject
 from headroom.change.widths.staircase.table import layers_at, width_table
 from headroom.gpu.spec import GpuSpec
@@ -20,12 +19,13 @@ from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.measure.busy import Guard
-from headroom.measure.client import Worker
+from headroom.measure.crew import Crew, default_size
 from headroom.measure.driver import driver_of
-from headroom.measure.sweep import marked
+from headroom.measure.plan import Planned
+from headroom.measure.sweep import measure_tasks
 from headroom.measure.task import Task
 from headroom.store.notebook import Notebook
-from headroom.store.rows import Sweep
+from headroom.store.rows import System
 
 
 class Watch(Protocol):
@@ -41,79 +41,101 @@ class Watch(Protocol):
     @property
     def l2(self) -> str: ...
 
-    def point(self, width: int, layer: Layer) -> Point | None:
-        """The fastest implementation of ``layer``; ``None`` where it has no time that counts."""
+    def points(self, layers: Sequence[tuple[int, Layer]]) -> list[Point | None]:
+        """The fastest implementation of each (width, layer); ``None`` where it has no time that counts."""
 
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """A worker on a GPU, and the database that its rows go to.
+    """The workers of a GPU, and the database that their rows go to.
 
     ``gpu`` is the sheet whose theory the points are laid over; ``others`` tells who else uses the GPU, which its rows
     then say.
     """
 
-    worker: Worker
+    crew: Crew
     records: Notebook
     gpu: GpuSpec
     dtype: DataType
     l2: str = "warm"
     others: Callable[[], str] = lambda: ""
 
-    def point(self, width: int, layer: Layer) -> Point | None:
-        """The fastest implementation of ``layer``, all of them tried unless the database knows them.
+    @property
+    def system(self) -> System:
+        """What the rows are measured on."""
+        return self.crew.facts().system
+
+    def points(self, layers: Sequence[tuple[int, Layer]]) -> list[Point | None]:
+        """The fastest implementation of each layer, all of them tried unless the database knows them.
+
+        Workers take the layers beside each other, and each is in the database as soon as it is done.
 
         Returns:
-            ``None`` where the layer has no time that counts; its rows say why.
+            For each (width, layer) its point, or ``None`` where it has no time that counts; its rows say why.
 
         Raises:
-            GpuError: the worker cannot be started or replaced.
+            GpuError: a worker cannot be started or replaced.
             StoreError: the database cannot be read or written.
         """
-        found = self.worker.facts()
-        task = Task(Chain.of([layer]), self.dtype)
-        digest = task.chain.digest
-        if digest not in self.records.finished(found.system, self.dtype, task.plans, found.missing, {digest}):
-            known = self.records.timings(digest, found.system, self.dtype)
-            start = time.monotonic()
-            rows = marked(self.worker.measure(task, known), self.others())
-            seconds = time.monotonic() - start
-            self.records.record(Sweep(found.system, task.chain, self.dtype, task.plans, rows, seconds))
-        measurements = StoredMeasurements(self.records, found.system)
-        return measured_points([(width, layer)], measurements, self.gpu, self.dtype, self.l2).get(width)
+        chains = {chain.digest: chain for _, layer in layers for chain in [Chain.of([layer])]}
+        planned = [Planned(Task(chain, self.dtype), 1, 0.0) for chain in chains.values()]
+        report = measure_tasks(planned, self.records, self.crew, others=self.others)
+        return known_points(layers, StoredMeasurements(self.records, report.system), self)
+
+
+def known_points(
+    layers: Sequence[tuple[int, Layer]], measurements: StoredMeasurements, watch: Watch
+) -> list[Point | None]:
+    """What the database has of each (width, layer) since ``watch`` measured it."""
+    return [
+        measured_points([(width, layer)], measurements, watch.gpu, watch.dtype, watch.l2).get(width)
+        for width, layer in layers
+    ]
 
 
 @contextmanager
 def stopwatch(
     records: Notebook, gpu: GpuSpec, dtype: DataType, *, l2: str = "warm", index: int = 0, shared: bool = False
 ) -> Iterator[Stopwatch]:
-    """A stopwatch on GPU ``index`` of this machine; its worker is gone when the block ends.
+    """A stopwatch on GPU ``index`` of this machine; its workers are gone when the block ends.
 
     Raises:
         GpuError: there is no such GPU, or another program uses it and ``shared`` is not set.
     """
     with driver_of(index) as driver:
         guard = Guard(driver, shared=shared)
-        with Worker(index, admit=guard.admit) as worker:
-            yield Stopwatch(worker, records, gpu, dtype, l2, guard.others)
+        with Crew(index, size=default_size(driver.memory_bytes), admit=guard.admit) as crew:
+            yield Stopwatch(crew, records, gpu, dtype, l2, lambda: guard.others(own=crew.started))
 
 
 def find_staircases(
-    subject: Subject,
+    subjects: Sequence[Subject],
     watch: Watch,
     *,
     budget_share: float = BUDGET_SHARE,
     on_width: Callable[[int], None] = lambda width: None,
 ) -> tuple[Found, ...]:
-    """Search the staircase of a layer for each of its input widths, measuring at most ``budget_share`` of the widths.
+    """Search the staircases of layers, one for each of their input widths.
+
+    All searches go on side by side: what they want to know next is measured together.
 
     Args:
+        budget_share: widths of a staircase that are measured, at most.
         on_width: told each output width before it is measured.
     """
-    return tuple(
-        find_staircase(subject, in_width, watch, budget_share=budget_share, on_width=on_width)
+    hunts = [
+        _Hunt.begun(subject, in_width, watch, budget_share)
+        for subject in subjects
         for in_width in fixed_widths(subject)
-    )
+    ]
+    while wanted := [(hunt, width) for hunt in hunts for width in hunt.wanted]:
+        for _, width in wanted:
+            on_width(width)
+        points = watch.points([(width, hunt.layers[width]) for hunt, width in wanted])
+        told = list(zip(wanted, points, strict=True))
+        for hunt in hunts:
+            hunt.tell({width: point for (its, width), point in told if its is hunt and point is not None})
+    return tuple(hunt.found for hunt in hunts if hunt.found is not None)
 
 
 def fixed_widths(subject: Subject) -> tuple[int, ...]:
@@ -122,22 +144,28 @@ def fixed_widths(subject: Subject) -> tuple[int, ...]:
     return (0,) if is_tied(layer) else subject.in_widths or (widths_of(layer)[0],)
 
 
-def find_staircase(
-    subject: Subject,
-    in_width: int,
-    watch: Watch,
-    *,
-    budget_share: float = BUDGET_SHARE,
-    on_width: Callable[[int], None] = lambda width: None,
-) -> Found:
-    """Search one staircase, as :func:`find_staircases` does."""
-    layers = dict(layers_at(subject.layer, subject.out_widths, in_width))
-    table = width_table(
-        subject.layer, watch.gpu, watch.dtype, tuple(layers), (in_width,), l2=watch.l2, source="predicted"
-    )
+@dataclass(eq=False)
+class _Hunt:
+    """One search as it goes on: the widths that it ``wanted`` last, or what it ``found``."""
 
-    def measure(width: int) -> Point | None:
-        on_width(width)
-        return watch.point(width, layers[width])
+    layers: dict[int, Layer]
+    search: Search
+    wanted: tuple[int, ...]
+    found: Found | None = None
 
-    return search(table.staircases[0], measure, budget_share=budget_share)
+    @classmethod
+    def begun(cls, subject: Subject, in_width: int, watch: Watch, budget_share: float) -> _Hunt:
+        layers = dict(layers_at(subject.layer, subject.out_widths, in_width))
+        table = width_table(
+            subject.layer, watch.gpu, watch.dtype, tuple(layers), (in_width,), l2=watch.l2, source="predicted"
+        )
+        search = searching(table.staircases[0], budget_share=budget_share)
+        return cls(layers, search, next(search))
+
+    def tell(self, points: dict[int, Point]) -> None:
+        """The points that were wanted; what is wanted next, or what was found, follows."""
+        if self.found is None:
+            try:
+                self.wanted = self.search.send(points)
+            except StopIteration as end:
+                self.wanted, self.found = (), end.value

@@ -6,12 +6,15 @@ rest goes where two measured neighbours differ: somewhere between them is a step
 known a width between them is given away at the price of the wider one. The gap with most at stake (the change, as far
 as the prediction does not explain it by small pieces, over more widths) is looked into next: at the foot of the step
 that the prediction has there if it is large enough, else in the middle.
+
+Widths are asked for several at a time, each of another gap and at most half of what is left, so that they can be
+measured beside each other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,6 +56,11 @@ class Found:
         return len(self.measured) / len(self.staircase.points)
 
 
+#: A search that says which widths it wants to know, and is sent the point at each; those without a time that counts
+#: are left out.
+Search = Generator[tuple[int, ...], Mapping[int, Point], Found]
+
+
 def search(
     predicted: Staircase,
     measure: Callable[[int], Point | None],
@@ -64,32 +72,52 @@ def search(
 
     Args:
         measure: the point at a width, or ``None`` where it has no time that counts; such a width counts as measured.
+        budget_share, tolerance_pct: as of :func:`searching`.
+    """
+    asking = searching(predicted, budget_share=budget_share, tolerance_pct=tolerance_pct)
+    try:
+        wanted = next(asking)
+        while True:
+            points = ((width, measure(width)) for width in wanted)
+            wanted = asking.send({width: point for width, point in points if point is not None})
+    except StopIteration as end:
+        found: Found = end.value
+        return found
+
+
+def searching(
+    predicted: Staircase, *, budget_share: float = BUDGET_SHARE, tolerance_pct: float = TOLERANCE_PCT
+) -> Search:
+    """The search of :func:`search`, to be told what it wants to know by whoever measures several widths at once.
+
+    Args:
         budget_share: most measurements, as a share of the widths; both ends are measured in any case.
         tolerance_pct: the search ends early where nothing larger than this can be found any more.
     """
-    state = _Search(predicted, measure, tolerance_pct / 100)
+    state = _Search(predicted, tolerance_pct / 100)
     budget = max(2, math.floor(budget_share * len(predicted.points)))
-    for index in state.spread(max(2, math.ceil(_SPREAD_SHARE * budget))):
-        state.look(index)
-    while len(state.order) < budget and (place := state.next()) is not None:
-        state.look(place)
+    places = state.spread(max(2, math.ceil(_SPREAD_SHARE * budget)))
+    while places:
+        state.tell(places, (yield tuple(int(predicted.widths[place]) for place in places)))
+        left = budget - len(state.order)
+        places = state.next(math.ceil(left / 2))
     return Found(state.staircase(), tuple(int(predicted.widths[index]) for index in state.order))
 
 
 class _Search:
     """What is known so far; points are spoken of by their place in the prediction."""
 
-    def __init__(self, predicted: Staircase, measure: Callable[[int], Point | None], tolerance: float) -> None:
-        self._predicted, self._measure, self._tolerance = predicted, measure, tolerance
+    def __init__(self, predicted: Staircase, tolerance: float) -> None:
+        self._predicted, self._tolerance = predicted, tolerance
         self._log = np.log(predicted.latencies_us)
         self._points: dict[int, Point] = {}
         self.order: list[int] = []
 
-    def look(self, index: int) -> None:
-        point = self._measure(int(self._predicted.widths[index]))
-        self.order.append(index)
-        if point is not None:
-            self._points[index] = point
+    def tell(self, places: Sequence[int], points: Mapping[int, Point]) -> None:
+        """Take in what was found at ``places``, by width."""
+        self.order += places
+        found = ((place, points.get(int(self._predicted.widths[place]))) for place in places)
+        self._points.update({place: point for place, point in found if point is not None})
 
     def spread(self, count: int) -> list[int]:
         """The first widths: both ends, then the tiles' multiples and the feet of predicted steps, each as far as
@@ -103,14 +131,14 @@ class _Search:
             chosen.append(int(np.argmax(far * liked)))
         return chosen
 
-    def next(self) -> int | None:
-        """Where to look next; ``None`` where nothing is at stake any more."""
+    def next(self, most: int) -> list[int]:
+        """Where to look next, at most so many places; none where nothing is at stake any more."""
         known = sorted(self._points)
         if not known:
-            return next((i for i in range(len(self._log)) if i not in self.order), None)
-        gaps = [self._gap(left, right) for left, right in pairwise(known)]
-        at_stake, index = max((gap for gap in gaps if gap is not None), default=(0.0, -1))
-        return index if at_stake > self._tolerance else None
+            return [i for i in range(len(self._log)) if i not in self.order][:most]
+        gaps = (self._gap(left, right) for left, right in pairwise(known))
+        at_stake = sorted((gap for gap in gaps if gap is not None and gap[0] > self._tolerance), reverse=True)
+        return [place for _, place in at_stake[:most]]
 
     def _gap(self, left: int, right: int) -> tuple[float, int] | None:
         """What is at stake between two known points, and where to look; ``None`` where all is known."""

@@ -1,0 +1,184 @@
+"""Measure every width of many staircases, on every GPU that CUDA shows; run again it goes on where it stopped.
+
+    python benchmarks/staircase_sweep.py WHICH DATABASE GPU GPUS SECONDS
+
+is one GPU's share, started by :func:`fill`, which ``staircases.py`` and ``tail_effect.py`` call. A GPU takes every n-th
+staircase, and when it has done with those whatever the others have left. When the seconds are over, what is under way
+is given up; all that was done before is in the database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+
+from headroom.change.widths.staircase.exhaustive import Narrowing, Sweep, in_order
+from headroom.change.widths.staircase.measuring import fixed_widths
+from headroom.change.widths.staircase.study import Subject
+from headroom.gpu.sheets import load_gpu
+from headroom.graph.tensor import DataType
+from headroom.measure.busy import Guard
+from headroom.measure.crew import Crew, default_size
+from headroom.measure.driver import driver_of
+from headroom.measure.fake_script import VARIABLE, script_in_use
+from headroom.measure.plan import Planned
+from headroom.measure.sweep import Progress, measure_tasks
+from headroom.store.notebook import open_for_measuring
+from headroom.store.store import Store
+
+Subjects = Sequence[tuple[Subject, DataType]]
+
+#: Whose theory tells the cheap staircases from the dear ones.
+GPU = "h200"
+
+#: Of the seconds there are, what shards leave for the end: workers that are ended, and rows that are counted.
+END_S = 5.0
+
+#: A fake machine has so many GPUs, each with so many workers.
+FAKE_GPUS, FAKE_WORKERS = 2, 2
+
+
+class TimeIsUpError(Exception):
+    """The seconds are over."""
+
+
+def fill(which: str, database: Path, budget_s: float | None) -> int:
+    """Measure the widths of ``SUBJECTS[which]`` that the database does not know; how many are left."""
+    gpus = visible_gpus()
+    with Store.open(database):
+        pass  # created once, before many want to
+    begin, before = time.monotonic(), left_of(which, database)
+    seconds = budget_s - END_S if budget_s is not None else 0.0
+    shards = [
+        subprocess.Popen([sys.executable, __file__, which, database, str(gpu), str(gpus), str(seconds)])
+        for gpu in range(gpus)
+    ]
+    codes = [each.wait() for each in shards]
+    left = left_of(which, database)
+    spent_s = time.monotonic() - begin
+    print(f"{which}: {before - left} widths measured in {spent_s:.0f} s on {gpus} GPUs, {left} left", flush=True)
+    if any(codes):
+        print(f"{which}: GPUs ended with {codes}", flush=True)
+    return left
+
+
+def rehearse(which: str, budget_s: float | None) -> None:
+    """Fill a database that is thrown away, on fake GPUs."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault(VARIABLE, "fake:" + json.dumps({"plans": 2, "turns": folder}))
+        fill(which, Path(folder) / "dry.sqlite", budget_s)
+
+
+def visible_gpus() -> int:
+    """GPUs that CUDA shows; the driver is asked, no context is made."""
+    if script_in_use() is not None:
+        return FAKE_GPUS
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
+def shard(which: str, database: Path, gpu: int, gpus: int, seconds: float) -> None:
+    """GPU ``gpu``'s share; 0 seconds are as many as it takes."""
+    begin = time.monotonic()
+    planned, sweeps = share_of(which, gpu, gpus)
+
+    def show(progress: Progress) -> None:
+        if progress.done % 50 == 0:
+            print(f"GPU {gpu}: {progress.done} of {progress.total}, {progress.left_s:.0f} s left", flush=True)
+
+    with (
+        suppress(TimeIsUpError),
+        within(seconds),
+        open_for_measuring(database) as records,
+        driver_of(gpu) as driver,
+        crew_on(gpu, gpus, Guard(driver, shared=False), driver.memory_bytes) as crew,
+    ):
+        report = measure_tasks(
+            planned,
+            records,
+            crew,
+            budget_s=seconds - (time.monotonic() - begin) if seconds else None,
+            on_progress=show,
+            narrowed=Narrowing.of(sweeps, records, crew.facts().system),
+        )
+        print(
+            f"GPU {gpu}: {report.measured} measured, {report.skipped} known, {report.failed} without a time, "
+            f"{report.wall_s:.0f} s with {crew.size} workers, {report.replaced_workers} replaced, "
+            f"parent {report.parent_share:.1%}, rows {dict(report.statuses)}",
+            flush=True,
+        )
+
+
+def crew_on(gpu: int, gpus: int, guard: Guard, memory_bytes: int) -> Crew:
+    size = FAKE_WORKERS if script_in_use() is not None else default_size(memory_bytes, gpus)
+    return Crew(gpu, size=size, admit=guard.admit)
+
+
+def share_of(which: str, gpu: int, gpus: int) -> tuple[list[Planned], list[Sweep]]:
+    """What GPU ``gpu`` measures in which order: its own staircases, then those of the others from their end."""
+    sheet = load_gpu(GPU)
+    sweeps = [
+        Sweep.of(subject, in_width, sheet, dtype)
+        for subject, dtype in subjects(which)
+        for in_width in fixed_widths(subject)
+    ]
+    sweeps.sort(key=lambda sweep: sweep.cost_us)
+    own = [sweep for place, sweep in enumerate(sweeps) if place % gpus == gpu]
+    others = [sweep for place, sweep in enumerate(sweeps) if place % gpus != gpu]
+    first = in_order(own)
+    known = {(item.task.chain.digest, item.task.dtype) for item in first}
+    later = [item for item in in_order(others)[::-1] if (item.task.chain.digest, item.task.dtype) not in known]
+    return [*first, *later], sweeps
+
+
+def subjects(which: str) -> Subjects:
+    """The layers of a script: ``MODULE`` or ``MODULE:NAME`` in this folder, by default its ``SUBJECTS``."""
+    module, _, name = which.partition(":")
+    found: Subjects = getattr(import_module(module), name or "SUBJECTS")
+    return found
+
+
+def left_of(which: str, database: Path) -> int:
+    """Widths that are not measured yet on the system that the database knows most of."""
+    planned, _ = share_of(which, 0, 1)
+    with Store.open(database, read_only=True) as store:
+        known = max(store.systems(), key=lambda summary: summary.layers, default=None)
+        if known is None:
+            return len(planned)
+        finished = {
+            (dtype, digest)
+            for dtype in {item.task.dtype for item in planned}
+            for digest in store.finished(known.system, dtype, "likely")
+        }
+    return sum((item.task.dtype, item.task.chain.digest) not in finished for item in planned)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise :class:`TimeIsUpError` in the block when so many seconds are over; 0 is never."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUpError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+if __name__ == "__main__":
+    shard(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
