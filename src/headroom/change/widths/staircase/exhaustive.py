@@ -98,7 +98,7 @@ class Narrowing:
         return cls(anchors, records, system)
 
     def __call__(self, task: Task) -> Task:
-        """The task as it is to be measured: with all plans where half of its anchors or more are not known yet, or have no
+        """The task as it is to be measured: with all plans where most of its anchors are not known yet, or have no
         time."""
         if task.plans != "likely":
             return task
