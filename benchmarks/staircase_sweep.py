@@ -48,7 +48,7 @@ END_S = 5.0
 FAKE_GPUS, FAKE_WORKERS = 2, 2
 
 
-class TimeIsUpError(Exception):
+class TimeIsUp(BaseException):
     """The seconds are over."""
 
 
@@ -98,7 +98,7 @@ def shard(which: str, database: Path, gpu: int, gpus: int, seconds: float) -> No
             print(f"GPU {gpu}: {progress.done} of {progress.total}, {progress.left_s:.0f} s left", flush=True)
 
     with (
-        suppress(TimeIsUpError),
+        suppress(TimeIsUp),
         within(seconds),
         open_for_measuring(database) as records,
         driver_of(gpu) as driver,
@@ -166,10 +166,10 @@ def left_of(which: str, database: Path) -> int:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise :class:`TimeIsUpError` in the block when so many seconds are over; 0 is never."""
+    """Raise :class:`TimeIsUp` in the block when so many seconds are over; 0 is never."""
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise TimeIsUpError
+        raise TimeIsUp
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
