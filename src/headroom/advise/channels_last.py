@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headroom import figures
+from headroom.advise.batch_norm import batch_norm_us
 from headroom.advise.timed import TimedGraph
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
@@ -22,9 +23,9 @@ _AVERAGE_US = 4.6
 _AVERAGE_ROW_US = 0.012
 _SHARED_ROWS, _SHARED_US = 1024, 8.0
 
-#: Longer in NHWC by these factors: concatenation leaves its vectorised kernel, BatchNorm reads its constants per value.
-_CONCAT = 1.5
-_BATCH_NORM = 1.2
+#: Concatenation leaves its vectorised kernel in NHWC: what it takes beyond its start, in us, is longer by this factor.
+_CONCAT_START_US = 1.2
+_CONCAT = 2.5
 
 #: What pooling takes in NCHW, in us: most take 2 to 5.
 FAST_POOL_US = 4.0
@@ -40,8 +41,9 @@ def channels_last_costs_us(timed: TimedGraph) -> tuple[float, float]:
     """What PyTorch's own kernels lose in channels_last where no run tells their times, and pooling's part of it."""
     lost_us = pooling_us = 0.0
     for index, (layer, time_us) in enumerate(zip(timed.graph.layers, timed.times_us, strict=True)):
-        factor, slow_us = longer_by(layer), slow_pool_us(layer)
-        lost_us += time_us * (factor - 1.0) if factor is not None else 0.0
+        other_us = in_layout_us(layer, time_us, timed.dtype.bytes, nhwc=True)
+        slow_us = slow_pool_us(layer)
+        lost_us += other_us - time_us if other_us is not None else 0.0
         pooling_us += max(0.0, slow_us - max(time_us, FAST_POOL_US)) if slow_us is not None else 0.0
         lost_us += CONVERSION_US[1] if converts(timed.graph, index) else 0.0
     return lost_us + pooling_us, pooling_us
@@ -50,7 +52,7 @@ def channels_last_costs_us(timed: TimedGraph) -> tuple[float, float]:
 def told_costs(lost_us: float, pooling_us: float) -> str:
     """What PyTorch's own kernels lose in channels_last, and how much of it pooling does, for a finding's limits."""
     if lost_us <= 0:
-        return "Of PyTorch's own kernels none is known to be slower in channels_last"
+        return "PyTorch's own kernels together are known to be no slower in channels_last"
     lost, pooling = figures.time(lost_us, _COSTS_ERROR_PCT), figures.time(pooling_us, _COSTS_ERROR_PCT)
     if pooling_us == lost_us:
         return f"PyTorch's own pooling takes {pooling} more of the GPU's time in channels_last, which is taken off"
@@ -60,13 +62,17 @@ def told_costs(lost_us: float, pooling_us: float) -> str:
     )
 
 
-def longer_by(layer: Layer) -> float | None:
-    """The factor by which a layer is longer in NHWC than in NCHW; ``None`` for one that is not."""
-    work = layer.work
-    if isinstance(work, Normalization) and work.function == "batch" and not work.group_elements:
-        return _BATCH_NORM
-    if isinstance(work, Movement) and work.function == "concat" and len(layer.outputs[0].shape) == 4:
-        return _CONCAT
+def in_layout_us(layer: Layer, time_us: float, value_bytes: float, *, nhwc: bool) -> float | None:
+    """What a layer that took ``time_us`` in the other order of values takes in NHWC, or in NCHW.
+
+    ``None`` for one whose time does not depend on the order, or not in a known way.
+    """
+    work, shape = layer.work, layer.outputs[0].shape
+    if isinstance(work, Normalization) and work.function == "batch" and not work.group_elements and len(shape) == 4:
+        return time_us * batch_norm_us(shape, value_bytes, nhwc=nhwc) / batch_norm_us(shape, value_bytes, nhwc=not nhwc)
+    if isinstance(work, Movement) and work.function == "concat" and len(shape) == 4:
+        factor = _CONCAT if nhwc else 1 / _CONCAT
+        return time_us + (factor - 1.0) * max(0.0, time_us - _CONCAT_START_US)
     return None
 
 

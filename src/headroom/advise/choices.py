@@ -74,15 +74,9 @@ class Choices:
     def torch(self, layer: int, setting: Setting) -> Timing | None:
         """What PyTorch runs a layer by under ``setting``; a product has one row whatever the setting is.
 
-        cuDNN's own timing tries what its heuristic picks as well, so that it keeps that where nothing beats it: the
-        row of a search that a disturbed timing misled says nothing of the next search.
+        cuDNN's search times each plan once, launch and all, and so keeps one that is slower than the heuristic's pick
+        about as often as a faster one: its own row is what it gives, not the better of the two.
         """
-        if setting.benchmark:
-            found = (self._torch(layer, Setting(setting.layout, each)) for each in (True, False))
-            return min(filter(None, found), key=lambda row: row.median_us or 0.0, default=None)
-        return self._torch(layer, setting)
-
-    def _torch(self, layer: int, setting: Setting) -> Timing | None:
         convolution = self.timed.graph.layers[layer].kind is LayerKind.CONVOLUTION
         ours = sorted((row for row in self.all(layer) if row.implementation.backend == "torch"), key=self._is_stricter)
         if not convolution:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 
-from headroom.advise.channels_last import CONVERSION_US, FAST_POOL_US, converts, longer_by, slow_pool_us
+from headroom.advise.channels_last import CONVERSION_US, FAST_POOL_US, converts, in_layout_us, slow_pool_us
 from headroom.advise.choices import Choices, Setting
 from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import Change
@@ -63,7 +63,7 @@ def changed_to(run: Recorded, choices: Choices, setting: Setting) -> Change:
             elif setting.layout != now.layout and (before is None or after is None):
                 change |= run.without(set(launches) & set(run.extras("transpose")))
             if setting.layout == Layout.NHWC != now.layout and converts(graph, layer):
-                change |= Change(added={_main(run, launches): CONVERSION_US})
+                change |= Change(added={main_launch(run, launches): CONVERSION_US})
         elif setting.layout != now.layout:
             change |= _by_layout(run, graph.layers[layer], launches, setting)
     return change
@@ -91,19 +91,21 @@ def _by_rows(run: Recorded, launches: tuple[int, ...], before: Timing, after: Ti
     return replace(change, gpu_us={launch: run.step.launches[launch].duration_us * scale for launch in kept})
 
 
-def _main(run: Recorded, launches: tuple[int, ...]) -> int:
-    """The launch that does a layer's work."""
-    return max(launches, key=lambda launch: run.step.launches[launch].duration_us)
+def main_launch(run: Recorded, launches: tuple[int, ...]) -> int:
+    """The launch that does a layer's work: a small BatchNorm's helpers may take longer than its own kernel."""
+    own = [launch for launch in launches if "batch_norm" in run.step.launches[launch].name]
+    return max(own or launches, key=lambda launch: run.step.launches[launch].duration_us)
 
 
 def _by_layout(run: Recorded, layer: Layer, launches: tuple[int, ...], setting: Setting) -> Change:
     """A layer that PyTorch runs by its own kernel, which another layout makes slower or faster."""
     to_nhwc = setting.layout == Layout.NHWC
-    main = _main(run, launches)
+    main = main_launch(run, launches)
     time_us = run.step.launches[main].duration_us
-    factor, slow_us = longer_by(layer), slow_pool_us(layer)
-    if factor is not None:
-        return Change(gpu_us={main: time_us * factor if to_nhwc else time_us / factor})
+    value_bytes = run.case.timed.dtype.bytes
+    other_us, slow_us = in_layout_us(layer, time_us, value_bytes, nhwc=to_nhwc), slow_pool_us(layer)
+    if other_us is not None:
+        return Change(gpu_us={main: other_us})
     if slow_us is not None:
         return Change(gpu_us={main: max(time_us, slow_us) if to_nhwc else min(time_us, FAST_POOL_US)})
     return Change()

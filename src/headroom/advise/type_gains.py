@@ -110,7 +110,10 @@ def _off_the_run(run: Recorded, other: TimedGraph, layers: Iterable[int]) -> Typ
     if other.dtype is DataType.FP8 or case.measurements is None:
         change, error = _as_the_fastest(case, run, other, frozenset(chosen)), 0.01 * other.error_pct(chosen)
     else:
-        change, error = in_dtype(run, Choices.of(case), Choices.read(other, case.measurements)), DTYPE_ERROR
+        narrow = case.other_dtypes.get(DataType.BF16) if other.dtype is DataType.TF32 else None
+        halves = None if narrow is None else Choices.read(narrow, case.measurements)
+        change = in_dtype(run, Choices.of(case), Choices.read(other, case.measurements), halves)
+        error = DTYPE_ERROR
     casts_us = _casts_us(case, chosen) if other.dtype is DataType.FP8 else 0.0
     found = saving(run, change, error * sum(change.gpu_us.values()), casts_us)
     return TypeGain(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from headroom import figures
 from headroom.advise.analysis import Finding
+from headroom.advise.batch_norm import bias_us
 from headroom.advise.findings.common import counted
 from headroom.advise.recorded import Recorded
+from headroom.advise.settings import main_launch
 from headroom.advise.timelines import Change
 from headroom.graph.graph import Graph
 from headroom.graph.kinds import LayerKind
@@ -26,11 +28,13 @@ def recomputed_constants(run: Recorded) -> Iterator[Finding]:
     folded = [r for r in run.execution.runs if r.launches and all(_folds(graph, layer) for layer in r.layers)]
     if not folded:
         return
-    bias_us = _elementwise_host_us(run)
+    bias_host_us = _elementwise_host_us(run)
     change = Change()
     for each in folded:
-        main = max(each.launches, key=lambda launch: run.step.launches[launch].duration_us)
-        change |= _with_bias(run.without((*each.launches, *run.beside(each.layers))), main, bias_us)
+        main = main_launch(run, each.launches)
+        change |= _with_bias(
+            run, run.without((*each.launches, *run.beside(each.layers))), main, each.layers, bias_host_us
+        )
     saved = run.timelines.saves(change)
     if not saved[0]:
         return
@@ -66,13 +70,16 @@ def _folds(graph: Graph, index: int) -> bool:
     return readers == 1 and any(earlier.kind is LayerKind.CONVOLUTION for earlier in before)
 
 
-def _with_bias(change: Change, main: int, bias_us: float) -> Change:
-    """The launch that stays: it moves what the BatchNorm's own kernel moved, and costs the host one small operator."""
+def _with_bias(run: Recorded, change: Change, main: int, layers: Sequence[int], bias_host_us: float) -> Change:
+    """The launch that stays adds the folded bias: it costs the host one small operator."""
     host = list(change.host)
     if host:
         begin_us, end_us = host[0]
-        host[0] = (min(end_us, begin_us + bias_us), end_us)
-    return Change(change.launches - {main}, tuple(host))
+        host[0] = (min(end_us, begin_us + bias_host_us), end_us)
+    graph = run.case.timed.graph
+    added_us = sum(bias_us(graph.layers[layer].outputs[0].shape) for layer in layers)
+    took_us = run.step.launches[main].duration_us
+    return Change(change.launches - {main}, tuple(host), {main: min(took_us, added_us)})
 
 
 def _elementwise_host_us(run: Recorded) -> float:
