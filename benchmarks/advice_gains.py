@@ -5,9 +5,9 @@
 
 ``measure`` needs the GPU, PyTorch, torchvision and transformers. It appends to ``OUT_FOLDER/advice_gains.jsonl``, skips
 what is there, and stops in time for ``--limit``. A run and its change are timed by turns, block after block, so that a
-drift meets both alike; a profile of the run, from which the advice is made, goes to ``OUT_FOLDER/profiles``. ``page``
-needs neither: it reads ``benchmarks/results/advice_gains.jsonl`` and the profiles beside it, asks Headroom for advice
-on each run, and writes ``docs/advice-figures.md``.
+drift meets both alike; a profile of the run, from which the advice is made, goes to ``OUT_FOLDER/profiles``;
+``advice_kept.py`` keeps both. ``page`` needs neither: it reads what was kept, asks Headroom for advice on each run, and
+writes ``docs/advice-figures.md``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bound_networks
+from advice_kept import FILE
 from headroom.measure.bench import UnsupportedError
 from headroom.measure.networks.device import Device, Gpu, Host, Run
 from headroom.measure.profiles.recording.steps import keep_trace, record_steps
@@ -35,8 +36,6 @@ from planted_networks import PLANTED
 
 if TYPE_CHECKING:
     import torch
-
-FILE = "advice_gains.jsonl"
 
 NETWORKS = (
     "resnet50", "vit_b_16", "bert_base", "mobilenet_v2", "googlenet", "efficientnet_b0", "convnext_tiny", "vgg16",

@@ -38,7 +38,9 @@ class StepsOf:
 
     A launch is tied to the runtime's call that asked for it by their correlation, and to its operator by the external
     id that the profiler gives both, or else by the operator that the runtime's call lies in. Some versions gave an
-    external id that is only the correlation again: it counts where the operator was running, on that thread.
+    external id that is only the correlation again: it counts where the operator was running, on that thread. Beside
+    the program's first thread PyTorch names one thread twice, once for operators and once for the runtime's calls: a
+    thread that no operator ran on is taken for any.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -47,6 +49,7 @@ class StepsOf:
         self._nesting = nest(trace.events, trace.operators, trace.modules, trace.runtime)
         self._by_external = self._index(trace.operators, _EXTERNAL)
         self._by_correlation = self._index(trace.runtime, _CORRELATION)
+        self._operator_lanes = {trace.events[index].lane for index in trace.operators}
         self._threads: dict[str, int] = {}
 
     def steps(self) -> list[Step]:
@@ -107,7 +110,7 @@ class StepsOf:
         if host in self._trace.launches:
             return True  # the host's side of it is missing
         near = ran.start_us - _CLOCKS_US <= began.start_us <= ran.end_us + _CLOCKS_US
-        return near and ran.lane == began.lane
+        return near and (ran.lane == began.lane or began.lane not in self._operator_lanes)
 
     def _step(self, window: Window, calls: Sequence[int], launches: Sequence[int], waits: Sequence[int]) -> Step:
         place: dict[int | None, int] = {index: number for number, index in enumerate(calls)}
