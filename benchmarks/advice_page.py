@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import headroom as hr
-from advice_kept import FILE, kept, profile_name
+from advice_kept import FILE, kept, profile_name, write_profile
 from bound_networks import BOUNDS
 from headroom.advise.analysis import Analysis, Finding
 from record import DATA, RESULTS, ROOT, write_result
@@ -123,11 +123,15 @@ def _trials(
     run: tuple[str, int, str], rows: Sequence[Mapping[str, Any]], drifts: Mapping[tuple[str, int], float], data: Path
 ) -> Iterator[Trial]:
     network, batch, way = run
-    profile = kept(network).get(profile_name(network, batch, way))
-    if profile is None:
+    profile = profile_name(network, batch, way)
+    if profile not in kept(network):
         return
     latency_us = statistics.median(row["before_us"] for row in rows)
-    findings = _all_findings(_analysis(data / "models" / BOUNDS[network], batch, profile, latency_us))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        write_profile(network, profile, path, latency_us)
+        model = hr.load(data / "models" / BOUNDS[network], batch=batch)
+        findings = _all_findings(hr.analyze(model, "h200", profile=path))
     for row in rows:
         advises = ADVISES.get(row["setting"])
         if advises is None:
@@ -143,14 +147,6 @@ def _trials(
         yield Trial(network, batch, way, setting, before_us, gain_us, noise_us, predicted_us, error_pct)
 
 
-def _analysis(model: Path, batch: int, profile: Mapping[str, Any], latency_us: float) -> Analysis:
-    """Of the profile as ``headroom profile`` writes it: with the time that an inference takes unrecorded."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.json"
-        path.write_text(json.dumps({"headroom": {"latency_us": latency_us}} | dict(profile)))
-        return hr.analyze(hr.load(model, batch=batch), "h200", profile=path)
-
-
 def _all_findings(analysis: Analysis) -> Sequence[Finding]:
     """Those of the questions too, which the ranking leaves out because another has the same remedy; each once."""
     found = [*analysis.findings, *(finding for answer in analysis.questions for finding in answer.findings)]
@@ -163,8 +159,8 @@ def _page(trials: Sequence[Trial]) -> Iterator[str]:
     yield from (
         "# Predicted and realised gains",
         "",
-        "Every setting beside the very run that it changes, timed by turns on an H200. The prediction is what `headroom",
-        "analyze MODEL --profile TRACE` said of a profile of that run, with the run's unrecorded time beside it, as",
+        "Every setting beside the very run that it changes, timed by turns on an H200. The prediction is what",
+        "`headroom analyze MODEL --profile TRACE` said of a profile of that run, with the run's unrecorded time in it, as",
         "`headroom profile` writes it. *Off* is the distance as a share of the predicted gain. The sign is right where",
         f"an advised setting gained anything, and where one was not advised and gained less than {NO_GAIN:.0%} of the",
         "run. Written by `benchmarks/advice_gains.py page`.",
@@ -176,10 +172,10 @@ def _page(trials: Sequence[Trial]) -> Iterator[str]:
         "## Which trials judge",
         "",
         "The machine's host was a virtual one whose speed changes from minute to minute. A trial's noise is the",
-        "interquartile range of its seven differences; of a run that is not a replayed graph also the range in which the",
-        "same run's time lay in the trials of that network and batch (the widest of its runs), if that is more: a pair",
-        f"of runs cannot tell a drift that meets one of them. A trial judges if its noise is at most {TARGET_PCT:.0f} %",
-        f"of the gain, predicted or realised, or, where nothing was predicted, {NO_GAIN:.0%} of the run.",
+        "interquartile range of its seven differences; of a run that is not a replayed graph also the range in which",
+        "the same run's time lay in the trials of that network and batch (the widest of its runs), if that is more: a",
+        "pair of runs cannot tell a drift that meets one of them. A trial judges if its noise is at most",
+        f"{TARGET_PCT:.0f} % of the gain, predicted or realised, or, where nothing was predicted, {NO_GAIN:.0%} of the run.",
         "",
         "| runs | trials | judge | advised | off, median | sign right, advised | sign right, all |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -256,7 +252,39 @@ def _why(trial: Trial) -> str:
 
 
 #: What is known of misses beyond their figures.
-_CAUSES: tuple[tuple[Callable[[Trial], bool], str], ...] = ()
+_CAUSES: tuple[tuple[Callable[[Trial], bool], str], ...] = (
+    (
+        lambda each: each.setting == "autocast",
+        "the finding is the model in bf16, which gains more; its limits name autocast as the slower way",
+    ),
+    (
+        lambda each: each.setting == "compiled pooling" and each.batch > 1,
+        "PyTorch's limit of 8 compiled shapes was reached in the measuring process (its log says so), which left "
+        "pooling layers as they were; the advice now raises the limit",
+    ),
+    (
+        lambda each: _is_eager(each.before) and each.setting in ("tf32", "bf16"),
+        "a run in fewer bits waits for the host, which was slower at that moment than when the profile was taken: "
+        "replayed as a graph the same change was predicted well",
+    ),
+    (
+        lambda each: each.setting == "fold",
+        "the kernel that adds a bias is known within 30 %, and its sum over all layers comes off the saving",
+    ),
+    (
+        lambda each: each.setting == "benchmark",
+        "a search picks anew on every machine and day: its row is one such pick",
+    ),
+    (
+        lambda each: each.setting == "channels-last" and each.network in ("vit_b_16", "alexnet"),
+        "one or five convolutions: the saving is the difference of single kernels, of which cuDNN pads some anew",
+    ),
+    (
+        lambda each: each.setting == "channels-last",
+        "the few convolutions without rows, pooling (known within 20 %) and what PyTorch's BatchNorm takes for few "
+        "channels",
+    ),
+)
 
 
 def _median_off(trials: Sequence[Trial]) -> str:

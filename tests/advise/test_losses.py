@@ -66,7 +66,7 @@ def attention_run(masked: bool, kernels: int = 1) -> Case:
 
 def test_masked_attention_makes_the_time_of_a_captured_model_unsure() -> None:
     masked, free = (found(attention_run(masked=each), "launch_gaps") for each in (True, False))
-    assert "± 90 %" in masked.action
+    assert "± 200 %" in masked.action
     assert "± 8.0 %" in free.action
     assert masked.error_pct > free.error_pct
     assert "Pass no mask" in masked.limits

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 #: Values in NCHW: a CTA per plane (an image's channel) works through it value by value, so that one large plane, many
 #: planes, many values or many bytes set the time; us, us per value of a plane, us per plane, values and bytes per us.
-_NCHW_US = 1.5
+_NCHW_US = 2.0
 _PLANE_VALUE_US = 4.2e-4
 _PLANE_US = 6.0e-4
 _NCHW_VALUES = 0.42e6

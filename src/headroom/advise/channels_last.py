@@ -52,7 +52,7 @@ def channels_last_costs_us(timed: TimedGraph) -> tuple[float, float]:
 def told_costs(lost_us: float, pooling_us: float) -> str:
     """What PyTorch's own kernels lose in channels_last, and how much of it pooling does, for a finding's limits."""
     if lost_us <= 0:
-        return "PyTorch's own kernels together are known to be no slower in channels_last"
+        return "PyTorch's own kernels take no more of the GPU's time in channels_last"
     lost, pooling = figures.time(lost_us, _COSTS_ERROR_PCT), figures.time(pooling_us, _COSTS_ERROR_PCT)
     if pooling_us == lost_us:
         return f"PyTorch's own pooling takes {pooling} more of the GPU's time in channels_last, which is taken off"

@@ -16,6 +16,7 @@ from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import Change
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
+from headroom.graph.work import Pooling
 from headroom.store.rows import Timing
 
 
@@ -107,5 +108,11 @@ def _by_layout(run: Recorded, layer: Layer, launches: tuple[int, ...], setting: 
     if other_us is not None:
         return Change(gpu_us={main: other_us})
     if slow_us is not None:
-        return Change(gpu_us={main: max(time_us, slow_us) if to_nhwc else min(time_us, FAST_POOL_US)})
+        # Averages of many images are faster in NHWC; a maximum never is.
+        in_nhwc_us = slow_us if not _takes_maximum(layer) else max(time_us, slow_us)
+        return Change(gpu_us={main: in_nhwc_us if to_nhwc else min(time_us, FAST_POOL_US)})
     return Change()
+
+
+def _takes_maximum(layer: Layer) -> bool:
+    return isinstance(layer.work, Pooling) and layer.work.function == "max"

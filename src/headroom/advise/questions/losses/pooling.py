@@ -22,6 +22,9 @@ _SLOW = 4.0
 #: values the slower takes up to 2.1 times the faster, and a run may need the slower.
 _OTHER_ORDER = 1.1
 
+#: For how many shapes one kind of module is compiled in any case, however few of them this model has.
+_COMPILED_AT_MOST = 64
+
 #: Paths of modules in a line of code.
 _PATHS_A_LINE = 4
 
@@ -47,7 +50,8 @@ def slow_pooling(run: Recorded) -> Iterator[Finding]:
         saved=(found.saves_us, found.error_pct),
         code=_code(run, layers),
         limits="Unless a CUDA graph is replayed, each call of a compiled module costs the host a check of its inputs. "
-        "Compiling the whole model does the same for these layers.",
+        "PyTorch compiles one kind of module for so many shapes only (torch._dynamo.config.recompile_limit, 8 if not "
+        "set) and silently runs the others as before. Compiling the whole model does the same for these layers.",
     )
 
 
@@ -78,4 +82,7 @@ def _code(run: Recorded, layers: Sequence[int]) -> str:
         return ""
     rows = (modules[at : at + _PATHS_A_LINE] for at in range(0, len(modules), _PATHS_A_LINE))
     paths = "\n".join("    " + " ".join(f'"{each}",' for each in row) for row in rows)
-    return f"for path in (\n{paths}\n):\n    model.set_submodule(path, torch.compile(model.get_submodule(path)))"
+    return (
+        f"torch._dynamo.config.recompile_limit = {max(_COMPILED_AT_MOST, 2 * len(modules))}\n"
+        f"for path in (\n{paths}\n):\n    model.set_submodule(path, torch.compile(model.get_submodule(path)))"
+    )
