@@ -168,6 +168,18 @@ def test_a_wait_of_the_host_names_the_call_that_waits(tmp_path: Path) -> None:
     assert (copy.kind, copy.bytes, copy.call) == (LaunchKind.COPY, 4, 1)
 
 
+def test_calls_beside_the_first_thread_are_tied_though_the_runtime_names_it_otherwise(tmp_path: Path) -> None:
+    events = (
+        operator("aten::item", 0, 50, 1, tid=1311),
+        operator("aten::_local_scalar_dense", 5, 40, 2, tid=1311),
+        runtime("cudaMemcpyAsync", 6, 4, 11, tid=838, External_id=2),
+        runtime("cudaStreamSynchronize", 12, 30, 12, tid=838, External_id=2),
+        span("gpu_memcpy", "Memcpy DtoH (Device -> Pageable)", 20, 2, 7, correlation=11, External_id=2, bytes=4),
+    )
+    (only,) = profile(tmp_path, *events).steps
+    assert [each.call for each in (*only.waits, *only.launches)] == [1, 1]
+
+
 def test_the_wait_that_the_profiler_ends_with_is_not_the_models(tmp_path: Path) -> None:
     final = runtime("cudaDeviceSynchronize", 100, 5, 13)
     (only,) = _with_waits(tmp_path, final).steps
