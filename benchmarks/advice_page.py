@@ -162,8 +162,9 @@ def _page(trials: Sequence[Trial]) -> Iterator[str]:
         "Every setting beside the very run that it changes, timed by turns on an H200. The prediction is what",
         "`headroom analyze MODEL --profile TRACE` said of a profile of that run, with the run's unrecorded time in it,",
         "as `headroom profile` writes it. *Off* is the distance as a share of the predicted gain. The sign is right",
-        f"where an advised setting gained anything, and where one was not advised and gained less than {NO_GAIN:.0%} of",
-        "the run. Written by `benchmarks/advice_gains.py page`.",
+        "where an advised setting gained anything, and where one was not advised and gained less than "
+        f"{NO_GAIN:.0%} of the run.",
+        "Written by `benchmarks/advice_gains.py page`.",
         "",
         f"**{len(judging)} of {len(trials)} trials judge the advice**, {len(advised)} of them advised. "
         f"Off by {_median_off(advised)} in the median (target {TARGET_PCT:.0f} %); signs right in "
