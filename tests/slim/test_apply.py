@@ -165,6 +165,37 @@ def test_a_front_is_saved_with_its_weights_and_any_point_of_it_made_later(planne
     assert answer.applied.difference < 1e-12
 
 
+class Flattened(nn.Module):
+    """A convolution, a flattening, two linear layers; ``permuted`` puts a pixel's channels side by side instead."""
+
+    def __init__(self, permuted: bool) -> None:
+        super().__init__()
+        self.permuted = permuted
+        self.conv = nn.Conv2d(8, 64, 3, padding=1)
+        self.hidden, self.last = nn.Linear(1024, 512), nn.Linear(512, 10)
+
+    def forward(self, inputs):
+        pooled = nn.functional.max_pool2d(self.conv(inputs).relu(), 2)
+        pooled = pooled.permute(0, 2, 3, 1) if self.permuted else pooled
+        return self.last(self.hidden(pooled.flatten(1)).relu())
+
+
+@pytest.mark.parametrize("permuted", [False, True])
+def test_filters_go_through_a_flattening_where_their_features_lie_side_by_side(permuted: bool, tmp_path: Path) -> None:
+    example = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = hr.slim(Flattened(permuted), example, batch=512, dtype="fp32", source="predicted", max_loss=1e6)
+    network, answer = found.apply(tmp_path)
+
+    removed = {layer.name: way.retained for layer, way in found.study.removed()}
+    conv = getattr(network.conv, "conv", network.conv)
+    assert answer.applied.difference < 1e-12
+    assert removed["hidden"] % 16 == 0
+    assert network.hidden.out_features == removed["last"], "the second linear layer's producer goes in either case"
+    assert conv.out_channels == (64 if permuted else removed["hidden"] // 16)
+    assert answer.applied.smaller == (("last",) if permuted else ("hidden", "last"))
+    assert any(note.startswith("hidden: Producers keep their filters") for note in answer.applied.notes) is permuted
+
+
 def test_ways_tuned_by_themselves_go_together(nets, tmp_path: Path) -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 8)

@@ -49,14 +49,21 @@ def test_producers_are_named_where_nobody_else_reads_them(planned) -> None:
     found = layers(planned)
     assert found["second"].producers == ("first",)
     assert found["last"].producers == ("hidden",)
-    # Two layers read what the normalisation gives; the flattening makes four features of a channel.
-    assert found["left"].producers == found["right"].producers == found["hidden"].producers == ()
+    # Two layers read what the normalisation gives.
+    assert found["left"].producers == found["right"].producers == ()
+
+
+def test_features_that_a_flattening_makes_of_one_channel_go_together_and_with_its_filters(planned) -> None:
+    hidden = layers(planned)["hidden"]
+    assert hidden.producers == ("left", "right")
+    assert hidden.ways[1:]
+    assert all(way.retained % 16 == 0 for way in hidden.ways)
 
 
 def test_what_selects_its_inputs_pays_for_it(planned) -> None:
     found = layers(planned)
-    assert all(way.gather_us > 0 for name in ("left", "right", "hidden") for way in found[name].ways[1:])
-    assert all(way.gather_us == 0 for way in found["second"].ways[1:])
+    assert all(way.gather_us > 0 for name in ("left", "right") for way in found[name].ways[1:])
+    assert all(way.gather_us == 0 for name in ("second", "hidden") for way in found[name].ways[1:])
 
 
 def test_labels_tell_accuracy_and_halves_are_kept_apart(planned) -> None:
@@ -222,7 +229,7 @@ def test_weights_that_are_no_numbers_are_said_with_their_layer(nets) -> None:
     network = nets.net()
     with torch.no_grad():
         network.hidden.weight[0, 3] = float("inf")
-    with pytest.raises(hr.ModelError, match="hidden: synapse vector 3 holds a value that is not finite"):
+    with pytest.raises(hr.ModelError, match="hidden: synapse vector 0 holds a value that is not finite"):
         hr.slim(network, nets.pair()[1], correlate="weights", **PREDICTED)
 
 

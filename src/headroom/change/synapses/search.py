@@ -118,6 +118,18 @@ def _selection(correlation: Correlation, alpha: float, representative: Indices) 
     return Selection(alpha, np.flatnonzero(representative == itself), representative, values)
 
 
+def spread(selection: Selection, size: int) -> Selection:
+    """A decision about blocks as one about their synapse vectors, ``size`` neighbours in each."""
+    places = np.arange(size)
+    by = selection.representative[:, None]
+    return Selection(
+        selection.alpha,
+        (selection.retained[:, None] * size + places).ravel(),
+        np.where(by < 0, -1, by * size + places).ravel(),
+        np.repeat(selection.correlation, size),
+    )
+
+
 def keep_at_least(selection: Selection, count: int) -> Selection:
     """The selection with removed vectors taken back until ``count`` stay: those that are represented worst first.
 

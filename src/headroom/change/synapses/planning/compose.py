@@ -16,11 +16,11 @@ from headroom.change.synapses.planning.layers import sole_readers
 from headroom.change.synapses.planning.study import Study
 from headroom.change.synapses.planning.together import gone_with_producers
 from headroom.change.synapses.search import Selection
-from headroom.change.synapses.slim import Removal, slim
+from headroom.change.synapses.slim import Removal, layer_of, slim
 from headroom.change.synapses.stored import Smaller
 from headroom.change.synapses.transform import Transform
 from headroom.change.synapses.vectors import Grain
-from headroom.change.widths.groups import Axis, set_widths, specification, width_groups
+from headroom.change.widths.groups import Axis, WidthGroup, WidthGroups, set_widths, specification, width_groups
 from headroom.change.widths.groups.proof import EQUAL
 from headroom.change.widths.groups.run import difference, outputs, telling
 from headroom.errors import ModelError
@@ -74,16 +74,53 @@ def _without_filters(
     """The network without the filters that make removed channels which nobody else reads."""
     if not kept:
         return reference, Smaller(), ()
+    sole: Mapping[str, WidthGroup] = {}
     try:
         groups = width_groups(reference, example)
         sole = sole_readers(groups)
-        widths = {sole[name].name: len(each.retained) for name, each in kept.items()}
-        importance = {Axis(f"{name}.weight", 1): _marked(each, sole[name].width) for name, each in kept.items()}
-        changed = set_widths(reference, example, groups, widths, importance=importance).eval()
+        kept = {name: each for name, each in kept.items() if _whole_units(reference, name, each, sole[name].width)}
+        return *_narrowed(reference, example, groups, kept), ()
     except (ModelError, KeyError) as error:
         # Selecting the channels at run time is right as well, only slower.
-        return reference, Smaller(), (f"Producers keep their filters, and channels are selected instead: {error}.",)
-    return changed, Smaller(tuple(kept), specification(reference, changed, widths)), ()
+        note = f"Producers keep their filters, and channels are selected instead: {error}."
+    unspread = {
+        name: each for name, each in kept.items() if name in sole and sole[name].width == _inputs(reference, name)
+    }
+    if not unspread or len(unspread) == len(kept):
+        return reference, Smaller(), (note,)
+    # A flattening after a permutation, say, does not put a channel's features side by side.
+    found, smaller, notes = _without_filters(reference, example, unspread)
+    return found, smaller, (*notes, f"{', '.join(sorted({*kept} - {*unspread}))}: {note}")
+
+
+def _narrowed(
+    reference: nn.Module, example: Any, groups: WidthGroups, kept: Mapping[str, Kept]
+) -> tuple[nn.Module, Smaller]:
+    """The network without those filters, and what became smaller.
+
+    Raises:
+        ModelError: it does not run so, or is another function than ``reference``.
+    """
+    if not kept:
+        return reference, Smaller()
+    sole = sole_readers(groups)
+    sizes = {name: _inputs(reference, name) for name in kept}
+    widths = {sole[name].name: len(each.retained) * sole[name].width // sizes[name] for name, each in kept.items()}
+    importance = {Axis(f"{name}.weight", 1): _marked(each, sizes[name]) for name, each in kept.items()}
+    changed = set_widths(reference, example, groups, widths, importance=importance).eval()
+    _proved(reference, changed, example)
+    return changed, Smaller(tuple(kept), specification(reference, changed, widths))
+
+
+def _inputs(network: nn.Module, name: str) -> int:
+    """Channels or features that a layer reads."""
+    return int(layer_of(network, name).weight.shape[1])
+
+
+def _whole_units(network: nn.Module, name: str, kept: Kept, width: int) -> bool:
+    """Whether of each channel's neighbouring inputs, which a flattening may have made many, all stay or none."""
+    marks = _marked(kept, _inputs(network, name)).reshape(width, -1)
+    return bool((marks == marks[:, :1]).all())
 
 
 def _marked(kept: Kept, count: int) -> np.ndarray:

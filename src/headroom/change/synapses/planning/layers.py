@@ -37,6 +37,11 @@ class Place:
     group: WidthGroup | None = None
 
     @property
+    def block(self) -> int:
+        """Neighbouring inputs that one channel of the group makes, if a flattening stands between: they go together."""
+        return 1 if self.group is None else self.module.weight.shape[1] // self.group.width
+
+    @property
     def producers(self) -> tuple[str, ...]:
         """Layers whose outputs the inputs are, by their weights' first axis."""
         if self.group is None:
@@ -106,7 +111,7 @@ def groups_of(network: nn.Module, example: Any) -> tuple[WidthGroups | None, str
 def sole_readers(groups: WidthGroups) -> Mapping[str, WidthGroup]:
     """Layers that alone read the channels of a group that can move freely, by name.
 
-    Every input of such a layer is one unit of the group, so that whoever drops a synapse vector drops what makes it.
+    Every input of such a layer is of one unit of the group, so that who drops all inputs of a unit drops what makes it.
     """
     found = {}
     for group in groups.free:
@@ -115,7 +120,7 @@ def sole_readers(groups: WidthGroups) -> Mapping[str, WidthGroup]:
             continue
         (reader,) = readers
         axis = Axis(f"{reader.axis.layer}.weight", 1)
-        whole = reader.positions == reader.size == group.width
+        whole = reader.positions == reader.size and reader.size % group.width == 0
         if reader.axis == axis and whole and any(step.axis == 0 for step in group.steps):
             found[axis.layer] = group
     return found

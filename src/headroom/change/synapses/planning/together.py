@@ -33,8 +33,9 @@ class Together:
 
     def __call__(self, ways: tuple[int, ...]) -> tuple[float, float]:
         chosen = {study.name: study.ways[index] for study, index in zip(self.studies, ways, strict=True)}
+        own = {study.name: layer for study, layer in zip(self.studies, self.graph_layers, strict=True)}
         outputs = {
-            producer: chosen[study.name].retained
+            producer: _kept(chosen[study.name], own.get(producer))
             for study in self.studies
             for producer in study.producers
             if gone_with_producers(study, chosen[study.name])
@@ -57,6 +58,12 @@ class Together:
             # A smaller layer never takes longer for good: the wider one could run in its place, zeros in it.
             self._shares[key] = min(1.0, self.clock.shrinks(layer, inputs, outputs))
         return self._shares[key]
+
+
+def _kept(way: Way, producer: Layer | None) -> int:
+    """Outputs of a producer that stay: as many as its reader's inputs, or fewer where a flattening spreads each."""
+    made = way.vectors if producer is None else widths_of(producer)[1]
+    return round(made * way.retained / way.vectors)
 
 
 def gone_with_producers(study: LayerStudy, way: Way) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -110,6 +110,12 @@ def sampled(network: nn.Module, place: Place, grain: Grain, batches: Batches, se
     if transform is None:
         transform = Transform.SOLVE if fits and not batches.random else Transform.FOLD
     return Sampled(place, grain, weight, inputs, correlate, transform, tuple(notes))
+
+
+def in_blocks(layer: Sampled, size: int) -> Sampled:
+    """The layer with every ``size`` neighbouring features as one synapse vector, as a search is to see it."""
+    weight, inputs = (each.reshape(len(each), -1, size) for each in (layer.weight, layer.inputs))
+    return replace(layer, weight=weight, inputs=inputs)
 
 
 def _too_large(instead: str, fitted: int, rows: int) -> str:
