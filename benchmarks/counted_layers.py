@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -33,8 +34,9 @@ from headroom.measure.visit import Budgets
 from headroom.store.rows import Timing
 from record import RESULTS
 
-#: ``ncu`` starts once per batch, which takes half a minute; a kill loses at most one batch.
-BATCH = 24
+#: ``ncu`` and the measuring worker start once per batch, which takes longer than a dozen layers; a kill loses at most
+#: one batch.
+BATCH = 48
 
 #: What one layer may take; the libraries' first proposals need a second or two.
 LAYER_S = 25.0
@@ -88,13 +90,14 @@ def run(
 def measure(points: Sequence[Point], out: Path, name: str, limit_s: float, gpu: int = 0) -> int:
     """Measure the points that ``out`` does not have yet; returns how many are left.
 
-    The order is shuffled (always alike), so that what is missing is missing evenly.
+    The order is shuffled (always alike), and groups take turns: what is missing is missing evenly, and a short run
+    covers every group.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.jsonl"
     done = {row["key"] for row in rows_of(path)}
     todo = [point for point in points if point.key not in done]
-    random.Random(SEED).shuffle(todo)
+    todo = in_turns(todo)
     end = time.monotonic() + limit_s
     with Worker(gpu, Budgets(plan_s=10.0, layer_s=LAYER_S)) as worker:
         if todo:
@@ -111,6 +114,17 @@ def measure(points: Sequence[Point], out: Path, name: str, limit_s: float, gpu: 
             _append(path, _counted(timed, gpu))
             print(f"{name}: {len(points) - len(todo)} of {len(points)}", flush=True)
     return len(todo)
+
+
+def in_turns(points: Sequence[Point]) -> list[Point]:
+    """The points in an order that is always alike: each group's shuffled, one of every group after the other."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.group, []).append(point)
+    for mine in groups.values():
+        random.Random(SEED).shuffle(mine)
+    rounds = itertools.zip_longest(*groups.values())
+    return [point for turn in rounds for point in turn if point is not None]
 
 
 def _task(point: Point) -> Task:
@@ -142,6 +156,7 @@ def _counted(timed: Sequence[tuple[Point, Timing | None]], gpu: int) -> list[dic
         one = next(counted)
         row |= {"time_us": timing.median_us, "iqr_us": timing.iqr_us, "l2": timing.l2}
         row |= {"implementation": asdict(timing.implementation), "reason": one.reason}
+        row["kernels"] = list(one.kernels)
         if one.counters is not None:
             row |= {name: getattr(one.counters, name) for name in COUNTS}
         rows.append(row)

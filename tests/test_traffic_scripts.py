@@ -43,6 +43,20 @@ def test_a_killed_run_resumes_where_it_stopped(rehearsed: Path) -> None:
     assert all(row["reason"] == "" and row["time_us"] > 0 and row["l2"] == "cold" for row in rows)
 
 
+def test_a_short_run_covers_every_group_evenly_and_always_alike() -> None:
+    every = list(h200_traffic.points(BF16))
+    order = counted_layers.in_turns(every)
+    assert sorted(point.key for point in order) == sorted(point.key for point in every)
+    assert order == counted_layers.in_turns(every)
+    groups = [point.group for point in order[:40]]
+    assert groups.count("convolution") == groups.count("matmul") == 20
+
+
+def test_rows_name_the_kernels_that_ran(rehearsed: Path) -> None:
+    rows = counted_layers.rows_of(rehearsed / f"{h200_traffic.NAME}.jsonl")
+    assert all(row["kernels"] == ["made_up_kernel"] for row in rows)
+
+
 def test_no_time_left_measures_nothing_and_says_what_is_left(tmp_path: Path) -> None:
     every = list(h200_traffic.points(BF16))[:3]
     with counted_layers.rehearsal():

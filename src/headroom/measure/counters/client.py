@@ -41,4 +41,4 @@ def _counted(subject: Subject, row: Json) -> Counted:
     counters = row["counters"]
     if counters is not None:
         counters = Counters(**counters | {"implementation": Implementation(**counters["implementation"])})
-    return Counted(subject, counters, row["reason"])
+    return Counted(subject, counters, row["reason"], tuple(row.get("kernels", ())))

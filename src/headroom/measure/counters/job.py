@@ -21,5 +21,8 @@ def run(arguments: Json, say: Say) -> Json:
         counted = count_with_ncu(subjects, int(arguments["gpu"]))
     except CountersError as error:
         return {"counted": [], "refused": str(error)}
-    rows = [{"counters": one.counters and asdict(one.counters), "reason": one.reason} for one in counted]
+    rows = [
+        {"counters": one.counters and asdict(one.counters), "reason": one.reason, "kernels": list(one.kernels)}
+        for one in counted
+    ]
     return {"counted": rows, "refused": ""}

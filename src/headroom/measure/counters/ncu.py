@@ -114,5 +114,6 @@ def _shared_out(
         mine = next(behind, []) if fare["marked"] else []
         counters = None if fare["reason"] else counters_of(subject.implementation, mine)
         missing = "" if counters else "ncu saw no kernel of it, or this GPU lacks one of the counters"
-        counted.append(Counted(subject, counters, fare["reason"] or missing))
+        names = tuple(plain_line(kernel.name) for kernel in mine)
+        counted.append(Counted(subject, counters, fare["reason"] or missing, names))
     return counted

@@ -33,8 +33,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Counted:
-    """What came of a subject: counters, or the reason why there are none."""
+    """What came of a subject: counters, or the reason why there are none; and the names of the kernels that ran."""
 
     subject: Subject
     counters: Counters | None
     reason: str = ""
+    kernels: tuple[str, ...] = ()
