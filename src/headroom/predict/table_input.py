@@ -1,4 +1,4 @@
-"""A table of layers: cells or arrays to checked columns.
+"""A table of layers: cells or arrays to checked columns (:mod:`.table_cells` reads each of them).
 
 Every distinct cell text of a column is checked once, so a table of 100,000 rows costs little more than its
 parsing. A bad cell spoils its row only: the row keeps a sentence that says what was found and what to give.
@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from headroom.graph.tensor import DataType
 from headroom.predict.gemm_time import Floats
-
-#: The largest dimension that a layer may have.
-_LARGEST = 2**31 - 1
+from headroom.predict.table_cells import (
+    Cell,
+    as_cells,
+    blame,
+    pair_reader,
+    read_array,
+    read_numbers,
+    read_words,
+    size_reader,
+)
 
 #: More multiply-adds than this in one layer are taken for a slip: a year on the fastest GPU.
 MOST_MACS = 1e22
@@ -72,56 +79,44 @@ class LayerRows:
 
 def parse_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> LayerRows:
     """Check every cell and give the columns as arrays."""
-    parsed = LayerRows([""] * len(rows))
-    columns = _columns(header, rows, parsed.errors)
-    for name, (choices, default) in _WORDS.items():
-        parsed.words[name] = _words(name, columns.get(name), choices, default, parsed.errors)
-    for name in _SIZES:
-        least = 0 if name.startswith("tile") else 1
-        parsed.sizes[name] = _numbers(columns.get(name), _size_reader(name, least), parsed.errors)[0]
-    for name in _PAIRS:
-        values = _numbers(columns.get(name), _pair_reader(name), parsed.errors)
-        parsed.sizes[f"{name}_h"], parsed.sizes[f"{name}_w"] = values
-    _check_needed(parsed)
-    _turn_products(parsed)
-    return parsed
+    errors = [""] * len(rows)
+    columns = _columns(header, rows, errors)
+
+    def numbers(name: str, read: Callable[[str], Cell], least: int) -> tuple[Floats, Floats]:
+        return read_numbers(columns.get(name), read, errors)
+
+    return _parsed(errors, columns.get, numbers)
 
 
 def parse_arrays(columns: Mapping[str, NDArray[np.generic]], count: int) -> LayerRows:
     """The same from arrays of ``count`` numbers or texts, or of one that stands for all rows."""
-    parsed = LayerRows([""] * count)
+    errors = [""] * count
+
+    def numbers(name: str, read: Callable[[str], Cell], least: int) -> tuple[Floats, Floats]:
+        return read_array(columns.get(name), count, read, least, errors)
+
+    return _parsed(errors, lambda name: as_cells(columns.get(name), count), numbers)
+
+
+def _parsed(
+    errors: list[str],
+    cells_of: Callable[[str], Sequence[str] | None],
+    numbers_of: Callable[[str, Callable[[str], Cell], int], tuple[Floats, Floats]],
+) -> LayerRows:
+    """Columns from their cells: texts by ``cells_of`` a column, numbers by ``numbers_of`` it, how one is read, and the
+    least that it may be.
+    """
+    parsed = LayerRows(errors)
     for name, (choices, default) in _WORDS.items():
-        cells = _cells(columns.get(name), count)
-        parsed.words[name] = _words(name, cells, choices, default, parsed.errors)
-    for name in _SIZES:
+        parsed.words[name] = read_words(name, cells_of(name), choices, default, errors)
+    for name, empty in _SIZES.items():
         least = 0 if name.startswith("tile") else 1
-        parsed.sizes[name] = _array(columns.get(name), count, _size_reader(name, least), least, parsed.errors)[0]
+        parsed.sizes[name] = numbers_of(name, size_reader(name, least, empty), least)[0]
     for name, least in _PAIRS.items():
-        values = _array(columns.get(name), count, _pair_reader(name), least, parsed.errors)
-        parsed.sizes[f"{name}_h"], parsed.sizes[f"{name}_w"] = values
+        parsed.sizes[f"{name}_h"], parsed.sizes[f"{name}_w"] = numbers_of(name, pair_reader(name, least), least)
     _check_needed(parsed)
     _turn_products(parsed)
     return parsed
-
-
-def _array(
-    values: NDArray[np.generic] | None, count: int, read: Callable[[str], _Cell], least: int, errors: list[str]
-) -> tuple[Floats, Floats]:
-    """Numbers that are right as they stand; anything else is read as text, and blamed as text is."""
-    if values is not None and values.dtype.kind in "iuf":
-        numbers = values.astype(np.float64)
-        if bool(((numbers >= least) & (numbers <= _LARGEST) & (numbers == np.floor(numbers))).all()):
-            whole = np.broadcast_to(numbers, (count,)) + 0.0
-            return whole, whole
-    return _numbers(_cells(values, count), read, errors)
-
-
-def _cells(values: NDArray[np.generic] | None, count: int) -> Sequence[str] | None:
-    """Values as a table would spell them."""
-    if values is None:
-        return None
-    texts = [str(value) for value in values.tolist()]
-    return texts * count if len(texts) == 1 else texts
 
 
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], errors: list[str]) -> dict[str, Sequence[str]]:
@@ -147,111 +142,22 @@ def _turn_products(parsed: LayerRows) -> None:
     size["k"] = np.where(data, n, np.where(weight, m, k))
 
 
-def _words(
-    name: str, cells: Sequence[str] | None, choices: tuple[str, ...], default: str | None, errors: list[str]
-) -> NDArray[np.str_]:
-    known = {choice: choice for choice in choices}
-    known[""] = default or ""
-    # A column that is not there is one empty cell for all rows.
-    found = {cell: known.get(cell.strip()) or known.get(cell.strip().lower(), "") for cell in set(cells or ("",))}
-    bad = {cell: f"{name} is {_quote(cell.strip())}: give {_or(choices)}" for cell, word in found.items() if not word}
-    _blame_cells(cells, bad, errors)
-    names = np.array(list(dict.fromkeys(found.values())), dtype=np.str_)
-    if cells is None:
-        return np.full(len(errors), names[0])
-    place = {str(word): index for index, word in enumerate(names)}
-    codes = {cell: place[word] for cell, word in found.items()}
-    if not cells:
-        return np.zeros(0, dtype=np.str_)
-    return names[np.fromiter(map(codes.__getitem__, cells), dtype=np.intp, count=len(cells))]
-
-
-#: What a cell says: the two numbers (equal where the column has one), or a sentence about what is wrong.
-_Cell = tuple[float, float, str]
-
-
-def _numbers(cells: Sequence[str] | None, read: Callable[[str], _Cell], errors: list[str]) -> tuple[Floats, Floats]:
-    """The numbers of a column; every distinct text is read once."""
-    found = {cell: read(cell.strip()) for cell in set(cells or ("",))}
-    _blame_cells(cells, {cell: sentence for cell, (_, _, sentence) in found.items() if sentence}, errors)
-    if cells is None:
-        first, second, _ = found[""]
-        return np.full(len(errors), first), np.full(len(errors), second)
-    one = _looked_up({cell: value[0] for cell, value in found.items()}, cells)
-    if all(first == second for first, second, _ in found.values()):
-        return one, one.copy()
-    return one, _looked_up({cell: value[1] for cell, value in found.items()}, cells)
-
-
-def _looked_up(numbers: Mapping[str, float], cells: Sequence[str]) -> Floats:
-    return np.fromiter(map(numbers.__getitem__, cells), dtype=np.float64, count=len(cells))
-
-
-def _blame_cells(cells: Sequence[str] | None, bad: dict[str, str], errors: list[str]) -> None:
-    """Blame every row whose cell is bad; ``None`` is a column that is not there."""
-    if not bad:
-        return
-    for index in range(len(errors)):
-        cell = "" if cells is None else cells[index]
-        if cell in bad:
-            _blame(errors, index, bad[cell])
-
-
-def _size_reader(name: str, least: int) -> Callable[[str], _Cell]:
-    default = _SIZES[name]
-
-    def read(cell: str) -> _Cell:
-        if not cell:
-            return float(default or 0), float(default or 0), ""
-        value = _integer(cell)
-        if value is None or not least <= value <= _LARGEST:
-            return 0.0, 0.0, f"{name} is {_quote(cell)}: give an integer from {least} to {_LARGEST}"
-        return float(value), float(value), ""
-
-    return read
-
-
-def _pair_reader(name: str) -> Callable[[str], _Cell]:
-    default = _PAIRS[name]
-
-    def read(cell: str) -> _Cell:
-        parts = cell.lower().split("x") if cell else [str(default)]
-        values = [_integer(part) for part in parts]
-        if len(values) > 2 or any(v is None or not default <= v <= _LARGEST for v in values):
-            return 0.0, 0.0, f"{name} is {_quote(cell)}: give an integer from {default}, or two as HxW"
-        numbers = [float(v) for v in values if v is not None]
-        return numbers[0], numbers[-1], ""
-
-    return read
-
-
-def _integer(cell: str) -> int | None:
-    """A whole number as people and spreadsheets write it (``64``, ``64.0``); ``None`` for anything else."""
-    text = cell.strip()
-    if text.endswith(".0"):
-        text = text[:-2]
-    digits = text[1:] if text[:1] in "+-" else text
-    if not digits or len(digits) > 12 or not (digits.isascii() and digits.isdigit()):
-        return None
-    return int(text)
-
-
 def _check_needed(parsed: LayerRows) -> None:
     """Values that an operation needs, and values that contradict each other."""
     size, op = parsed.sizes, parsed.words["op"]
     for operation, names in _NEEDED.items():
         for name in names:
             for index in np.flatnonzero((op == operation) & (size[name] == 0)):
-                _blame(parsed.errors, int(index), f"{name} is empty: {operation} needs it")
+                blame(parsed.errors, int(index), f"{name} is empty: {operation} needs it")
     for operation, (name, right) in _FOREIGN.items():
         for index in np.flatnonzero((op == operation) & (size[name] > 1)):
             value = int(size[name][index])
-            _blame(parsed.errors, int(index), f"{name} is {value}, but {operation} has none: say it with {right}")
+            blame(parsed.errors, int(index), f"{name} is {value}, but {operation} has none: say it with {right}")
     convolution = op == "conv2d"
     groups = np.maximum(size["groups"], 1)
     for name in ("c", "k"):
         for index in np.flatnonzero(convolution & (size[name] % groups != 0)):
-            _blame(
+            blame(
                 parsed.errors,
                 int(index),
                 f"groups is {int(groups[index])}, which does not divide {name} of {int(size[name][index])}",
@@ -261,12 +167,12 @@ def _check_needed(parsed: LayerRows) -> None:
     for index in np.flatnonzero(convolution & ((size["p"] < 1) | (size["q"] < 1))):
         i = int(index)
         taps = f"{int(size['r'][i])}x{int(size['s'][i])}"
-        _blame(parsed.errors, i, f"a {taps} filter does not fit h and w with this padding and dilation")
+        blame(parsed.errors, i, f"a {taps} filter does not fit h and w with this padding and dilation")
     for index in np.flatnonzero(_macs(size, convolution) > MOST_MACS):
-        _blame(parsed.errors, int(index), f"the layer has more than {MOST_MACS:g} multiply-adds: check its sizes")
+        blame(parsed.errors, int(index), f"the layer has more than {MOST_MACS:g} multiply-adds: check its sizes")
     given = (size["tile_m"] > 0).astype(int) + (size["tile_n"] > 0)
     for index in np.flatnonzero((given == 1) | ((given == 0) & (size["tile_k"] > 0))):
-        _blame(parsed.errors, int(index), "tile_m and tile_n go together: give both or neither")
+        blame(parsed.errors, int(index), "tile_m and tile_n go together: give both or neither")
 
 
 def _output(size: dict[str, Floats], image: str, taps: str) -> Floats:
@@ -280,18 +186,3 @@ def _macs(size: dict[str, Floats], convolution: NDArray[np.bool_]) -> Floats:
     positions = size["n"] * np.maximum(size["p"], 0) * np.maximum(size["q"], 0)
     direct = positions * size["k"] * size["c"] * size["r"] * size["s"] / np.maximum(size["groups"], 1)
     return np.where(convolution, direct, size["batch"] * size["m"] * size["n"] * size["k"])
-
-
-def _blame(errors: list[str], index: int, sentence: str) -> None:
-    """Keep the first complaint of a row: later ones often follow from it."""
-    errors[index] = errors[index] or sentence
-
-
-def _quote(cell: str) -> str:
-    """A stranger's cell, short and on one line."""
-    shown = "".join(ch if ch.isprintable() else "?" for ch in cell[:40])
-    return f"{shown!r}{'…' if len(cell) > 40 else ''}" if cell else "empty"
-
-
-def _or(choices: Sequence[str]) -> str:
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
