@@ -1,7 +1,7 @@
 """Measure what ``headroom fit`` rests on for pruned CIFAR-10 networks, on every GPU that CUDA shows.
 
     python benchmarks/fit_pairs.py DATABASE [--budget SECONDS] [--dry-run]
-    python benchmarks/fit_pairs.py DATABASE GPU GPUS SECONDS      (one GPU's share, started by the first)
+    python benchmarks/fit_pairs.py DATABASE GPU GPUS DEADLINE      (one GPU's share, started by the first)
 
 VGG16 and both ResNet56 as HRankPlus prunes them, at batch 128 and 1, in bf16, tf32 and strict fp32: for each the
 network as it is, its uniform round-ups, and whatever the choices of goal lossless and then of goal latency come to
@@ -43,7 +43,7 @@ from headroom.measure.driver import driver_of
 from headroom.measure.fake_script import VARIABLE
 from headroom.store.notebook import open_for_measuring
 from headroom.store.store import Store
-from staircase_sweep import END_S, GPU, TimeIsUp, crew_on, visible_gpus, within
+from staircase_sweep import GPU, TimeIsUp, crew_on, deadline_of, until, visible_gpus
 from trained_networks import NETWORKS as KNOWN
 
 NETWORKS = ("vgg16-hrank", "resnet56-hrank", "resnet56-hrank-024")
@@ -76,8 +76,8 @@ FITS = tuple(
 
 def main() -> None:
     match sys.argv[1:]:
-        case [database, gpu, gpus, seconds] if gpu.isdigit():
-            share(Path(database), int(gpu), int(gpus), float(seconds))
+        case [database, gpu, gpus, deadline] if gpu.isdigit():
+            share(Path(database), int(gpu), int(gpus), float(deadline))
             return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("database", type=Path, nargs="?")
@@ -99,21 +99,21 @@ def fill(database: Path, shares: int, budget_s: float | None) -> None:
     with Store.open(database):
         pass  # created once, before many want to
     begin = time.monotonic()
-    seconds = budget_s - END_S if budget_s is not None else 0.0
+    deadline = deadline_of(budget_s)
     others = [
-        subprocess.Popen([sys.executable, __file__, database, str(gpu), str(shares), str(seconds)])
+        subprocess.Popen([sys.executable, __file__, database, str(gpu), str(shares), str(deadline)])
         for gpu in range(min(shares, visible_gpus()))
     ]
     codes = [each.wait() for each in others]
     print(f"fits: {time.monotonic() - begin:.0f} s, GPUs ended with {codes}", flush=True)
 
 
-def share(database: Path, gpu: int, gpus: int, seconds: float) -> None:
-    """GPU ``gpu``'s cases; 0 seconds are as many as it takes."""
+def share(database: Path, gpu: int, gpus: int, deadline: float) -> None:
+    """GPU ``gpu``'s cases."""
     mine, done = FITS[gpu::gpus], 0
     with (
         suppress(TimeIsUp),
-        within(seconds),
+        until(deadline),
         open_for_measuring(database) as records,
         driver_of(gpu) as driver,
         crew_on(gpu, gpus, Guard(driver, shared=False), driver.memory_bytes) as crew,

@@ -1,10 +1,10 @@
 """Measure every width of many staircases, on every GPU that CUDA shows; run again it goes on where it stopped.
 
-    python benchmarks/staircase_sweep.py WHICH DATABASE GPU GPUS SECONDS
+    python benchmarks/staircase_sweep.py WHICH DATABASE GPU GPUS DEADLINE
 
 is one GPU's share, started by :func:`fill`, which ``staircases.py`` and ``tail_effect.py`` call. A GPU takes every n-th
-staircase, and when it has done with those whatever the others have left. When the seconds are over, what is under way
-is given up; all that was done before is in the database.
+staircase, and when it has done with those whatever the others have left. At the deadline (seconds since the epoch, 0
+for none) what is under way is given up; all that was done before is in the database.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def fill(which: str, database: Path, budget_s: float | None) -> int:
     with Store.open(database):
         pass  # created once, before many want to
     begin, before = time.monotonic(), left_of(which, database)
-    seconds = budget_s - END_S if budget_s is not None else 0.0
+    deadline = deadline_of(budget_s)
     shards = [
-        subprocess.Popen([sys.executable, __file__, which, database, str(gpu), str(gpus), str(seconds)])
+        subprocess.Popen([sys.executable, __file__, which, database, str(gpu), str(gpus), str(deadline)])
         for gpu in range(gpus)
     ]
     codes = [each.wait() for each in shards]
@@ -88,9 +88,13 @@ def visible_gpus() -> int:
     return int(torch.cuda.device_count())
 
 
-def shard(which: str, database: Path, gpu: int, gpus: int, seconds: float) -> None:
-    """GPU ``gpu``'s share; 0 seconds are as many as it takes."""
-    begin = time.monotonic()
+def deadline_of(budget_s: float | None) -> float:
+    """When shards end, which are processes of their own and start late; 0 is never."""
+    return 0.0 if budget_s is None else time.time() + budget_s - END_S
+
+
+def shard(which: str, database: Path, gpu: int, gpus: int, deadline: float) -> None:
+    """GPU ``gpu``'s share."""
     planned, sweeps = share_of(which, gpu, gpus)
 
     def show(progress: Progress) -> None:
@@ -99,7 +103,7 @@ def shard(which: str, database: Path, gpu: int, gpus: int, seconds: float) -> No
 
     with (
         suppress(TimeIsUp),
-        within(seconds),
+        until(deadline),
         open_for_measuring(database) as records,
         driver_of(gpu) as driver,
         crew_on(gpu, gpus, Guard(driver, shared=False), driver.memory_bytes) as crew,
@@ -108,7 +112,7 @@ def shard(which: str, database: Path, gpu: int, gpus: int, seconds: float) -> No
             planned,
             records,
             crew,
-            budget_s=seconds - (time.monotonic() - begin) if seconds else None,
+            budget_s=deadline - time.time() if deadline else None,
             on_progress=show,
             narrowed=Narrowing.of(sweeps, records, crew.facts().system),
         )
@@ -165,14 +169,14 @@ def left_of(which: str, database: Path) -> int:
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Raise :class:`TimeIsUp` in the block when so many seconds are over; 0 is never."""
+def until(deadline: float) -> Iterator[None]:
+    """Raise :class:`TimeIsUp` in the block at ``deadline``; 0 is never."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise TimeIsUp
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, deadline - time.time()) if deadline else 0)
     try:
         yield
     finally:
