@@ -3,7 +3,8 @@
     python benchmarks/best_plans.py [DATABASE]
 
 Reads the package's database (or another one) and writes ``results/best_plans.json`` and ``docs/best-plans.md``. Nothing
-is measured here: all implementations of a layer were timed by one process on one GPU, the fastest few of them by turns.
+is measured here: all implementations of a layer were timed by one process on one GPU, the fastest few of them by turns,
+except in layers that were taken up again later, which the page counts.
 PyTorch's rows are the better of its two layouts, by its default heuristic and with ``cudnn.benchmark`` (no limit).
 """
 
@@ -36,15 +37,19 @@ MOST_NAME = 40
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution in one data type: its fastest implementation, and PyTorch's choices, in microseconds."""
+    """One convolution in one data type: its fastest implementation, and what PyTorch chooses, by the choice."""
 
     chain: Chain
     dtype: str
     best: Timing
-    choices: dict[str, float]
+    choices: dict[str, Timing]
 
     def ratio(self, choice: str) -> float:
-        return self.choices[choice] / (self.best.median_us or 1.0)
+        return median_us(self.choices[choice]) / median_us(self.best)
+
+    def was_one_sitting(self, choice: str) -> bool:
+        """Whether one GPU timed both."""
+        return self.choices[choice].gpu_uuid == self.best.gpu_uuid
 
     @property
     def shape(self) -> str:
@@ -68,25 +73,31 @@ def read(database: Path) -> tuple[System, list[Layer]]:
                 if record.chain.is_fused or record.chain.anchor.kind is not LayerKind.CONVOLUTION:
                     continue
                 timed = [row for row in record.timings if row.l2 == "warm" and row.status is Status.OK]
-                found_us = ((choice, _fastest_us(timed, name)) for choice, name in CHOICES.items())
-                choices = {choice: time_us for choice, time_us in found_us if time_us is not None}
+                chosen = ((choice, _fastest(timed, name)) for choice, name in CHOICES.items())
+                choices = {choice: timing for choice, timing in chosen if timing is not None}
                 if choices:
-                    best = min(timed, key=lambda row: row.median_us or 0.0)
-                    found.append(Layer(record.chain, str(record.dtype), best, choices))
+                    found.append(Layer(record.chain, str(record.dtype), min(timed, key=median_us), choices))
     return system, found
 
 
-def _fastest_us(timed: list[Timing], name: str) -> float | None:
-    """PyTorch's time by the choice ``name``, if it was timed."""
+def _fastest(timed: list[Timing], name: str) -> Timing | None:
+    """PyTorch's row by the choice ``name``, if it was timed."""
     ours = (row for row in timed if (row.implementation.backend, row.implementation.name) == ("torch", name))
-    return min((row.median_us or 0.0 for row in ours), default=None)
+    return min(ours, key=median_us, default=None)
+
+
+def median_us(timing: Timing) -> float:
+    """The time of a row that has one, microseconds."""
+    assert timing.median_us is not None
+    return timing.median_us
 
 
 def summary(layers: list[Layer]) -> dict[str, Any]:
     """Per choice: the geometric mean of PyTorch's time over the best, and the share of layers that lose over 10 %."""
     result: dict[str, Any] = {}
     for choice in CHOICES:
-        ratios = [layer.ratio(choice) for layer in layers if choice in layer.choices]
+        chosen = [layer for layer in layers if choice in layer.choices]
+        ratios = [layer.ratio(choice) for layer in chosen]
         if not ratios:
             continue
         result[choice] = {
@@ -95,6 +106,7 @@ def summary(layers: list[Layer]) -> dict[str, Any]:
             "median": statistics.median(ratios),
             "above_10_pct": sum(ratio > 1.1 for ratio in ratios) / len(ratios),
             "worst": max(ratios),
+            "of_two_gpus": sum(not layer.was_one_sitting(choice) for layer in chosen),
         }
     return result
 
@@ -106,14 +118,15 @@ def text(system: System, by_dtype: dict[str, list[Layer]], result: dict[str, Any
         f"Every distinct convolution of the database on {system.title},",
         "unfused, with a warm L2. A ratio is PyTorch's time over that of the fastest implementation (all plans of",
         "cuDNN, cuBLASLt's algorithms, a compiled one, PyTorch itself); PyTorch has the better of NCHW and NHWC.",
-        "Written by `benchmarks/best_plans.py`.",
+        "Of some, two GPUs of the same system timed the two, because the layer was taken up again later: what was not",
+        "among its fastest few then was not timed anew. Written by `benchmarks/best_plans.py`.",
         "",
-        "| data type | PyTorch | convolutions | geometric mean | median | over 10 % slower | worst |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| data type | PyTorch | convolutions | geometric mean | median | over 10 % slower | worst | by two GPUs |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
         f"| {dtype} | {choice} | {row['layers']} | {row['geometric_mean']:.2f} | {row['median']:.2f} | "
-        f"{row['above_10_pct']:.0%} | {row['worst']:.1f} |"
+        f"{row['above_10_pct']:.0%} | {row['worst']:.1f} | {row['of_two_gpus']} |"
         for dtype, rows in result.items()
         for choice, row in rows.items()
     ]
@@ -130,7 +143,7 @@ def text(system: System, by_dtype: dict[str, list[Layer]], result: dict[str, Any
             for layer in sorted(timed, key=lambda layer: -layer.ratio(choice))[:WORST]:
                 way = layer.best.implementation
                 lines.append(
-                    f"| {layer.shape} | {layer.choices[choice]:.1f} | {layer.best.median_us:.1f} | "
+                    f"| {layer.shape} | {median_us(layer.choices[choice]):.1f} | {median_us(layer.best):.1f} | "
                     f"{layer.ratio(choice):.2f} | {way.backend} `{way.name[:MOST_NAME]}` {way.layout} |"
                 )
     return "\n".join([*lines, ""])
