@@ -14,7 +14,7 @@ from headroom._version import __version__
 from headroom.errors import GpuError, HeadroomError, ModelError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from headroom.api import Analysis, analyze, load, load_profile
+    from headroom.api import Analysis, analyze, load_profile
     from headroom.calibrating import calibrate
     from headroom.change.fission.modules import PackedConv2d, PackedLinear
     from headroom.exploring import Exploration, explore
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headroom.graph.graph import Graph
     from headroom.graph.layer import Layer
     from headroom.graph.tensor import DataType, TensorSpec
+    from headroom.loading import load
     from headroom.packing import Packing, pack
     from headroom.slimmed import Slimming
     from headroom.slimming import load_frontier, slim
@@ -37,7 +38,7 @@ _EXPORTS = {
     "calibrate": "headroom.calibrating",
     "explore": "headroom.exploring",
     "fit": "headroom.fitting",
-    "load": "headroom.api",
+    "load": "headroom.loading",
     "load_profile": "headroom.api",
     "Graph": "headroom.graph.graph",
     "Layer": "headroom.graph.layer",

@@ -147,4 +147,4 @@ def test_a_gpu_without_a_sheet_has_no_outlook(tmp_path: Path) -> None:
         for chain in model_parts(NET):
             opened.record(Sweep(system, chain, BF16, "all", sweep(chain).timings, 0.1))
     asked = measuring.Asked("net.onnx", db=str(tmp_path / "rows.sqlite"))
-    assert measuring.outlook(asked, NET, BF16, system) == []
+    assert list(measuring.outlook(asked, NET, BF16, system)) == []

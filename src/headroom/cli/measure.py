@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -49,21 +49,15 @@ def measure(
     batches, dims = parse_batches(batch), parse_dims(dim or [])
     wanted, budget_s = parse_dtypes(dtype), parse_seconds(budget)
     check_fleet(fleet, alone={"--gpu": bool(gpu), "--network": network, "--counters": counters}, tls=tls)
-    import_ahead("headroom.measure.extras")
+    import_ahead("headroom.cli.measuring", "headroom.store.notebook", "headroom.measure.run", "pynvml")
     graphs = [hr.load(model, batch=samples, dims=dims) for samples in batches]
 
     from headroom.cli.measuring import Asked, Watch, counted, networks, outlook, summary
-    from headroom.cli.screen import Screen
     from headroom.measure import again as measure_again
-    from headroom.measure.extras import Extras
     from headroom.measure.run import Wishes, measure_graphs, usual_dtype
     from headroom.store.notebook import open_for_measuring
 
-    def show(lines: Iterable[str]) -> None:
-        for line in () if quiet else lines:
-            screen.print(line, markup=False, soft_wrap=True)
-
-    screen = Screen()
+    show = _printer(quiet=quiet)
     anew = None if again is None else measure_again.Again(failed_only=again is Again.FAILED)
     wishes = Wishes(plans, fused, direction, budget_s, shared, again=anew)
     if fleet is not None:
@@ -81,11 +75,30 @@ def measure(
             raise
         watch.end()
         show(summary(report))
-        extras = Extras(notebook, report.system, gpu, shared, anew)
+        extras = None
+        if network or counters:
+            from headroom.measure.extras import Extras
+
+            extras = Extras(notebook, report.system, gpu, shared, anew)
         for samples, graph in zip(batches, graphs, strict=True):
             for data_type in dtypes:
-                if network:
+                if extras is not None and network:
                     show(networks(extras.networks(model, graph, data_type, batch=samples, dims=dims)))
-                if counters:
+                if extras is not None and counters:
                     show(counted(*extras.counters(graph, data_type)))
                 show(outlook(Asked(model, samples, dims, db), graph, data_type, report.system))
+
+
+def _printer(*, quiet: bool) -> Callable[[Iterable[str]], None]:
+    """What shows lines. A quiet one imports nothing to show them with, and does not ask for the lines."""
+    if quiet:
+        return lambda lines: None
+    from headroom.cli.screen import Screen
+
+    screen = Screen()
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            screen.print(line, markup=False, soft_wrap=True)
+
+    return show

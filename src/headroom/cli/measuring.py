@@ -14,7 +14,7 @@ from headroom.store.rows import Status
 from headroom.text import view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.progress import Progress as Bar
 
@@ -114,24 +114,24 @@ class Asked:
     db: str | None = None
 
 
-def outlook(asked: Asked, graph: Graph, dtype: DataType, system: System) -> list[str]:
+def outlook(asked: Asked, graph: Graph, dtype: DataType, system: System) -> Iterator[str]:
     """What ``headroom analyze`` says from now on, and the command that says it; nothing where the GPU has no sheet,
-    without which it cannot."""
+    without which it cannot. The analysis is made when somebody takes the line."""
     from headroom.api import analyze
     from headroom.gpu.sheets import gpu_of_driver
 
     sheet = gpu_of_driver(system.gpu)
     if sheet is None:
-        return []
+        return
     answer = analyze(graph, sheet, dtype, db=asked.db, system=system.id)
     layers = answer.to_dict()["layers"]
     known = sum(row["source"] == "measured" for row in layers)
     fused = f", {time(answer.bounds.fused_us)} fused" if answer.bounds.fused_us is not None else ""
     bound = f"lower bound {time(answer.bounds.sequential_us)}{fused}"
-    return [
+    yield (
         f"{_command(asked, graph, sheet, dtype, system)} now says for batch {graph.batch}: {bound}, "
         f"{known} of {len(layers)} distinct layers measured"
-    ]
+    )
 
 
 def _command(asked: Asked, graph: Graph, gpu: GpuSpec, dtype: DataType, system: System) -> str:

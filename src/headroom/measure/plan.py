@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from headroom.gpu.sheets import load_gpu
-from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
 from headroom.graph.chains import LONGEST_KERNEL, fusible_chains, segments
 from headroom.graph.graph import Graph
@@ -15,22 +14,67 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.measure.gradients import DIRECTIONS, gradient
 from headroom.measure.task import Task
-from headroom.predict.model import predict_layers
+
+if TYPE_CHECKING:
+    from headroom.gpu.spec import GpuSpec
 
 #: Whose theory ranks the layers of a GPU that has no sheet; only the order depends on it.
 STAND_IN = "h200"
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A task, how often the model runs its chain, and the microseconds per run of the model that are at stake.
+class Wanted:
+    """A task, how often the model runs its chain, and the layers whose time in ``dtype`` is at stake.
 
     A layer has all its time at stake, a fused chain only what its later layers would take on their own.
     """
 
     task: Task
     count: int
+    at_stake: tuple[Layer, ...]
+    dtype: DataType
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A task, how often the model runs its chain, and the microseconds per run of the model that are at stake."""
+
+    task: Task
+    count: int
     value_us: float
+
+
+def wanted_tasks(
+    graph: Graph, dtype: DataType, *, plans: str = "all", fused: bool = True, direction: str = "forward"
+) -> list[Wanted]:
+    """Every distinct configuration of ``graph`` as a chain of one, its fusible chains, and gradients if asked for.
+
+    Args:
+        plans: ``all`` or ``heuristic``.
+        fused: whether chains are measured as one kernel too (forward only).
+        direction: one of :data:`~headroom.measure.gradients.DIRECTIONS`.
+    """
+    passes = DIRECTIONS[direction]
+    wanted = [([layer], [layer], count) for layer, count in _layers(graph, passes)]
+    if fused and "forward" in passes:
+        wanted += [(layers, layers[1:], 1) for layers in _parts(graph)]
+    return [
+        Wanted(Task(Chain.of(layers), type_of(layers, dtype), plans), count, tuple(at_stake), dtype)
+        for layers, at_stake, count in wanted
+    ]
+
+
+def ranked(wanted: Sequence[Wanted], gpu: GpuSpec | None = None) -> list[Planned]:
+    """Each task once, the most valuable first, as the theory of ``gpu`` has it."""
+    times_us = _predicted_us(wanted, gpu)
+    return most_valuable_first(
+        Planned(
+            item.task,
+            item.count,
+            item.count * sum(times_us[item.dtype, layer.configuration] for layer in item.at_stake),
+        )
+        for item in wanted
+    )
 
 
 def plan_tasks(
@@ -42,23 +86,8 @@ def plan_tasks(
     fused: bool = True,
     direction: str = "forward",
 ) -> list[Planned]:
-    """Every distinct configuration of ``graph`` as a chain of one, its fusible chains, and gradients if asked for.
-
-    Args:
-        gpu: whose theory ranks the tasks.
-        plans: ``all`` or ``heuristic``.
-        fused: whether chains are measured as one kernel too (forward only).
-        direction: one of :data:`~headroom.measure.gradients.DIRECTIONS`.
-    """
-    passes = DIRECTIONS[direction]
-    wanted = [([layer], [layer], count) for layer, count in _layers(graph, passes)]
-    if fused and "forward" in passes:
-        wanted += [(layers, layers[1:], 1) for layers in _parts(graph)]
-    times_us = _Theory(gpu or load_gpu(STAND_IN), dtype, [layer for _, at_stake, _ in wanted for layer in at_stake])
-    return most_valuable_first(
-        Planned(Task(Chain.of(layers), type_of(layers, dtype), plans), count, count * times_us.sum(at_stake))
-        for layers, at_stake, count in wanted
-    )
+    """:func:`wanted_tasks` of a model, :func:`ranked`."""
+    return ranked(wanted_tasks(graph, dtype, plans=plans, fused=fused, direction=direction), gpu)
 
 
 def type_of(layers: Sequence[Layer], dtype: DataType) -> DataType:
@@ -77,16 +106,21 @@ def most_valuable_first(planned: Iterable[Planned]) -> list[Planned]:
     return sorted(merged.values(), key=lambda item: -item.value_us)
 
 
-class _Theory:
-    """Predicted times of layers, each configuration once, in one call."""
+def _predicted_us(wanted: Sequence[Wanted], gpu: GpuSpec | None) -> dict[tuple[DataType, Hashable], float]:
+    """Predicted times of layers in each data type, each configuration once."""
+    # The theory is much to import: with nothing to measure nobody asks it.
+    from headroom.gpu.sheets import load_gpu
+    from headroom.predict.model import predict_layers
 
-    def __init__(self, gpu: GpuSpec, dtype: DataType, layers: Sequence[Layer]) -> None:
-        distinct = {layer.configuration: layer for layer in layers}
-        predictions = predict_layers(list(distinct.values()), gpu, dtype)
-        self._times_us = {key: prediction.time_us or 0.0 for key, prediction in zip(distinct, predictions, strict=True)}
-
-    def sum(self, layers: Sequence[Layer]) -> float:
-        return sum(self._times_us[layer.configuration] for layer in layers)
+    distinct: dict[DataType, dict[Hashable, Layer]] = {}
+    for item in wanted:
+        distinct.setdefault(item.dtype, {}).update((layer.configuration, layer) for layer in item.at_stake)
+    sheet = gpu or load_gpu(STAND_IN)
+    return {
+        (dtype, configuration): prediction.time_us or 0.0
+        for dtype, layers in distinct.items()
+        for configuration, prediction in zip(layers, predict_layers(list(layers.values()), sheet, dtype), strict=True)
+    }
 
 
 def _layers(graph: Graph, passes: Sequence[str]) -> Iterator[tuple[Layer, int]]:

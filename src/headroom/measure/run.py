@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headroom.gpu.sheets import gpu_of_driver
-from headroom.gpu.spec import GpuSpec
 from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.measure.again import Again
 from headroom.measure.backends import not_installed
 from headroom.measure.busy import Guard
-from headroom.measure.crew import Crew, default_size
 from headroom.measure.cuda.facts import system_of
 from headroom.measure.driver import Driver, driver_of
 from headroom.measure.fake_script import fake_facts, script_in_use
-from headroom.measure.plan import most_valuable_first, plan_tasks
-from headroom.measure.sweep import Progress, Records, SweepReport, measure_tasks
-from headroom.measure.visit import Budgets
+from headroom.measure.known import Known, Records
+from headroom.measure.plan import ranked, wanted_tasks
+from headroom.measure.sweep import Progress, SweepReport, measure_tasks
 from headroom.store.rows import System
+
+if TYPE_CHECKING:
+    from headroom.gpu.spec import GpuSpec
+    from headroom.measure.visit import Budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def usual_dtype(gpu: int, nvml: Any = None) -> DataType:
     Raises:
         GpuError: there is no such GPU.
     """
+    from headroom.gpu.sheets import gpu_of_driver
+
     with driver_of(gpu, nvml) as driver:
         return usual_type_of(gpu_of_driver(driver.name))
 
@@ -82,24 +85,28 @@ def measure_graphs(
     """
     wishes = wishes or Wishes()
     with driver_of(gpu, nvml) as driver:
-        sheet = gpu_of_driver(driver.name)
-        planned = most_valuable_first(
+        wanted = [
             item
             for graph in graphs
             for dtype in dtypes
-            for item in plan_tasks(
-                graph, dtype, sheet, plans=wishes.plans, fused=wishes.fused, direction=wishes.direction
-            )
-        )
+            for item in wanted_tasks(graph, dtype, plans=wishes.plans, fused=wishes.fused, direction=wishes.direction)
+        ]
+        system, missing = expected_system(driver), expected_missing()
+        if not Known(records, system, missing, wishes.again).without(wanted):
+            return SweepReport(system, skipped=len({(item.task.chain.digest, item.task.dtype) for item in wanted}))
+        # Whoever has nothing to do is told so before the theory and the workers' side are imported.
+        from headroom.gpu.sheets import gpu_of_driver
+        from headroom.measure.crew import Crew, default_size
+
         size = wishes.workers or default_size(driver.memory_bytes)
         guard = Guard(driver, shared=wishes.shared)
         with Crew(gpu, budgets, size=size, admit=guard.admit) as crew:
             return measure_tasks(
-                planned,
+                ranked(wanted, gpu_of_driver(driver.name)),
                 records,
                 crew,
-                system=expected_system(driver),
-                missing=expected_missing(),
+                system=system,
+                missing=missing,
                 again=wishes.again,
                 budget_s=wishes.budget_s,
                 others=lambda: guard.others(own=crew.started),

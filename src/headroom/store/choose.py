@@ -1,4 +1,4 @@
-"""Which system an answer is for."""
+"""Which system an answer is for. Sheets are read where a GPU is named: most commands name none here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from headroom.errors import StoreError, UsageError
 from headroom.gpu.names import normalise
-from headroom.gpu.sheets import gpu_of_driver, load_gpu
 from headroom.store.rows import System
 from headroom.store.summaries import SystemSummary
 from headroom.text import plain_line
@@ -42,11 +41,15 @@ def named(summaries: Sequence[SystemSummary], name: str, where: str) -> System:
 
 
 def _sheet_of_system(system: System) -> str | None:
+    from headroom.gpu.sheets import gpu_of_driver
+
     sheet = gpu_of_driver(system.gpu)
     return sheet.id if sheet else None
 
 
 def _sheet_of_user(gpu: str) -> str | None:
+    from headroom.gpu.sheets import load_gpu
+
     try:
         return load_gpu(gpu).id
     except UsageError:  # a GPU without a sheet is still found by the driver's name

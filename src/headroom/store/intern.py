@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from headroom.errors import StoreError
 from headroom.graph.chain import Chain
@@ -105,5 +105,6 @@ def _look_up(connection: Connection, table: Table, wanted: Iterable[tuple[Any, .
 
 def _add(connection: Connection, table: Table, rows: list[Mapping[str, Any]]) -> None:
     """Add ``rows``, in order: two PostgreSQL transactions that add the same ones would else wait for each other."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(table).on_conflict_do_nothing(), rows)
+    # Both dialects have an insert of their own that says this in the same words; the other one's is not imported.
+    dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from headroom.measure.again import Again
 from headroom.measure.jobs import LIMIT_S
-from headroom.measure.sweep import Known, Tally, marked
+from headroom.measure.known import Known
+from headroom.measure.sweep import Tally, marked
 from headroom.measure.task import Task
 from headroom.measure.visit import Budgets
 from headroom.store.rows import Status, Sweep

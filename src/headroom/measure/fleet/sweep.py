@@ -14,10 +14,11 @@ from headroom.measure.fleet.fleet import Fleet, KindThere
 from headroom.measure.fleet.handing_out import Answer
 from headroom.measure.fleet.items import LayerItem, Order, Told
 from headroom.measure.fleet.place import written_by
+from headroom.measure.known import Known
 from headroom.measure.pace import Pace
 from headroom.measure.plan import Planned, most_valuable_first, plan_tasks
 from headroom.measure.run import Wishes, usual_type_of
-from headroom.measure.sweep import Known, Progress, SweepReport, Tally
+from headroom.measure.sweep import Progress, SweepReport, Tally
 from headroom.store.notebook import Notebook, open_for_measuring
 from headroom.store.rows import System
 
