@@ -18,8 +18,8 @@ from headroom.change.widths.staircase.table import layers_at
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.chain import Chain
 from headroom.graph.tensor import DataType
+from headroom.measure.known import Records
 from headroom.measure.plan import Planned, type_of
-from headroom.measure.sweep import Records
 from headroom.measure.task import Task
 from headroom.store.rows import Implementation, Status, System, Timing
 
