@@ -86,3 +86,8 @@ def test_an_unknown_cuda_error_is_asked_of_the_gpu_and_a_plain_bug_is_not() -> N
     assert meaning(RuntimeError("CUDA error: something new"), alive=False).poisoned
     assert not meaning(ValueError("shapes differ"), alive=False).poisoned
     assert meaning(ValueError("shapes differ")) == Failure(Status.FAILED, "ValueError: shapes differ")
+
+
+def test_a_process_whose_allocator_is_stuck_in_a_capture_is_replaced_though_the_gpu_answers() -> None:
+    failure = meaning(RuntimeError("beginAllocateToPool: already recording to mempool_id"), alive=True)
+    assert (failure.status, failure.poisoned) == (Status.FAILED, True)

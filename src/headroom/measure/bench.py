@@ -108,7 +108,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception as a row tells it. ``poisoned``: the CUDA context is lost and the worker has to be replaced."""
+    """An exception as a row tells it. ``poisoned``: the process can time nothing more and has to be replaced."""
 
     status: Status
     reason: str

@@ -17,6 +17,8 @@ _STICKY = re.compile(
     r"|CUDNN_STATUS_EXECUTION_FAILED|CUBLAS_STATUS_EXECUTION_FAILED",
     re.IGNORECASE,
 )
+#: What PyTorch's allocator says when a capture broke off and it was never told: no graph can be captured any more.
+_STUCK = re.compile(r"already recording to mempool")
 _MEMORY = re.compile(r"out of memory|OUT_OF_MEMORY|STATUS_ALLOC_FAILED|not enough memory", re.IGNORECASE)
 _DECLINED = re.compile(
     r"not[ _]supported|unsupported|not implemented|no available kernel|no engine|no valid (engine|plan)"
@@ -46,6 +48,8 @@ def failure_of(error: BaseException, *, alive: Callable[[], bool], free_bytes: C
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _MEMORY.search(text):
         needed, free = _size(_NEEDED, text), _size(_FREE, text)
         return Failure(Status.OOM, text, needed_bytes=needed, free_bytes=free if free is not None else free_bytes())
+    if _STUCK.search(text):
+        return Failure(Status.FAILED, text, poisoned=True)
     if _STICKY.search(text):
         # Some of these sentences are also said of errors that leave the context alone: the GPU itself knows.
         return Failure(Status.FAILED, text, poisoned=not alive())
