@@ -23,6 +23,7 @@ from profiles import FOLDER
 MODEL = graph(conv("a", "x", channels=32), relu("b", "a"), conv("c", "b", channels=64), matmul("d", "c", 8, 24, 16))
 A = ((1, 32, 56, 56), (32, 32, 3, 3), (1, 32, 56, 56))
 C = ((1, 64, 56, 56), (64, 64, 3, 3), (1, 64, 56, 56))
+POINTWISE = Convolution(1, 64, 64, (56, 56), (56, 56), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
 TOTALS, DEVIATING = "Calls of cuDNN and cuBLAS by their own logs", "Logged calls that differ from the model"
 
 
@@ -100,6 +101,18 @@ def test_what_cublas_hands_to_cublaslt_counts_once(tmp_path: Path) -> None:
     twice = [(24, 8, 16)] * 2
     logged = calls(tmp_path, cudnn=plans(*A, *C) + executions(4), cublas=gemms(*twice), cublaslt=lt_gemms(*twice))
     assert tables(case(logged))[TOTALS].rows == (("cuDNN", 2, 2, 0), ("cuBLAS", 1, 1, 0))
+
+
+def test_convolutions_that_cudnn_leaves_to_cublas_are_no_deviation(tmp_path: Path) -> None:
+    pointwise = replace(conv("p", "x", channels=64), work=POINTWISE)
+    model = graph(pointwise, matmul("d", "p", 8, 24, 16))
+    filters = ((1, 64, 56, 56), (64, 64, 1, 1), (1, 64, 56, 56))
+    logged = calls(
+        tmp_path, cudnn=plans(*filters) + executions(3), cublaslt=lt_gemms(*[(3136, 64, 64), (24, 8, 16)] * 3)
+    )
+    found = tables(case(logged, model=model))
+    assert found[TOTALS].rows == (("cuDNN", 1, 1, 0), ("cuBLAS", 1, 1, 0))
+    assert framework(case(logged, model=model)).sentence.endswith("cuDNN had cuBLAS compute 1 convolution as products.")
 
 
 def test_attention_that_was_composed_shows_as_products(tmp_path: Path) -> None:

@@ -24,10 +24,14 @@ Row = tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class LibraryLog:
-    """What the logs tell: per library the calls that were expected, executed and deviating, and each deviation."""
+    """What the logs tell: per library the calls that were expected, executed and deviating, and each deviation.
+
+    ``handed`` is how many convolutions cuDNN had cuBLAS compute, as products.
+    """
 
     totals: tuple[tuple[str, int, int, int], ...]
     deviations: tuple[Row, ...]
+    handed: int = 0
 
     @classmethod
     def of(cls, run: Recorded) -> LibraryLog | None:
@@ -38,15 +42,17 @@ class LibraryLog:
         layers = run.case.timed.graph.layers
         asked = Counter(sizes_of(layer)[0] for layer in layers if layer.kind in _PRODUCTS)
         logged = LoggedCalls(calls, asked, sum(layer.kind is LayerKind.CONVOLUTION for layer in layers))
-        convolutions, products = tuple(_convolutions(run, logged)), tuple(_products(layers, logged))
+        handed = _handed(layers, logged)
+        convolutions, products = tuple(_convolutions(run, logged)), tuple(_products(layers, logged, handed))
         order = (*_order_of_convolutions(layers, logged), *_order_of_products(layers, logged))
         deviating = len({name for name, *_ in convolutions})
         return cls(
             (
                 ("cuDNN", logged.convolutions, round(logged.executed_by_cudnn), deviating),
-                ("cuBLAS", asked.total(), round(sum(logged.products.values())), len(products)),
+                ("cuBLAS", asked.total(), round(sum(logged.products.values())) - handed.total(), len(products)),
             ),
             (*convolutions, *products, *order),
+            handed.total(),
         )
 
     @property
@@ -54,7 +60,8 @@ class LibraryLog:
         """``By their own logs cuDNN executed 20 of 20 and cuBLAS executed 2 of 1 expected calls, with 1 deviation.``"""
         told = " and ".join(f"{library} executed {ran} of {asked}" for library, asked, ran, _ in self.totals)
         deviations = counted(len(self.deviations), "deviation") if self.deviations else "no deviation"
-        return f"By their own logs {told} expected calls, with {deviations}."
+        beside = f" cuDNN had cuBLAS compute {counted(self.handed, 'convolution')} as products." if self.handed else ""
+        return f"By their own logs {told} expected calls, with {deviations}.{beside}"
 
     @property
     def tables(self) -> Iterator[Table]:
@@ -64,7 +71,8 @@ class LibraryLog:
             self.totals,
             note=(
                 "Expected: a call for each convolution and product of the model. Executed: per inference of the run "
-                "that was logged; what cuDNN executes besides (attention) counts as well."
+                "that was logged; what cuDNN executes besides (attention) counts as well. Convolutions that cuDNN had "
+                "cuBLAS compute, as products, count as cuDNN's alone."
             ),
         )
         yield from _deviating(self.deviations)
@@ -123,10 +131,22 @@ def _nearest(dims: Dims, seen: Iterable[Dims]) -> Dims | None:
     return min((each for each in alike if each[0] < len(dims)), default=(0, None))[1]
 
 
-def _products(layers: Sequence[Layer], logged: LoggedCalls) -> Iterator[Row]:
+def _handed(layers: Sequence[Layer], logged: LoggedCalls) -> Counter[Sizes]:
+    """Products that no product of the model asks for, and that are its convolutions of one value per filter and input.
+
+    cuDNN computes such a convolution as the product that it is, and may leave that to cuBLASLt.
+    """
+    asked = {sizes for layer in layers if layer.kind in _PRODUCTS for sizes in sizes_of(layer)}
+    convolutions = [each for each in layers if isinstance(each.work, Convolution) and set(each.work.kernel) == {1}]
+    pointwise = Counter(sizes_of(layer)[0] for layer in convolutions)
+    executed = {sizes: round(often) for sizes, often in logged.products.items() if sizes not in asked}
+    return Counter({sizes: min(pointwise[sizes], often) for sizes, often in executed.items() if pointwise[sizes]})
+
+
+def _products(layers: Sequence[Layer], logged: LoggedCalls, handed: Counter[Sizes]) -> Iterator[Row]:
     """Products that were called less or more often than the model has them, and calls that no layer asks for."""
     asking: dict[Sizes, list[Layer]] = defaultdict(list)
-    left = dict(logged.products)
+    left = {sizes: often - handed[sizes] for sizes, often in logged.products.items() if round(often) > handed[sizes]}
     for layer in layers:
         if layer.kind in _PRODUCTS:
             found = next((sizes for sizes in sizes_of(layer) if sizes in left), sizes_of(layer)[0])

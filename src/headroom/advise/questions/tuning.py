@@ -43,7 +43,8 @@ _MORE = 1.05
 
 
 def tuned(case: Case, choices: Choices, run: Recorded | None, found: Sequence[Pick]) -> Iterator[Finding]:
-    """One finding per setting by which convolutions gain; the two together only where they beat each alone.
+    """One finding per setting by which convolutions gain; the two together only where they beat each alone, by the host
+    and in their kernels.
 
     Another layout is offered only where the caller decides on it: a model that permutes its activations before a
     convolution comes out in the order of its permutes, whatever is asked for.
@@ -56,11 +57,19 @@ def tuned(case: Case, choices: Choices, run: Recorded | None, found: Sequence[Pi
     for setting, saves_us in gains.items():
         if saves_us <= 0 or not _is_faster(case, found, setting):
             continue
-        if setting == both and saves_us < _MORE * max(gains[search], gains[layout]):
+        if setting == both and (
+            saves_us < _MORE * max(gains[search], gains[layout])
+            or _kernels_us(found, both) > min(_kernels_us(found, each) for each in (search, layout))
+        ):
             continue
         finding = _finding(case, choices, run, found, setting, saves_us)
         if finding.error_pct < CERTAIN_PCT:
             yield finding
+
+
+def _kernels_us(found: Sequence[Pick], setting: Setting) -> float:
+    """The kernels of all layers under ``setting``."""
+    return sum(pick.settings.get(setting, pick.time_us) for pick in found)
 
 
 def _layout_now(choices: Choices, run: Recorded | None) -> str:
@@ -95,7 +104,7 @@ def _finding(
 ) -> Finding:
     layers = _faster(case, found, setting)
     ran_us, lost_us = sum(pick.time_us for pick in found), sum(pick.loss_us for pick in found)
-    after_us = sum(pick.settings.get(setting, pick.time_us) for pick in found)
+    after_us = _kernels_us(found, setting)
     recovered = figures.percent((ran_us - after_us) / lost_us) if lost_us > 0 and after_us < ran_us else ""
     kept = f", which is {recovered} of what picking loses" if recovered else ""
     name = _name(setting, _layout_now(choices, run))
