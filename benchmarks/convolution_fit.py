@@ -19,7 +19,7 @@ from gradient_bars import unseen_bars
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, family_of
-from headroom.predict.gemm_time import Tiles
+from headroom.predict.gemm_problems import Tiles
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.tiles import GATHERING_TILES, STRIDED_GRADIENT_TILES, undivided
 from statistics_of import scale_and_constant

@@ -8,7 +8,8 @@ import numpy as np
 
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import GemmConstants, StreamConstants, unit_of
-from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.gemm_problems import Problems, Tiles
+from headroom.predict.gemm_time import Estimate, estimate
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.library import Tiled, fastest
 from headroom.predict.memory_bound import estimate_streams

@@ -16,7 +16,7 @@ from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.cta_costs import torn_share
-from headroom.predict.gemm_time import Floats, Problems, Tiles
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
 from headroom.predict.memory_bound import Streams
 from record import DATA
 

@@ -11,7 +11,8 @@ from error_bars import Groups, Residuals, add_rows, fold, rows_of
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import TransformConstants, family_of
 from headroom.predict.error_groups import REGIMES, regimes_of, transformed_kind
-from headroom.predict.gemm_time import Estimate, Floats
+from headroom.predict.gemm_problems import Floats
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.transformed import ALGORITHMS, Machinery
 from transformed_tables import Runs, benanza_runs, neusight_runs
 

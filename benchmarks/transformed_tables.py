@@ -15,7 +15,7 @@ import pandas as pd
 from headroom.gpu.sheets import load_gpu
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from tables import BENANZA_GPUS, NEUSIGHT_GPUS, TABLES, floats
 
 #: Grid depth of a NeuSight row's product, by the algorithm that has as many products.

@@ -12,7 +12,8 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import load_calibration
 from headroom.predict.cta_costs import idle_us, step_us, torn_share
-from headroom.predict.gemm_time import Estimate, Problems, Tiles, estimate
+from headroom.predict.gemm_problems import Problems, Tiles
+from headroom.predict.gemm_time import Estimate, estimate
 from headroom.predict.tiles import given_depth
 
 V100, P100 = load_gpu("v100-pcie-32gb"), load_gpu("p100-pcie")

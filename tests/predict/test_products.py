@@ -12,7 +12,7 @@ import pytest
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import load_calibration
-from headroom.predict.gemm_time import Problems
+from headroom.predict.gemm_problems import Problems
 from headroom.predict.table import predict_table
 from headroom.predict.tiles import choose
 from predict.fitted import scaled_error

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
-from headroom.predict.gemm_time import Floats, Problems, Tiles, missing_share
+from headroom.predict.cache_misses import missing_share
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
 
 #: Every second byte across DRAM belongs to the other half of the L2 than the SM that asks, and is counted in both.
 CROSSING = 0.5

@@ -13,7 +13,8 @@ from headroom.predict.constants import unit_of
 from headroom.predict.counted_bytes import Counted, Launch, counted
 from headroom.predict.delta import ConvBatch
 from headroom.predict.fourier_bytes import counted_fourier
-from headroom.predict.gemm_time import Estimate, Floats, Tiles
+from headroom.predict.gemm_problems import Floats, Tiles
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.im2col_traffic import with_cache_bytes
 from headroom.predict.kernel_sorts import direction_of
 from headroom.predict.library import Choice, Tiled

@@ -16,7 +16,7 @@ from headroom.predict.counted_bytes import LEARNED, Counted, Launch, Learned, co
 from headroom.predict.counted_launches import COUNTED, counted_choice, inside, pitch_bytes
 from headroom.predict.delta import ConvBatch
 from headroom.predict.fourier_bytes import LEARNED_FOURIER, LearnedFourier, counted_fourier
-from headroom.predict.gemm_time import Tiles
+from headroom.predict.gemm_problems import Tiles
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import is_direct, problems_of, sorts_of, tiled_of
 from headroom.predict.library import fastest

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.constants import unit_of
-from headroom.predict.gemm_time import Estimate, Floats, Problems
+from headroom.predict.gemm_problems import Floats, Problems
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.kernel_sorts import bar_kind
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from headroom.gpu.spec import GpuSpec
 from headroom.predict.counted_bytes import CROSSING, LEARNED, Counted
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from headroom.predict.transformed.fft import SIDES_AT_ONCE
 from headroom.predict.transformed.parts import COMPLEX_BYTES, REAL_BYTES
 

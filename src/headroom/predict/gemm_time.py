@@ -9,18 +9,17 @@ square roots on float64 arrays: those are exact to the last bit, so a row alone 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+from headroom.predict.cache_misses import missing_share, read_again
 from headroom.predict.constants import GemmConstants, left_behind
 from headroom.predict.cta_costs import idle_us, step_us
-
-Floats = NDArray[np.float64]
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
 
 #: Registers that a thread needs beside its accumulators: fragments, addresses, loop counters.
 _REGISTERS_BESIDE_ACCUMULATORS = {"plain": 60.0, "tensor": 90.0}
@@ -46,55 +45,6 @@ _COPIES = 6.0
 _STAGES = {"plain": 2.0, "tensor": 3.0}
 
 _THREADS_PER_WARP = 32.0
-
-
-@dataclass(frozen=True, slots=True)
-class Problems:
-    """Matrix products: arrays of shape (P,).
-
-    ``m``, ``n``, ``k`` and ``batch`` give the products (im2col view for a convolution); ``a_bytes``, ``b_bytes`` and
-    ``c_bytes`` the different bytes of the operands and the result over the whole batch; ``a_reuse`` the
-    share of a tile's A elements that are different bytes (below 1 for im2col, whose columns overlap); ``torn`` the
-    share of the result's rows that begin inside a burst of DRAM (none, unless said).
-    """
-
-    m: Floats
-    n: Floats
-    k: Floats
-    batch: Floats
-    a_bytes: Floats
-    b_bytes: Floats
-    c_bytes: Floats
-    a_reuse: Floats
-    torn: Floats | None = None
-
-    def __len__(self) -> int:
-        return len(self.m)
-
-    def rows(self, which: slice | NDArray[np.intp]) -> Problems:
-        """Some of the products."""
-        return self._each(lambda column: column[which])
-
-    def column(self) -> Problems:
-        """The same with shape (P, 1), to be combined with a row of tiles."""
-        return self._each(lambda column: column[:, None])
-
-    def _each(self, pick: Callable[[Floats], Floats]) -> Problems:
-        columns = {name: getattr(self, name) for name in self.__slots__}
-        return replace(self, **{name: pick(column) for name, column in columns.items() if column is not None})
-
-
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """CTA tiles, of shape (C,) for candidates or (P,) for one given tile per product.
-
-    ``splits`` says over how many CTAs the K dimension of one output tile is divided.
-    """
-
-    m: Floats
-    n: Floats
-    k: Floats
-    splits: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,20 +200,11 @@ def _cta_us(tiles: Tiles, k_cta: Floats, gpu: GpuSpec, dtype: DataType, unit: st
 def _dram_bytes(
     problems: Problems, tiles: Tiles, gpu: GpuSpec, active: Floats, l2_state: str, constants: GemmConstants
 ) -> Floats:
-    """Bytes across DRAM: compulsory ones, and the operands that the cache drops between their uses.
-
-    CTAs in flight form a block of the output that is as square as it can be; an operand larger than the
-    last-level cache is read again for every such block along the other dimension. Torn bursts count as often as
-    they are moved.
+    """Bytes across DRAM: compulsory ones, and the operands that the cache drops between their uses. Torn bursts count
+    as often as they are moved.
     """
-    side = np.sqrt(gpu.sms * active * tiles.m * tiles.n)
-    a, b, c = problems.a_bytes, problems.b_bytes, problems.c_bytes
-    # Most operands fit, and then how often they would be read again need not be known.
-    a_exceeds, b_exceeds = a > gpu.l2.size_bytes, b > gpu.l2.size_bytes
-    if a_exceeds.any():
-        a = a * np.where(a_exceeds, np.maximum(1.0, problems.n / np.maximum(side, tiles.n)), 1.0)
-    if b_exceeds.any():
-        b = b * np.where(b_exceeds, np.maximum(1.0, problems.m / np.maximum(side, tiles.m)), 1.0)
+    a, b = read_again(problems, tiles.m, tiles.n, gpu.sms * active, gpu.l2.size_bytes)
+    c = problems.c_bytes
     if problems.torn is not None:
         c = c * (1.0 + constants.torn_writes * problems.torn)
     missing = _missing(problems, gpu, l2_state, constants)
@@ -283,16 +224,6 @@ def _missing(
         return np.ones_like(problems.c_bytes)
     footprint = problems.a_bytes + problems.b_bytes + problems.c_bytes + copies
     return missing_share(footprint, gpu.l2.size_bytes, constants.cache_share_on(gpu))
-
-
-def missing_share(footprint: Floats, cache_bytes: float, cache_share: float) -> Floats:
-    """Share of a footprint that crosses DRAM on every launch though the cache was warm.
-
-    A cyclic sweep over more than the cache can use evicts lines before their next use: the share climbs
-    from none at the usable size to all at twice that.
-    """
-    usable = cache_bytes * cache_share
-    return np.minimum(1.0, np.maximum(0.0, (footprint - usable) / usable))
 
 
 def _fourth(value: Floats) -> Floats:

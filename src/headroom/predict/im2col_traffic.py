@@ -11,7 +11,8 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.delta import PAPER, ConvBatch, Machine, TileBatch
 from headroom.predict.delta.traffic import grid, traffic
-from headroom.predict.gemm_time import Estimate, Floats, Tiles
+from headroom.predict.gemm_problems import Floats, Tiles
+from headroom.predict.gemm_time import Estimate
 
 #: The paper's main-loop depths: 8 for 128-wide tiles, 4 for narrower ones (section IV-B).
 _WIDE_TILE, _WIDE_DEPTH, _NARROW_DEPTH = 128, 8.0, 4.0

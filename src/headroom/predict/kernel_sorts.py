@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.graph.tensor import DataType
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 
 #: Up to this many input channels a convolution reads an image, not features.
 _IMAGE_CHANNELS = 4

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+from headroom.predict.cache_misses import missing_share, read_again
 from headroom.predict.constants import left_behind
-from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, missing_share
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
+from headroom.predict.gemm_time import Estimate
 
 #: Bytes of shared memory that the driver keeps of every CTA's.
 _RESERVED_SHARED_BYTES = 1024.0
@@ -206,12 +208,8 @@ def _crossing(
     problems: Problems, kernels: Kernels, gpu: GpuSpec, resident: Floats, l2_state: str, cache_share: float
 ) -> Floats:
     """Bytes across DRAM: compulsory ones, and operands beyond the cache once per block of CTAs in flight."""
-    side = np.sqrt(gpu.sms * resident * kernels.tile_m * kernels.tile_n)
     cache = gpu.l2.size_bytes
-    again_a = np.maximum(1.0, problems.n / np.maximum(side, kernels.tile_n))
-    again_b = np.maximum(1.0, problems.m / np.maximum(side, kernels.tile_m))
-    a = problems.a_bytes * np.where(problems.a_bytes > cache, again_a, 1.0)
-    b = problems.b_bytes * np.where(problems.b_bytes > cache, again_b, 1.0)
+    a, b = read_again(problems, kernels.tile_m, kernels.tile_n, gpu.sms * resident, cache)
     moved = a + b + problems.c_bytes
     if l2_state == "cold":
         return moved

@@ -13,7 +13,8 @@ from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.kernel_sorts import STRIDED_GRADIENT
 from headroom.predict.kernel_time import Channels, choose_kernels
 from headroom.predict.tiles import GATHERING_TILES, STRIDED_GRADIENT_TILES, choose, divides_depth, undivided

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
+from headroom.predict.cache_misses import missing_share
 from headroom.predict.constants import KernelCost, StreamConstants, left_behind
-from headroom.predict.gemm_time import missing_share
 from headroom.predict.prediction import Bottleneck
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from headroom.predict.prediction import Bottleneck
 
 #: The field of the sheet that limits, and the half-width in percent inside which a derived one is right nine times of

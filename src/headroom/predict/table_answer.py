@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
-from headroom.predict.gemm_time import Floats, Problems, Tiles, estimate
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
+from headroom.predict.gemm_time import estimate
 from headroom.predict.kernel_sorts import CONVOLUTION_SORTS, STRIDED_GRADIENT, convolution_sorts, direct_bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import DIRECT_GROUP_CHANNELS

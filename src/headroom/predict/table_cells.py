@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 
 #: The largest dimension that a layer may have.
 _LARGEST = 2**31 - 1

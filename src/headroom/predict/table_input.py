@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headroom.graph.tensor import DataType
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from headroom.predict.table_cells import (
     Cell,
     as_cells,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headroom.graph.tensor import DataType
 from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Floats, Problems
+from headroom.predict.gemm_problems import Floats, Problems
 from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, STRIDED_GRADIENT, direction_of, fills_no_load
 from headroom.predict.kernel_time import Channels
 from headroom.predict.library import Tiled

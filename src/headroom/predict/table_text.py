@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from headroom.errors import ModelError
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from headroom.predict.table_answer import Answers
 
 #: What is added to every row, in this order. Tile columns that the table has already are filled in place.

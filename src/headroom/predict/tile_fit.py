@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 
 
 def fits(m: Floats, n: Floats, k: Floats, gpu: GpuSpec, dtype: DataType) -> NDArray[np.bool_]:

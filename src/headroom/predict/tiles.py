@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.constants import GemmConstants, family_of
-from headroom.predict.gemm_time import Estimate, Floats, Problems, Tiles, estimate
+from headroom.predict.gemm_problems import Floats, Problems, Tiles
+from headroom.predict.gemm_time import Estimate, estimate
 
 #: cuDNN's implicit-GEMM kernels for plain fp32, and cuBLAS's sgemm kernels: (m, n, k).
 PLAIN_CONVOLUTION_TILES = ((128, 128, 8), (128, 64, 8), (128, 32, 8))

@@ -12,7 +12,8 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.layer import Layer
 from headroom.predict.explore.figures import Figures, Floats, Index
 from headroom.predict.explore.space import NEUTRAL, Setting
-from headroom.predict.gemm_time import Estimate, Tiles, estimate
+from headroom.predict.gemm_problems import Tiles
+from headroom.predict.gemm_time import Estimate, estimate
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import tiled_of
 from headroom.predict.kinds.products import LIMITS, judged

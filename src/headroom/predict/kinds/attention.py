@@ -10,7 +10,7 @@ import numpy as np
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Attention
-from headroom.predict.gemm_time import missing_share
+from headroom.predict.cache_misses import missing_share
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.terms import longest, regime
 from headroom.predict.prediction import Bottleneck, Prediction, Source

@@ -9,7 +9,7 @@ import numpy as np
 from headroom.graph.layer import Layer
 from headroom.graph.work import Convolution
 from headroom.predict.counted_launches import COUNTED
-from headroom.predict.gemm_time import Tiles
+from headroom.predict.gemm_problems import Tiles
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import is_direct, sorts_of, tiled_of
 from headroom.predict.kinds.products import LIMITS, judged, surrounded

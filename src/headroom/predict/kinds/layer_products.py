@@ -16,7 +16,7 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Gemm
 from headroom.predict.cta_costs import torn_share
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Floats, Problems
+from headroom.predict.gemm_problems import Floats, Problems
 from headroom.predict.kernel_sorts import LEAST_TRANSFORMED, STRIDED_GRADIENT, convolution_sorts, fills_no_load
 from headroom.predict.kernel_time import Channels
 from headroom.predict.kinds.context import Context

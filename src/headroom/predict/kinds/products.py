@@ -17,7 +17,8 @@ from headroom.gpu.spec import GpuSpec
 from headroom.predict.constants import unit_of
 from headroom.predict.counted_launches import with_level_bytes
 from headroom.predict.error_groups import product_bars
-from headroom.predict.gemm_time import Estimate, Floats
+from headroom.predict.gemm_problems import Floats
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.kinds.context import Context
 from headroom.predict.library import Choice, Tiled
 from headroom.predict.memory_bound import transposition_us

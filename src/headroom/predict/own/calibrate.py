@@ -13,7 +13,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.predict.calibration import Calibration, ErrorRow, load_calibration
 from headroom.predict.constants import family_of, unit_of
 from headroom.predict.error_groups import holding
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from headroom.predict.kernel_sorts import bar_kind
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import sorts_of

@@ -19,7 +19,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
 from headroom.predict.constants import unit_of
-from headroom.predict.gemm_time import Floats
+from headroom.predict.gemm_problems import Floats
 from headroom.predict.kinds.layer_products import forward_sorts, is_direct
 from headroom.predict.model import predict_layers
 from headroom.predict.own.terms import Terms, with_terms

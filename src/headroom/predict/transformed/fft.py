@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Estimate, Floats
+from headroom.predict.gemm_problems import Floats
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.transformed.parts import COMPLEX_BYTES, Machinery, data_transform, in_turn, product
 
 #: Side of a tile, of tiles that run at once, and the sides that a whole image may be filled up to.

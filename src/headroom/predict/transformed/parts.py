@@ -9,7 +9,8 @@ import numpy as np
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.predict.constants import GemmConstants, StreamConstants, TransformConstants
-from headroom.predict.gemm_time import Estimate, Floats, Problems
+from headroom.predict.gemm_problems import Floats, Problems
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.memory_bound import Streams, estimate_streams
 from headroom.predict.tiles import batch_candidates, choose
 

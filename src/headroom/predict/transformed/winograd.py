@@ -12,9 +12,11 @@ import numpy as np
 
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
+from headroom.predict.cache_misses import missing_share
 from headroom.predict.constants import TransformConstants, family_of
 from headroom.predict.delta import ConvBatch
-from headroom.predict.gemm_time import Estimate, Floats, missing_share
+from headroom.predict.gemm_problems import Floats
+from headroom.predict.gemm_time import Estimate
 from headroom.predict.transformed.parts import REAL_BYTES, Machinery, data_transform, filter_transform, in_turn, product
 
 #: A fused CTA's tiles of 2x2 outputs, as (images, rows, columns), and its filters: 32 times 32 in every kernel.
