@@ -86,3 +86,21 @@ CUBLASLT_LIKE = (
     "B=0X2 Bdesc=[type=R_16BF rows=64 cols=256 ld=64] computeDesc=[computeType=COMPUTE_32F transa=OP_T] "
     "algo=[algoId=66 tile=MATMUL_TILE_128x128 stages=MATMUL_STAGES_64xAUTO] workSpaceSizeInBytes=0 stream=0X0\n"
 )
+
+#: cuBLASLt 13.1.0 under PyTorch 2.11 on an H200: a Linear and the product of attention's output, as Headroom recorded.
+CUBLASLT_13 = (
+    "[2026-11-22 00:24:18][cublasLt][7][Trace][cublasLtMatmul] A=0X7F2EB16A0000 Adesc=[type=R_16BF "
+    "rows=2304 cols=768 ld=2304] B=0X7F2E8BB96200 Bdesc=[type=R_16BF rows=768 cols=197 ld=768] "
+    "C=0X7F2E9DC00000 Cdesc=[type=R_16BF rows=2304 cols=197 ld=2304] D=0X7F2E9DC00000 Ddesc=[type=R_16BF "
+    "rows=2304 cols=197 ld=2304] computeDesc=[computeType=COMPUTE_32F scaleType=R_32F "
+    "epilogue=EPILOGUE_BIAS biasPointer=0x7f2e8ba4b000] algo=[algoId=66 tile=MATMUL_TILE_128x40 "
+    "stages=MATMUL_STAGES_64xAUTO customOption=3 clusterShape=CLUSTER_SHAPE_4x2x1] "
+    "workSpace=0X7F2E9DCDDA00 workSpaceSizeInBytes=1048576 beta=0 outOfPlace=0 stream=0X0\n"
+    "[2026-11-22 00:24:18][cublasLt][7][Trace][cublasLtTSTMatmul] A=0X7F2EB1A00000 Adesc=[type=R_16BF "
+    "rows=768 cols=768 ld=768] B=0X7F2E9DC00000 Bdesc=[type=R_16BF rows=768 cols=197 ld=768] "
+    "C=0X7F2E8BB96200 Cdesc=[type=R_16BF rows=768 cols=197 ld=768] D=0X7F2E8BB96200 Ddesc=[type=R_16BF "
+    "rows=768 cols=197 ld=768] computeDesc=[computeType=COMPUTE_32F scaleType=R_32F smCountTarget=132] "
+    "algo=[algoId=66 tile=MATMUL_TILE_64x32 stages=MATMUL_STAGES_64xAUTO customOption=3 "
+    "clusterShape=CLUSTER_SHAPE_2x4x1] workSpace=0X0 workSpaceSizeInBytes=0 beta=0 outOfPlace=0 "
+    "stream=0X0\n"
+)

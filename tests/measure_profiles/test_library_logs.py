@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headroom.advise.library_calls import LoggedCalls
 from headroom.errors import ProfileError
 from headroom.measure.profiles.library_logs import LibraryCall, read_library_log
-from measure_profiles.library_samples import CUBLAS_13, CUBLASLT_ERROR, CUBLASLT_LIKE, CUDNN_8, CUDNN_9
+from measure_profiles.library_samples import (
+    CUBLAS_13,
+    CUBLASLT_13,
+    CUBLASLT_ERROR,
+    CUBLASLT_LIKE,
+    CUDNN_8,
+    CUDNN_9,
+)
 
 
 def calls(folder: Path, text: str) -> tuple[LibraryCall, ...]:
@@ -57,6 +65,16 @@ def test_a_line_of_cublaslt_tells_layouts_and_algorithm(tmp_path: Path) -> None:
     assert call["Adesc.rows"].numbers == (64,)
     assert call["Adesc.type"].value == "R_16BF"
     assert call["algo.tile"].value == "MATMUL_TILE_128x128"
+
+
+def test_cublaslt_s_own_lines_on_an_h200_tell_sizes_epilogue_and_algorithm(tmp_path: Path) -> None:
+    linear, plain = calls(tmp_path, CUBLASLT_13)
+    assert [linear[name].numbers for name in ("Adesc.rows", "Adesc.cols", "Bdesc.cols")] == [(2304,), (768,), (197,)]
+    assert linear["computeDesc.epilogue"].value == "EPILOGUE_BIAS"
+    assert plain.function == "cublasLtTSTMatmul"
+    assert (plain["algo.algoId"].numbers, plain["algo.tile"].value) == ((66,), "MATMUL_TILE_64x32")
+    asked = LoggedCalls((linear, plain), {(197, 768, 768, 1): 1, (197, 768, 2304, 1): 1}, 0)
+    assert asked.products == {(197, 768, 2304, 1): 1.0, (197, 768, 768, 1): 1.0}
 
 
 def test_logs_of_several_libraries_in_one_file_are_told_apart(tmp_path: Path) -> None:
