@@ -1,4 +1,4 @@
-"""Extracts of the libraries' logs that users published, each with its origin."""
+"""Extracts of the libraries' logs that users published or Headroom recorded, each with its origin."""
 
 #: cuDNN 8.2.4 on an RTX 3090; NVIDIA/cudnn-frontend, issue 39.
 CUDNN_8 = """\
