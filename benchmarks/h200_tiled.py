@@ -33,7 +33,7 @@ Limits = Mapping[str, tuple[float, float]]
 LIMITS: Limits = {
     "efficiency": (0.3, 0.8), "launch_factor": (0.21, 3.0), "half_warps": (0.0, 10.0), "edge_cost": (1.0, 150.0),
     "round_latencies": (0.0, 10.0), "slice_ns": (0.0, 500.0), "dram_share": (0.9, 1.18), "l2_share": (0.4, 0.9),
-    "cache_share": (0.2, 0.8), "gather_wait": (0.0, 4.0), "split_launches": (0.0, 5.0),
+    "cache_share": (0.2, 0.8), "gather_wait": (0.0, 4.0), "split_launches": (0.0, 5.0), "output_cycles": (0.0, 1.0),
 }  # fmt: skip
 
 #: Kernels made for the GPUs before, with padding around them: they reach a small part of the rate and wait long.
@@ -48,7 +48,7 @@ TRANSFORMED: Limits = {
 START = {
     "efficiency": 0.7, "launch_factor": 0.5, "half_warps": 0.05, "edge_cost": 20.0, "round_latencies": 1.0,
     "slice_ns": 30.0, "dram_share": 1.1, "l2_share": 0.7, "cache_share": 0.45, "gather_wait": 0.1,
-    "split_launches": 0.5,
+    "split_launches": 0.5, "output_cycles": 0.05,
 }  # fmt: skip
 OTHER_START = {"launch_factor": 1.0, "edge_cost": 5.0, "l2_share": 0.85}
 PLAIN_START = {"half_warps": 0.5, "edge_cost": 10.0, "round_latencies": 2.0}

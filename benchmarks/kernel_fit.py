@@ -9,7 +9,7 @@ than what was measured. Only kernels that came within ``NEAR`` of the fastest of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -17,11 +17,12 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from fourier_fit import fourier_times
+from grouped_slopes import Residuals, slopes
 from h200_kernels import Kernel, kernels
 from h200_rows import Timed
 from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
-from headroom.predict.kernel_time import Kernels, KernelSet, Shares, choose_kernels, estimate_kernels
+from headroom.predict.kernel_time import Kernels, KernelSet, Shares, choose_kernels, estimate_kernels, is_narrow
 from headroom.predict.kinds.layer_products import forward_sorts, tiled_of
 from headroom.predict.library import Tiled
 
@@ -70,6 +71,9 @@ OWN_ROWS, FASTEST, CHOICES = 0.5, 2.0, 3
 
 #: A kernel within this of its layer's fastest time could be the library's choice.
 NEAR = 1.03
+
+#: A share of a kernel's rows below which the library does not offer it for such layers.
+RARELY = 0.03
 
 COLD = {"cold_us": (0.0, 5.0, 0.9), "cold_step_ns": (0.0, 400.0, 10.0), "written_back": (0.0, 1.0, 0.3)}
 
@@ -237,6 +241,7 @@ class Set:
             part_k = self.given.problems.k[place] / kernel.splits
             least[kernel.family] = min(least.get(kernel.family, np.inf), part_k if kernel.splits > 1 else np.inf)
         channels, is_tensor = self.given.channels, self.want.unit == "tensor"
+        narrow = is_narrow(self.given.problems)
         # Fused arithmetic is a matter of the family; what a few rows of one role have in common says nothing of it.
         biased: dict[str, bool] = {}
         for (family, _), places in met.items():
@@ -246,6 +251,7 @@ class Set:
                 float(channels.is_product[places].all()),
                 float(is_tensor and not channels.odd_in[places].any()),
                 float(is_tensor and biased[family]),
+                float(role == "divided" and not is_tensor and narrow[places].mean() < RARELY),
             )
             for (family, role), places in met.items()
         }
@@ -277,8 +283,8 @@ class Set:
         around = sum((facts.role[i] * of[role][at] for i, role in enumerate(ROLES[1:])), np.zeros(len(at)))
         return Kernels(
             m[at], n[at], step[at], facts.splits, *facts.resources, efficiency[at], wait[at], start[at],
-            EMPTY_KERNEL_US + of["launch_us"][at], around, of["pad_us"][at] * pads, of["misfit"][at] * whole,
-            whole, pads, converts, *needs, facts.least_k,
+            EMPTY_KERNEL_US + of["launch_us"][at], around, of["pad_us"][at] * pads, of["misfit"][at] * np.maximum(whole, facts.splits > 1.0),
+            whole, pads, converts, *needs[:3], facts.least_k, *needs[3:],
         )  # fmt: skip
 
     def shares(self, x: np.ndarray) -> Shares:
@@ -300,25 +306,35 @@ class Set:
         return SOFT * np.sqrt(2.0 * (np.sqrt(1.0 + (off / SOFT) ** 2) - 1.0))
 
     def choice(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Time of the fastest kernel of every layer, and its place among those kept."""
-        want, tiled = self.want, self.chooses
-        best, place = choose_kernels(
-            tiled.problems, tiled.channels, self.known(x), self.gpu, want.dtype, want.unit, "warm"
-        )
-        return best.time_us, place
+        """Time of the fastest kernel of every layer among those that its rows tried, and its place among those kept."""
+        want, known = self.want, self.known(x)
+        time_us, places = np.zeros(len(self.layers)), np.zeros(len(self.layers), dtype=np.intp)
+        for layers, offered in self.offers:
+            if not len(layers) or not len(offered):
+                continue
+            among = replace(known, kernels=known.kernels.take(offered))
+            problems, channels = self.chooses.problems.rows(layers), self.chooses.channels.rows(layers)
+            best, place = choose_kernels(problems, channels, among, self.gpu, want.dtype, want.unit, "warm")
+            time_us[layers], places[layers] = best.time_us, offered[place]
+        return time_us, places
 
     def fit(self) -> KernelSet:
         """The kernels' own rows first, then also the layers' fastest times."""
         start = self.x
         free = len(SHARED) + len(FAMILY) * len(self.families)
+        back = np.concatenate([np.full(free, 0.02), np.full(len(start) - free, STRAYING)])
+        held_at = np.concatenate([start[:free], np.zeros(len(start) - free)])
 
-        def held_back(x: np.ndarray) -> np.ndarray:
-            return np.concatenate([0.02 * (x - start)[:free], STRAYING * x[free:]])
+        def settled(residuals: Residuals, tiles: np.ndarray, x: np.ndarray, evaluations: int) -> np.ndarray:
+            return least_squares(
+                lambda x: np.concatenate([residuals(x), back * (x - held_at)]), x, max_nfev=evaluations,
+                jac=lambda x: np.vstack([slopes(residuals, x, self.columns(tiles)), np.diag(back)]),
+            ).x  # fmt: skip
 
         def own_rows(x: np.ndarray) -> np.ndarray:
             return self.weights * self.log_errors(x, self.given, self.kernels(x, self.given_facts), self.given_us)
 
-        x = least_squares(lambda x: np.concatenate([own_rows(x), held_back(x)]), start, max_nfev=15).x
+        x = settled(own_rows, self.given_facts.tile, start, 15)
         ends = [x]
         for _ in range(CHOICES):
             _, place = self.choice(x)
@@ -326,12 +342,20 @@ class Set:
 
             def residuals(x: np.ndarray, chosen: Facts = chosen) -> np.ndarray:
                 fastest = self.log_errors(x, self.chooses, self.kernels(x, chosen), self.fastest_us)
-                return np.concatenate([OWN_ROWS * own_rows(x), FASTEST * fastest, held_back(x)])
+                return np.concatenate([OWN_ROWS * own_rows(x), FASTEST * fastest])
 
-            x = least_squares(residuals, x, max_nfev=12).x
+            x = settled(residuals, np.concatenate([self.given_facts.tile, chosen.tile]), x, 12)
             ends.append(x)
         self.x = min(ends, key=self.error)
         return self.chilled(self.known(self.x))
+
+    def columns(self, tiles: np.ndarray) -> Iterator[np.ndarray]:
+        """The constants that rows of these ``tiles`` depend on: those of all, of the family, of the tile itself."""
+        families = np.array([self.families.index(tile[0]) for tile in self.tiles], dtype=np.intp)[tiles]
+        begin, end = len(SHARED), len(SHARED) + len(FAMILY) * len(self.families)
+        yield from (np.full(len(tiles), place, dtype=np.intp) for place in range(begin))
+        yield from (begin + len(FAMILY) * families + place for place in range(len(FAMILY)))
+        yield from (end + len(self.tiles) * place + tiles for place in range(len(OWN)))
 
     def error(self, x: np.ndarray) -> float:
         """Mean capped log error of the layers' fastest times."""

@@ -66,7 +66,7 @@ def fitted(rows: list[Timed]) -> Calibration:
 @contextmanager
 def calibrated(calibration: Calibration) -> Iterator[None]:
     """Predictions within come from ``calibration``."""
-    with patch("headroom.predict.model.load_calibration", lambda: calibration):
+    with patch("headroom.predict.model.calibration_of", lambda gpu: calibration):
         yield
 
 

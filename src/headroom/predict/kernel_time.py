@@ -35,6 +35,9 @@ _PAIRS_AT_ONCE = 24_576
 
 _THREADS_PER_WARP = 32.0
 
+#: The wide side of the tiles that short results are divided by, and the rows below which a result is short.
+_WIDE_TILE, _SHORT = 64.0, 768.0
+
 
 @dataclass(frozen=True, slots=True)
 class Channels:
@@ -69,10 +72,11 @@ class Kernels:
     ``wait_ns``, the shortest time of one step of K; ``start_us`` of each round of CTAs (its first loads, its
     stores); ``launch_us``, what comes once before and after them; ``around_us``, other launches (the sum of a divided
     K's parts, clearing, preparing the filter), and ``pad_us``, one for each side whose channels are padded;
-    ``misfit``, how much longer a step takes where a tap's channels do not come out even. Flags, 0 or 1:
+    ``misfit``, how much longer a step takes where a tap's channels, or a divided K's parts, do not come out even. Flags, 0 or 1:
     ``whole_channels``, every tap's channels fill whole steps; ``pads`` sides with odd channels in copies;
     ``converts`` the whole input first; ``needs_product``, ``needs_even`` channels of the input, ``needs_bias``.
-    ``least_k`` is the shortest K that the library divides so.
+    ``least_k`` is the shortest K that the library divides so; ``spares_narrow``, a flag, that it does not divide
+    so where the result is narrow (:func:`is_narrow`).
     """
 
     tile_m: Floats
@@ -96,6 +100,7 @@ class Kernels:
     needs_even: Floats
     needs_bias: Floats
     least_k: Floats
+    spares_narrow: Floats
 
     def __len__(self) -> int:
         return len(self.tile_m)
@@ -153,7 +158,7 @@ def estimate_kernels(
     filled = channels.taps * np.ceil(problems.k / channels.taps / step) * step
     k = np.where(kernels.whole_channels > 0.0, filled, problems.k)
     steps = np.ceil(np.ceil(k / kernels.splits) / step)
-    paced = steps * (1.0 + kernels.misfit * (k > problems.k))
+    paced = steps * (1.0 + kernels.misfit * (steps * step * kernels.splits > problems.k))
     ctas = np.ceil(problems.m / kernels.tile_m) * np.ceil(problems.n / kernels.tile_n) * problems.batch * kernels.splits
     resident = residents(kernels, gpu)
     rate = gpu.peak_tflops(dtype, tensor=unit == "tensor") * 1e6 / gpu.sms
@@ -185,6 +190,7 @@ def estimate_kernels(
     sustained = flops / (rate * gpu.sms * shares.sustained)
     refused = kernels.needs_product * (1.0 - channels.is_product) + kernels.needs_even * channels.odd_in
     refused = refused + kernels.needs_bias * (1.0 - channels.has_bias) + (problems.k < kernels.least_k)
+    refused = refused + kernels.spares_narrow * is_narrow(problems)
     time = launch + _longer(_longer(latency + compute, sustained), _longer(l2, dram))
     slots = np.ceil(ctas / gpu.sms) * gpu.sms
     l2_bytes = np.maximum(shared + stored + copied, dram_bytes)
@@ -202,6 +208,15 @@ def estimate_kernels(
         waves=ctas / (gpu.sms * resident),
         tail_utilization=ctas / slots,
     )
+
+
+def is_narrow(problems: Problems) -> Floats:
+    """1 where the result is short and at most two tiles of 64 wide that no half of is empty: on plain units the library
+    then divides K only between kernels that prefetch.
+    """
+    n = problems.n
+    narrow = (problems.m < _SHORT) & (n <= 2.0 * _WIDE_TILE) & ((n <= _WIDE_TILE) | (n > 1.5 * _WIDE_TILE))
+    return narrow.astype(np.float64)
 
 
 def _crossing(

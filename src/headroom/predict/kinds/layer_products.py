@@ -84,9 +84,14 @@ def forward_sorts(layers: Sequence[Layer], dtype: DataType, unit: str) -> list[s
     """Of forward convolutions, whatever the calibration has constants for."""
     rows = [_shape(layer) for layer in layers]
     columns = np.array(rows, dtype=np.float64).reshape(-1, len(_SHAPE)).T
-    is_biased = np.array([len(layer.weights) > 1 for layer in layers], dtype=bool)
+    is_biased = np.array([_has_bias(layer) for layer in layers], dtype=bool)
     found: list[str] = convolution_sorts(dict(zip(_SHAPE, columns, strict=True)), is_biased, dtype, unit).tolist()
     return found
+
+
+def _has_bias(layer: Layer) -> bool:
+    """Whether a third operand is added: what is trained comes in as an input, not as a constant."""
+    return len(layer.inputs) + len(layer.weights) > 2
 
 
 #: What the sort of a forward convolution follows from.
@@ -147,7 +152,7 @@ def _view(layer: Layer) -> tuple[float, ...]:
     work, gemm = layer.work, layer.gemm
     if gemm is None:
         raise TypeError(f"layer {layer.name!r} of kind {layer.kind} has no matrix product")
-    has_bias = float(len(layer.weights) > 1)
+    has_bias = float(_has_bias(layer))
     if not isinstance(work, Convolution):
         a_share = gemm.m / (gemm.m + gemm.n) if gemm.m + gemm.n else 0.5
         return (
