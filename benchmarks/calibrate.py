@@ -1,7 +1,7 @@
 """Fit the theory's shared constants and write ``src/headroom/predict/calibration.json``.
 
-    python benchmarks/calibrate.py [--only plain|plain-matmul|tensor|stream|transforms|hopper|hopper-kernels]
-                                   [--out FILE.json]
+    python benchmarks/calibrate.py [--out FILE.json] [--only PART]
+                     (plain|plain-matmul|tensor|stream|transforms|hopper|hopper-kernels|hopper-fused)
 
 Constants are fitted on one half of the shapes of each table (chosen by a hash of the shape) and the error bars
 are taken from the other half. What a source adds to every row (launch gaps, a clock, a drift over its run) is
@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from convolution_fit import convolution_bars, with_convolutions
+from fused_fit import with_fused
 from h200_fit import FAMILY as HOPPER
 from h200_fit import hopper_bars, with_hopper, with_kernels
 from h200_rows import SOURCE as H200_SOURCE
@@ -59,6 +60,7 @@ PARTS = {
     "transforms": Part(with_transforms, transform_bars),
     "hopper": Part(with_hopper, hopper_bars),
     "hopper-kernels": Part(with_kernels, hopper_bars),
+    "hopper-fused": Part(with_fused, hopper_bars),
 }
 
 
@@ -91,6 +93,7 @@ def constants_of(calibration: Calibration) -> dict[str, object]:
     record["own_kernels"] = {name: record_of(known) for name, known in calibration.own_kernels.items()}
     for name in ("own_gemm", "own_stream", "own_transforms"):
         record[name] = {key: asdict(value) for key, value in getattr(calibration, name).items()}
+    record["own_fused"] = calibration.own_fused
     return rounded(record)
 
 
@@ -109,9 +112,9 @@ def fitted(calibration: Calibration, names: list[str], *, constants: bool = True
     # The bars are those of the constants as they are written.
     calibration = parse_calibration(content)
     # Hopper's bars are those of all its constants together.
-    names = [*names, "hopper"] if "hopper-kernels" in names else names
+    names = [*names, "hopper"] if {"hopper-kernels", "hopper-fused"} & {*names} else names
     for name, part in PARTS.items():
-        if name == "hopper-kernels":
+        if name in ("hopper-kernels", "hopper-fused"):
             continue
         kept = [row for row in shipped if part_of(row) == name]
         content["errors"] += [asdict(ErrorRow(**row)) for row in part.bars(calibration)] if name in names else kept

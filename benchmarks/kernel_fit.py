@@ -280,10 +280,11 @@ class Set:
         wait = own[1] * of["wait_ns"] * np.sqrt(step / 64.0)
         start = own[2] * (of["start_us"] + of["store_us"] * m * n / 8192.0)
         at, (whole, pads, converts, *needs) = facts.tile, facts.flags
+        uneven = np.maximum(whole, facts.splits > 1.0)
         around = sum((facts.role[i] * of[role][at] for i, role in enumerate(ROLES[1:])), np.zeros(len(at)))
         return Kernels(
             m[at], n[at], step[at], facts.splits, *facts.resources, efficiency[at], wait[at], start[at],
-            EMPTY_KERNEL_US + of["launch_us"][at], around, of["pad_us"][at] * pads, of["misfit"][at] * np.maximum(whole, facts.splits > 1.0),
+            EMPTY_KERNEL_US + of["launch_us"][at], around, of["pad_us"][at] * pads, of["misfit"][at] * uneven,
             whole, pads, converts, *needs[:3], facts.least_k, *needs[3:],
         )  # fmt: skip
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from headroom.advise.measurements import error_pct, implementation_text
 from headroom.advise.parts import Part, cheapest
 from headroom.advise.timed import TimedGraph, once_per_graph
+from headroom.gpu.spec import GpuSpec
 from headroom.graph.chains import GEMMS, fusible_chains, segments
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
-from headroom.graph.tensor import TensorSpec
+from headroom.graph.tensor import DataType, TensorSpec
+from headroom.predict.fused import fused_factors
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction, Source
 from headroom.predict.roofline import arithmetics_us, floors_us
@@ -186,12 +188,12 @@ def _predicted_times(timed: TimedGraph, chains: Sequence[Sequence[int]]) -> list
     fused = [_as_one(timed, chain) for chain in chains]
     predictions = predict_layers(fused, timed.gpu, timed.dtype, l2_state=timed.l2_state)
     floors = _chain_floors_us(timed, chains, fused)
+    layers = [[timed.graph.layers[index] for index in chain] for chain in chains]
+    factors = fused_factors(layers, timed.gpu, timed.dtype)
     times = []
-    for chain, layer, prediction, floor in zip(chains, fused, predictions, floors, strict=True):
-        time_us = prediction.time_us or 0.0
-        if layer.kind in GEMMS:
-            time_us += _epilogue_us(timed, chain)
-        corrected_us = _as_in_another_type(timed, chain) or time_us * timed.measured_over_predicted(chain[0])
+    for chain, own, prediction, floor, factor in zip(chains, layers, predictions, floors, factors, strict=True):
+        time_us = (prediction.time_us or 0.0) + epilogue_us(own, timed.gpu, timed.dtype, timed.l2_state)
+        corrected_us = _as_in_another_type(timed, chain) or time_us * factor * timed.measured_over_predicted(chain[0])
         own_floors_us = sum(found.floor_us for index in chain if (found := timed.prediction(index)) is not None)
         times.append(max(corrected_us, min(floor, own_floors_us)))
     return times
@@ -207,15 +209,16 @@ def _as_in_another_type(timed: TimedGraph, chain: Sequence[int]) -> float | None
 
 
 def _as_one(timed: TimedGraph, chain: Sequence[int]) -> Layer:
-    """The layer that reads what the chain reads from outside and writes what it hands on; alike in every data type."""
+    """:func:`as_one` of a chain of the graph; alike in every data type."""
     key = (_as_one, *chain)
     if key not in timed.graph.remembered:
-        timed.graph.remembered[key] = _joined([timed.graph.layers[index] for index in chain])
+        timed.graph.remembered[key] = as_one([timed.graph.layers[index] for index in chain])
     layer: Layer = timed.graph.remembered[key]
     return layer
 
 
-def _joined(layers: Sequence[Layer]) -> Layer:
+def as_one(layers: Sequence[Layer]) -> Layer:
+    """The layer that reads what a chain reads from outside and writes what it hands on."""
     anchor = layers[0]
     if anchor.kind in GEMMS:
         return replace(anchor, outputs=layers[-1].outputs)
@@ -229,10 +232,13 @@ def _from_outside(layers: Sequence[Layer]) -> tuple[TensorSpec, ...]:
     return tuple(tensor for layer in layers[1:] for tensor in layer.inputs if tensor.name not in inside)
 
 
-def _epilogue_us(timed: TimedGraph, chain: Sequence[int]) -> float:
-    """Time to read a fused residual: its bytes over the level that holds it, on top of the product itself."""
-    layers = [timed.graph.layers[index] for index in chain]
-    extra_bytes = sum(tensor.bytes(timed.dtype) for tensor in _from_outside(layers))
-    resident = timed.l2_state == "warm" and extra_bytes <= timed.gpu.l2.size_bytes
-    level = timed.gpu.l2 if resident else timed.gpu.dram
+def epilogue_us(layers: Sequence[Layer], gpu: GpuSpec, dtype: DataType, l2_state: str) -> float:
+    """Time to read what is fused to a product besides: its bytes over the level that holds them; 0 for other kernels,
+    whose bytes contain them.
+    """
+    if layers[0].kind not in GEMMS:
+        return 0.0
+    extra_bytes = sum(tensor.bytes(dtype) for tensor in _from_outside(layers))
+    resident = l2_state == "warm" and extra_bytes <= gpu.l2.size_bytes
+    level = gpu.l2 if resident else gpu.dram
     return extra_bytes / level.bandwidth_gbs * 1e-3

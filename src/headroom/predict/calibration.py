@@ -93,7 +93,8 @@ class Calibration:
     that is not in ``own_gemm`` (by family, unit or data type, and library or sort of kernel: ``hopper tensor matmul``)
     or ``own_stream`` (by family). Sorts without a family there (``plain wgrad``) are those of architectures that have
     no convolutions of their own. Where a library's kernels were timed one by one, ``own_kernels`` (named as
-    ``own_gemm``) and ``own_transforms`` (by family) go before either.
+    ``own_gemm``) and ``own_transforms`` (by family) go before either. ``own_fused`` are the factors of
+    :mod:`.fused`, by family and data type and by what is fused how.
     """
 
     date: str
@@ -108,6 +109,7 @@ class Calibration:
     errors: tuple[ErrorRow, ...]
     own_kernels: Mapping[str, KernelSet] = field(default_factory=dict)
     own_transforms: Mapping[str, TransformConstants] = field(default_factory=dict)
+    own_fused: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def gemm(self, gpu: GpuSpec, dtype: DataType, sort: str) -> GemmConstants:
         """The tile model's constants.
@@ -151,6 +153,11 @@ class Calibration:
             # The products inside are the convolution library's own kernels.
             return self.transforms, self.plain
         return (own, self.gemm(gpu, dtype, "forward")) if direction_of(sort) == "forward" else None
+
+    def fused_factor(self, gpu: GpuSpec, dtype: DataType, way: str) -> float:
+        """How much longer a chain takes, fused in this ``way``, than its first layer alone; 1 where nobody knows."""
+        known = self.own_fused.get(f"{family_with_own(gpu)} {_MEASURED_FOR.get(dtype, dtype)}", {})
+        return known.get(way, 1.0)
 
     def gathering(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
         """Constants of forward kernels that work out each load's address as they go; None where none are known."""
@@ -288,6 +295,7 @@ def parse_calibration(data: Mapping[str, object]) -> Calibration:
             name: TransformConstants(**one)  # type: ignore[arg-type]
             for name, one in record.get("own_transforms", {}).items()
         },
+        own_fused=record.get("own_fused", {}),  # type: ignore[arg-type]
     )
 
 

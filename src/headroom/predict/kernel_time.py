@@ -72,8 +72,8 @@ class Kernels:
     ``wait_ns``, the shortest time of one step of K; ``start_us`` of each round of CTAs (its first loads, its
     stores); ``launch_us``, what comes once before and after them; ``around_us``, other launches (the sum of a divided
     K's parts, clearing, preparing the filter), and ``pad_us``, one for each side whose channels are padded;
-    ``misfit``, how much longer a step takes where a tap's channels, or a divided K's parts, do not come out even. Flags, 0 or 1:
-    ``whole_channels``, every tap's channels fill whole steps; ``pads`` sides with odd channels in copies;
+    ``misfit``, how much longer a step takes where a tap's channels, or a divided K's parts, do not come out even.
+    Flags, 0 or 1: ``whole_channels``, every tap's channels fill whole steps; ``pads`` sides with odd ones in copies;
     ``converts`` the whole input first; ``needs_product``, ``needs_even`` channels of the input, ``needs_bias``.
     ``least_k`` is the shortest K that the library divides so; ``spares_narrow``, a flag, that it does not divide
     so where the result is narrow (:func:`is_narrow`).
