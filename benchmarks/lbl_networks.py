@@ -4,8 +4,8 @@
     python benchmarks/lbl_networks.py join FOLD.json...                    write results/lbl_networks.json
     python benchmarks/lbl_networks.py bars [DATA_FOLDER]                   take its error bars anew
 
-Families of networks are dealt into folds. For each fold the constants of Hopper's kernels and streams are fitted anew
-on the layers that no network of the fold has, and those networks' sequential and fused bounds are predicted with
+Families of networks are dealt into folds. For each fold the constants of Hopper's kernels, streams and fusions are
+fitted anew on the layers and chains that no network of the fold has, and those networks' sequential and fused bounds are predicted with
 them; beside them stand the same bounds from the measurements that come with the package. Networks count where all of
 their layers were measured.
 """
@@ -23,12 +23,14 @@ from typing import Any
 from unittest.mock import patch
 
 import headroom as hr
+from fused_fit import TimedChain, timed_chains, with_fused
 from h200_database import SLICES
 from h200_fit import FAMILY, GPU, TILED_OPS, with_kernels
 from h200_rows import Timed
 from h200_shipped import DATABASE, timed_layers
 from h200_streams import fit_streams
 from headroom.graph.chain import Chain
+from headroom.graph.chains import LONGEST_KERNEL, fusible_chains, segments
 from headroom.predict.calibration import Calibration, load_calibration
 from network_bars import family_of
 from record import DATA, RESULTS, write_result
@@ -57,22 +59,38 @@ def without(found: list[tuple[str, int | None, str, hr.Graph]], fold: int) -> li
     return [row for row in timed_layers() if row.digest not in held]
 
 
-def fitted(rows: list[Timed]) -> Calibration:
-    """The shipped calibration with Hopper's kernels and streams fitted on ``rows``."""
+def chains_without(found: list[tuple[str, int | None, str, hr.Graph]], fold: int) -> list[TimedChain]:
+    """Fused chains that no network of the fold has, whole or in part."""
+    held = {digest for name, _, _, graph in found if fold_of(name) == fold for digest in chains_of(graph)}
+    return [chain for chain in timed_chains() if chain.digest not in held]
+
+
+def chains_of(graph: hr.Graph) -> Iterator[str]:
+    """The digests of whatever the stopwatch times as one kernel."""
+    for chain in fusible_chains(graph, LONGEST_KERNEL):
+        layers = [graph.layers[index] for index in chain]
+        yield from (Chain.of(layers[start:stop]).digest for start, stop in segments(layers))
+
+
+def fitted(rows: list[Timed], chains: list[TimedChain]) -> Calibration:
+    """The shipped calibration with Hopper's kernels and streams fitted on ``rows``, and its fusions on ``chains``."""
     streams = fit_streams([row for row in rows if row.op not in (*TILED_OPS, "attention")], GPU)
-    return with_kernels(replace(load_calibration(), own_stream={FAMILY: streams}), rows)
+    return with_fused(with_kernels(replace(load_calibration(), own_stream={FAMILY: streams}), rows), chains)
 
 
 @contextmanager
 def calibrated(calibration: Calibration) -> Iterator[None]:
     """Predictions within come from ``calibration``."""
-    with patch("headroom.predict.model.calibration_of", lambda gpu: calibration):
+    with (
+        patch("headroom.predict.model.calibration_of", lambda gpu: calibration),
+        patch("headroom.predict.fused.calibration_of", lambda gpu: calibration),
+    ):
         yield
 
 
 def predict_fold(fold: int, data: Path) -> list[Case]:
     found = list(networks(data))
-    calibration = fitted(without(found, fold))
+    calibration = fitted(without(found, fold), chains_without(found, fold))
     rows = []
     for name, batch, dtype, graph in found:
         if fold_of(name) != fold:
