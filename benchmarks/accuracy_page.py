@@ -65,8 +65,8 @@ on layers of another source. The sorts of convolutions, and what is hard:
 - *vector*: one output position. *other*: all that is none of these; in fp32 with unit steps also Fourier transforms
   in tiles, which have a model of their own.
 - *matmul: PyTorch* are sizes that PyTorch alone was timed on, with the kernel that its library chose without a
-  search. They are predicted from tiles; all others of these sorts from the libraries' own kernels, fitted one by one on
-  `benchmarks/results/h200_kernels.csv.gz`.
+  search. They are predicted from that library's kernels alone, all others of these sorts from those of all libraries,
+  fitted one by one on `benchmarks/results/h200_kernels.csv.gz`.
 - Depthwise convolutions in bf16 have several kernels of very different speed, no one of which is always there.
 - Attention in fp32 and TF32 has too few rows to fit anything on.
 """

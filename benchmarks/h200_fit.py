@@ -27,11 +27,12 @@ from headroom.predict.calibration import Calibration
 from headroom.predict.constants import AttentionConstants, unit_of
 from headroom.predict.error_groups import holding, transformed_kind
 from headroom.predict.kernel_sorts import bar_kind
+from headroom.predict.kernel_time import KernelSet
 from headroom.predict.kinds.context import Context
 from headroom.predict.kinds.layer_products import sorts_of
 from headroom.predict.model import predict_layers
 from headroom.predict.prediction import Prediction
-from kernel_fit import fit_kernels
+from kernel_fit import OF_PYTORCH, fit_kernels
 
 GPU = load_gpu("h200")
 FAMILY = "hopper"
@@ -73,7 +74,7 @@ def predicted(rows: Sequence[Timed], calibration: Calibration) -> np.ndarray:
 
 def answers_to(rows: Sequence[Timed], calibration: Calibration) -> list[Prediction]:
     answers: dict[int, Prediction] = {}
-    theories = {True: calibration, False: without_products(calibration)}
+    theories = {True: calibration, False: of_pytorch(calibration)}
     for dtype, l2, searched in sorted({(row.dtype, row.l2, is_searched(row)) for row in rows}):
         which = [i for i, row in enumerate(rows) if (row.dtype, row.l2, is_searched(row)) == (dtype, l2, searched)]
         layers = [rows[i].layer for i in which]
@@ -87,10 +88,20 @@ def is_searched(row: Timed) -> bool:
     return bool(row.digest) or row.op != "matmul"
 
 
-def without_products(calibration: Calibration) -> Calibration:
-    """For products as a framework runs them: by tiles, not by the kernels of all libraries."""
-    kept = {name: known for name, known in calibration.own_kernels.items() if not name.endswith(" matmul")}
-    return replace(calibration, own_kernels=kept)
+def of_pytorch(calibration: Calibration) -> Calibration:
+    """For products as PyTorch runs them: of the library's kernels alone, not of those of all libraries."""
+    sets = {
+        name: _of_pytorch(known) if name.endswith(" matmul") else known
+        for name, known in calibration.own_kernels.items()
+    }
+    return replace(calibration, own_kernels=sets)
+
+
+def _of_pytorch(known: KernelSet) -> KernelSet:
+    which = [i for i, name in enumerate(known.names) if name.startswith(tuple(f"{family} " for family in OF_PYTORCH))]
+    return replace(
+        known, names=tuple(known.names[i] for i in which), kernels=known.kernels.take(np.array(which, dtype=np.intp))
+    )
 
 
 def with_hopper(calibration: Calibration) -> Calibration:

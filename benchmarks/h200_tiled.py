@@ -33,8 +33,11 @@ Limits = Mapping[str, tuple[float, float]]
 LIMITS: Limits = {
     "efficiency": (0.3, 0.8), "launch_factor": (0.21, 3.0), "half_warps": (0.0, 10.0), "edge_cost": (1.0, 150.0),
     "round_latencies": (0.0, 10.0), "slice_ns": (0.0, 500.0), "dram_share": (0.9, 1.18), "l2_share": (0.4, 0.9),
-    "cache_share": (0.2, 0.8), "gather_wait": (0.0, 4.0), "split_launches": (0.0, 5.0), "output_cycles": (0.0, 1.0),
+    "cache_share": (0.2, 0.8), "gather_wait": (0.0, 4.0), "split_launches": (0.0, 5.0),
 }  # fmt: skip
+
+#: Products of little depth wait for their results to be stored: nothing is left to load meanwhile.
+STORING: Limits = {"output_cycles": (0.0, 1.0)}
 
 #: Kernels made for the GPUs before, with padding around them: they reach a small part of the rate and wait long.
 OLD_KERNELS: Limits = {"efficiency": (0.02, 0.8), "slice_ns": (0.0, 1000.0), "gather_wait": (0.0, 10.0)}
@@ -56,7 +59,10 @@ TRANSFORMED_START = {"efficiency": 1.2, "launch_factor": 4.0, "edge_cost": 10.0,
 
 #: A set of fewer warm rows than this has only these constants of its own, the others where the fit would start.
 FEW_ROWS = 40
-ESSENTIAL = ("efficiency", "launch_factor", "edge_cost", "round_latencies", "slice_ns", "gather_wait", "split_launches")
+ESSENTIAL = (
+    "efficiency", "launch_factor", "edge_cost", "round_latencies", "slice_ns", "gather_wait", "split_launches",
+    "output_cycles",
+)  # fmt: skip
 
 #: What a cold cache adds: least, most and start.
 COLD = {"cold_us": (0.0, 5.0, 0.9), "cold_slice_ns": (0.0, 400.0, 10.0), "written_back": (0.0, 1.0, 0.3)}
@@ -89,7 +95,7 @@ def wanted() -> list[Wanted]:
     sets = []
     for kernels, dtype, channels in (("tensor", DataType.BF16, 64.0), ("tf32", DataType.TF32, 128.0)):
         sets += [
-            Wanted(kernels, "matmul", dtype),
+            Wanted(kernels, "matmul", dtype, own_limits=STORING),
             Wanted(kernels, "pointwise", dtype),
             Wanted(kernels, "vector", dtype),
             Wanted(kernels, "grouped", dtype),
@@ -97,7 +103,8 @@ def wanted() -> list[Wanted]:
             Wanted(kernels, "unaligned", dtype, 64.0, OLD_KERNELS),
             Wanted(kernels, "stem", dtype, 32.0, OLD_KERNELS),
         ]
-    plain = [Wanted("plain", sort, DataType.FP32) for sort in ("matmul", "pointwise", "vector", "grouped", "forward")]
+    plain = [Wanted("plain", sort, DataType.FP32) for sort in ("pointwise", "vector", "grouped", "forward")]
+    plain.append(Wanted("plain", "matmul", DataType.FP32, own_limits=STORING))
     stem = Wanted("plain", "stem", DataType.FP32, own_limits=OLD_KERNELS)
     return [*sets, Wanted("tensor", "biased", DataType.BF16, 64.0), *plain, stem]
 

@@ -5,9 +5,9 @@
     python benchmarks/lbl_networks.py bars [DATA_FOLDER]                   take its error bars anew
 
 Families of networks are dealt into folds. For each fold the constants of Hopper's kernels, streams and fusions are
-fitted anew on the layers and chains that no network of the fold has, and those networks' sequential and fused bounds are predicted with
-them; beside them stand the same bounds from the measurements that come with the package. Networks count where all of
-their layers were measured.
+fitted anew on the layers and chains that no network of the fold has, and those networks' sequential and fused bounds
+are predicted with them; beside them stand the same bounds from the measurements that come with the package. Networks
+count where all of their layers were measured.
 """
 
 from __future__ import annotations
