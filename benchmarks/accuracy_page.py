@@ -83,7 +83,8 @@ TARGETS = {
     ("DeepBench wgrad", "p100-pcie"): 15,
     ("aiconfigurator bf16", "a100-80gb-sxm"): 10,
     ("aiconfigurator bf16", "l40s"): 12,
-    ("matmul", "bf16"): 15,
+    ("matmul", "bf16"): 7,
+    ("matmul: PyTorch", "bf16"): 7,
     ("attention", "bf16"): 30,
 } | {
     (f"NeuSight {kind}", gpu): 10

@@ -81,7 +81,7 @@ def test_a_layer_unlike_any_calibrated_one_has_a_wider_bar() -> None:
     ("kind", "unit", "most"),
     [
         ("matmul", "tensor", 36), ("convolution", "tensor", 25), ("pointwise", "tensor", 15),
-        ("pointwise", "plain", 21), ("biased", "tensor", 28), ("convolution", "plain", 27),
+        ("pointwise", "plain", 21), ("biased", "tensor", 29), ("convolution", "plain", 27),
         ("attention", "tensor", 60), ("elementwise", "plain", 11),
         ("activation", "plain", 12), ("normalization", "plain", 34), ("layer normalization", "plain", 20),
         ("softmax", "plain", 40), ("reduction", "plain", 40), ("movement", "plain", 27), ("transposition", "plain", 37),

@@ -14,7 +14,7 @@ from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution
 from headroom.predict.calibration import load_calibration
 from headroom.predict.kernel_record import kernel_set, record_of
-from headroom.predict.kernel_time import choose_kernels, estimate_kernels, residents
+from headroom.predict.kernel_time import choose_kernels, estimate_kernels, is_narrow, residents
 from headroom.predict.kinds.layer_products import tiled_of
 from headroom.predict.model import predict_layers
 from headroom.predict.table import predict_table
@@ -110,3 +110,44 @@ def test_a_filter_gradient_divides_its_long_sum_and_takes_about_as_long_as_the_f
     answers = predict_table([sizes, {**sizes, "direction": "wgrad"}], H200).answers
     assert answers.ctas[1] > H200.sms / 2
     assert answers.time_us[1] < 2.5 * answers.time_us[0]
+
+
+def test_short_narrow_results_are_divided_only_between_kernels_that_prefetch() -> None:
+    known = SETS["hopper plain pointwise"]
+    spared = known.kernels.spares_narrow > 0
+    assert {name.split(" 32x32")[0] for name, flag in zip(known.names, spared, strict=True) if flag} >= {
+        "plain product"
+    }
+    assert not any(
+        name.startswith("plain product, piped") for name, flag in zip(known.names, spared, strict=True) if flag
+    )
+    narrow, half_filled = (tiled_of([convolution(544, n, 14, 1, batch=1)], DataType.FP32, "forward") for n in (128, 96))
+    assert is_narrow(narrow.problems).tolist() == [1.0]
+    assert is_narrow(half_filled.problems).tolist() == [0.0]
+    times = estimate_kernels(
+        narrow.problems.column(), narrow.channels.column(), known.kernels, known.shares, H200, DataType.FP32, "plain",
+        "warm",
+    ).time_us[0]  # fmt: skip
+    assert np.all(np.isinf(times[spared]))
+
+
+def test_parts_of_k_that_come_out_even_are_faster_than_parts_that_do_not() -> None:
+    known = SETS["hopper plain pointwise"]
+    place = next(i for i, name in enumerate(known.names) if name.startswith("plain product, piped 64x64x8, K in 8"))
+    kernel = known.kernels.take(np.array([place]))
+    even, uneven = (tiled_of([convolution(k, 128, 14, 1, batch=1)], DataType.FP32, "forward") for k in (512, 508))
+    fast, slow = (
+        estimate_kernels(x.problems, x.channels, kernel, known.shares, H200, DataType.FP32, "plain", "warm").time_us[0]
+        for x in (even, uneven)
+    )
+    assert slow > fast
+
+
+def test_a_bias_that_comes_in_as_an_input_opens_the_same_kernels_as_a_constant_one() -> None:
+    plain = convolution(64, 128)
+    image, weight, bias = plain.inputs[0], plain.weights[0], tensor("b", 128)
+    constant = replace(plain, weights=(weight, bias))
+    trained = replace(plain, inputs=(image, weight, bias), weights=())
+    times = [predict_layers([x], H200, DataType.BF16)[0].time_us for x in (plain, constant, trained)]
+    assert times[1] == pytest.approx(times[2], rel=0.02)
+    assert times[0] != times[1]
