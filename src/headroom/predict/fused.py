@@ -15,6 +15,7 @@ from headroom.gpu.spec import GpuSpec
 from headroom.graph.kinds import LayerKind
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
+from headroom.graph.work import Convolution
 from headroom.predict.constants import unit_of
 from headroom.predict.kinds.layer_products import forward_sorts, is_direct
 from headroom.predict.kinds.streaming import sort_of
@@ -38,7 +39,8 @@ def ways_of(chains: Sequence[Sequence[Layer]], gpu: GpuSpec, dtype: DataType) ->
 
 
 def _is_tiled_forward(layer: Layer) -> bool:
-    return layer.kind is LayerKind.CONVOLUTION and not is_direct(layer) and layer.work.direction == "forward"  # type: ignore[union-attr]
+    work = layer.work
+    return isinstance(work, Convolution) and work.direction == "forward" and not is_direct(layer)
 
 
 def _sort(layer: Layer) -> str:
