@@ -1,4 +1,7 @@
-"""Widths of the fitted variants: what each goal of ``headroom fit`` chooses for the pruned networks on an H200."""
+"""Widths of the fitted variants: what each goal of ``headroom fit`` chooses for the pruned networks on an H200.
+
+What is trained on stays under the unpruned network, as with ``--unpruned``; zeros cost nothing to train.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Iterable
 import torch
 
 from headroom.advise.stored import measurements_of
+from headroom.change.widths.fit.ceilings import under
 from headroom.change.widths.fit.choice import Asked
 from headroom.change.widths.fit.goals import GOALS
 from headroom.change.widths.fit.plan import plan_of
@@ -20,7 +24,7 @@ from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
 from headroom.store.default import open_for_reading
 from trained_networks import NETWORKS
-from training_study.jobs import CHOSEN, chosen_widths
+from training_study.jobs import CHOSEN, TARGETS, chosen_widths
 from training_study.shapes import Shape
 
 BATCH, DTYPE = 128, DataType.BF16
@@ -42,10 +46,14 @@ def choose(targets: Iterable[str], db: str | None = None) -> None:
         known = NETWORKS[target]
         module, inputs = known.build().eval(), torch.zeros(1, *known.image)
         network = target_of(module, inputs).network(BATCH)
+        unpruned = target_of(NETWORKS[_parent(target)].build().eval(), inputs).graph(BATCH)
         with open_for_reading(db) as store:
             clock = Clock(gpu, DTYPE, "warm", measurements_of(store, network.graph, gpu, DTYPE, "warm", None))
         for name, asked in missing:
-            plan = plan_of(space_of(network, clock, GOALS[name].bounds), GOALS[name], asked)
+            goal = GOALS[name]
+            plan = plan_of(
+                space_of(network if goal.lossless else under(network, unpruned), clock, goal.bounds), goal, asked
+            )
             changed = set_widths(module, inputs, network.groups, plan.widths)
             found[name] = {**Shape.of(changed).to_json(), "before_us": plan.before_us, "after_us": plan.after_us}
             print(
@@ -53,3 +61,8 @@ def choose(targets: Iterable[str], db: str | None = None) -> None:
             )
         # Only then, because others may have been kept meanwhile.
         write_whole(CHOSEN, json.dumps({**chosen_widths(), target: found}, indent=1) + "\n")
+
+
+def _parent(target: str) -> str:
+    """The network that a target is pruned from."""
+    return next(network for network, targets in TARGETS.items() if target in targets)

@@ -16,6 +16,7 @@ from headroom.gpu.spec import GpuSpec
 if TYPE_CHECKING:
     from headroom.change.widths.fit.candidates import Bounds
     from headroom.change.widths.fit.choice import Asked, Goal
+    from headroom.change.widths.fit.network import Network
     from headroom.change.widths.fit.plan import Plan
     from headroom.change.widths.fit.space import Space
     from headroom.change.widths.fit.targets import Target
@@ -30,6 +31,7 @@ def fit(
     goal: str = "lossless",
     saves: float | None = None,
     tolerance: float | None = None,
+    unpruned: object = None,
     batch: int | None = None,
     dtype: str | None = None,
     l2: str = "warm",
@@ -46,6 +48,7 @@ def fit(
             tail-effect paper's Algorithm 2; ``accuracy`` adds parameters where they cost no time.
         saves: the share of the latency that the latency goal is to save.
         tolerance: how many channels the latency goal may gain or lose in all.
+        unpruned: the network that this one was pruned from, as ``target``: no layer gets wider than there.
 
     The other arguments are those of :func:`headroom.staircase`.
 
@@ -57,7 +60,8 @@ def fit(
     chosen, asked, subject = _wanted(target, example_inputs, goal, saves, tolerance)
     from headroom.change.widths.fit.plan import plan_of
 
-    with _space(subject, gpu, chosen.bounds, batch, dtype, l2, source, db, system) as space:
+    ceiling = _unpruned(unpruned, example_inputs)
+    with _space(subject, gpu, chosen.bounds, batch, dtype, l2, source, db, system, ceiling) as space:
         return _answer(plan_of(space, chosen, asked), subject)
 
 
@@ -107,6 +111,7 @@ def _space(
     source: str,
     db: str | os.PathLike[str] | None,
     system: str | None,
+    unpruned: Target | None = None,
 ) -> Iterator[Space]:
     """The space of a network's widths, with the database that its times come from open."""
     spec = gpu_spec(gpu)
@@ -118,7 +123,7 @@ def _space(
     from headroom.change.widths.fit.space import space_of
     from headroom.change.widths.fit.times import Clock
 
-    network = subject.network(batch)
+    network = _network(subject, unpruned, batch)
     with measured(network.graph, spec, data_type, l2, source, db, system) as known:
         yield space_of(network, Clock(spec, data_type, l2, known, measured_only=source == "measured"), bounds)
 
@@ -131,6 +136,7 @@ def measure_fit(
     goal: str = "lossless",
     saves: float | None = None,
     tolerance: float | None = None,
+    unpruned: object = None,
     batch: int | None = None,
     dtype: str | None = None,
     l2: str = "warm",
@@ -161,7 +167,7 @@ def measure_fit(
     from headroom.change.widths.staircase.measuring import stopwatch
     from headroom.store.notebook import open_for_measuring
 
-    network = subject.network(batch)
+    network = _network(subject, _unpruned(unpruned, example_inputs), batch)
     with (
         open_for_measuring(db) as records,
         stopwatch(records, spec, data_type, l2=checked("l2", l2, L2_STATES), index=index, shared=shared) as watch,
@@ -191,6 +197,29 @@ def _wanted(
             f"an ONNX file can only be padded with zeros: take goal lossless, or fit the PyTorch module for {goal}"
         )
     return chosen, asked, subject
+
+
+def _unpruned(target: object, example_inputs: object) -> Target | None:
+    """The network that the subject was pruned from, if one was named; a module takes the subject's example inputs."""
+    from torch import nn
+
+    from headroom.change.widths.fit.targets import target_of
+
+    if target is None:
+        return None
+    return target_of(target, example_inputs if isinstance(target, nn.Module) else None)
+
+
+def _network(subject: Target, unpruned: Target | None, batch: int | None) -> Network:
+    """The subject's widths, under those of the network that it was pruned from.
+
+    Raises:
+        ModelError: one of them cannot be read, or they are not of one family.
+    """
+    from headroom.change.widths.fit.ceilings import under
+
+    network = subject.network(batch)
+    return network if unpruned is None else under(network, unpruned.graph(batch))
 
 
 def _answer(found: Plan, subject: Target) -> Fit:

@@ -50,6 +50,11 @@ def plain() -> Model:
     return _seeded(Plain)
 
 
+def full() -> Model:
+    """What ``plain`` may have been pruned from."""
+    return _seeded(Plain, (40, 72, 48))
+
+
 def even() -> Model:
     """Nothing to gain by widening."""
     return _seeded(Plain, (64, 64, 64))

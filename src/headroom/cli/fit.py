@@ -20,6 +20,9 @@ def fit(
     tolerance: Annotated[
         float | None, typer.Option(help="Goal latency: channels that may be gained or lost in all.")
     ] = None,
+    unpruned: Annotated[
+        str | None, typer.Option(help="What the target was pruned from: no layer gets wider than there.")
+    ] = None,
     gpu: Annotated[
         str | None, typer.Option(help="A GPU's id or sheet; this machine's.", autocompletion=complete_gpu)
     ] = None,
@@ -78,13 +81,13 @@ def fit(
         step(f"finding the widths of {target}")
         if measure:
             plan = hr.measure_fit(
-                target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
-                db=db, shared=shared, on_layer=lambda what: step(f"measuring {what}"),
+                target, sheet, goal=goal, saves=saves, tolerance=tolerance, unpruned=unpruned, batch=batches[0],
+                dtype=dtype, l2=l2, db=db, shared=shared, on_layer=lambda what: step(f"measuring {what}"),
             )  # fmt: skip
         else:
             plan = hr.fit(
-                target, sheet, goal=goal, saves=saves, tolerance=tolerance, batch=batches[0], dtype=dtype, l2=l2,
-                source=source, db=db, system=system,
+                target, sheet, goal=goal, saves=saves, tolerance=tolerance, unpruned=unpruned, batch=batches[0],
+                dtype=dtype, l2=l2, source=source, db=db, system=system,
             )  # fmt: skip
         written = None
         if apply and plan.helps and out is not None:

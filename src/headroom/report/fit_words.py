@@ -46,6 +46,12 @@ def sentences(plan: Plan) -> list[str]:
         )
     if plan.choice.rival_us is not None:
         found.append(f"The paper's Algorithm 2 comes to {figures.time(plan.choice.rival_us, 10.0)} on the same tables.")
+    if plan.untold:
+        few = len(plan.untold) == 1
+        found.append(
+            f"The prediction cannot tell the widths of {counted(len(plan.untold), 'layer')} apart: half of "
+            f"{'it' if few else 'them'} would take as long. On this GPU, --measure does."
+        )
     best = plan.best_round_up
     if best is not None and any(each.widths != plan.space.problem.current for each in plan.round_ups):
         # On the same tables, whose errors they share: so many digits tell one from the other.

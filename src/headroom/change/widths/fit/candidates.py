@@ -36,17 +36,21 @@ _PLAIN_STEP = 4
 
 @dataclass(frozen=True)
 class Bounds:
-    """How narrow and how wide groups may become, as shares of their width; up to the next multiple of 64 always where
-    they may grow at all."""
+    """How narrow and how wide groups may become, as shares of their width; where they may grow at all, always up to the
+    next multiple of ``rounded``. What is to be trained grows less: a prediction that takes 8 channels to last as long
+    as 64 would make another network of it."""
 
     least: float = 1.0
     most: float = 1.25
+    rounded: int = max(ROUNDED)
 
-    def widths(self, group: WidthGroup) -> tuple[int, int]:
-        """The narrowest and the widest."""
+    def widths(self, group: WidthGroup, ceiling: int | None = None) -> tuple[int, int]:
+        """The narrowest and the widest; up to ``ceiling`` and no further, where there is one."""
         most = math.floor(self.most * group.width)
         if self.most > 1:
-            most = max(most, _up(group.width, max(ROUNDED)))
+            most = max(most, _up(group.width, self.rounded))
+        if ceiling is not None:
+            most = max(group.width, ceiling)
         return max(1, math.ceil(self.least * group.width)), most
 
 
@@ -113,7 +117,7 @@ def _rider_curve(
 
 def _grid(group: WidthGroup, network: Network, clock: Clock, bounds: Bounds) -> tuple[int, ...]:
     """Widths that the group can have and that make round widths of it or of a layer that it is a part of."""
-    least, most = bounds.widths(group)
+    least, most = bounds.widths(group, network.ceilings.get(group.name))
     step = max(usual_step(clock.dtype), _PLAIN_STEP)
     while (most - least) / step > _MOST_POINTS:
         step *= 2
@@ -126,7 +130,7 @@ def _grid(group: WidthGroup, network: Network, clock: Clock, bounds: Bounds) -> 
 
 def _round_ones(group: WidthGroup, network: Network, bounds: Bounds) -> Iterator[int]:
     """The next multiples of the group itself, and of the layers that it is a part of."""
-    least, most = bounds.widths(group)
+    least, most = bounds.widths(group, network.ceilings.get(group.name))
     for multiple in ROUNDED:
         for other in {0, *_other_parts(group, network)}:
             up = _up(group.width + other, multiple) - other

@@ -13,7 +13,7 @@ from headroom.change.widths.solve import WidthProblem, algorithm_2, fastest, wid
 from headroom.errors import UsageError
 
 #: Half of a layer's channels are given up at most, a quarter is added.
-_BOUNDS = Bounds(least=0.5, most=1.25)
+_BOUNDS = Bounds(least=0.5, most=1.25, rounded=16)
 
 #: Sums of times in another order are equal.
 _ROUNDING = 1e-9
@@ -91,7 +91,7 @@ def _as_wide_as_allowed(space: Space, limit_us: float) -> Choice:
     quickest = fastest(problem)
     if not _met(problem, quickest, limit_us):
         return Choice(quickest, _missed(problem, quickest, limit_us))
-    return Choice(widest(problem, at_most_us=limit_us))
+    return Choice(widest(problem, at_most_us=limit_us, at_most_parameters=space.most_parameters))
 
 
 def _within(tolerance: float) -> str:

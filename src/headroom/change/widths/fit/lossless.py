@@ -33,16 +33,20 @@ class Lossless:
 
 
 def _without_small_moves(space: Space, widths: dict[str, int]) -> dict[str, int]:
-    """Groups go back whose move saves next to nothing, the least first: each costs memory and a proof."""
-    present = space.problem.current
+    """Groups get as narrow as saves next to nothing less, those that save least first.
+
+    Each channel costs memory and each move a proof, and where a prediction is flat the narrower width is the safer one.
+    """
     worth_us = _WORTH * space.time_us({})
     while True:
         costs = {
-            name: space.time_us(back) - space.time_us(widths)
-            for name in widths
-            if widths[name] != present[name] and space.problem.has_times(back := {**widths, name: present[name]})
+            (group.name, fewer): space.time_us(back) - space.time_us(widths)
+            for group in space.problem.groups
+            for fewer in group.choices
+            if group.current <= fewer < widths[group.name]
+            and space.problem.has_times(back := {**widths, group.name: fewer})
         }
-        least = min(costs, key=lambda name: costs[name], default=None)
+        least = min(costs, key=lambda move: (costs[move], move[1]), default=None)
         if least is None or costs[least] > worth_us:
             return widths
-        widths = {**widths, least: present[least]}
+        widths = {**widths, least[0]: least[1]}

@@ -15,13 +15,14 @@ class Accuracy:
     name = "accuracy"
     lossless = False
     fresh = True
-    bounds = Bounds(most=1.5)
+    bounds = Bounds(most=1.5, rounded=16)
 
     def check(self, asked: Asked) -> None:
         if asked != Asked():
             raise UsageError("the accuracy goal keeps the latency as it is: leave out saves and tolerance")
 
     def choose(self, space: Space, asked: Asked) -> Choice:
-        widths = widest(space.problem, only_wider=True, count=Count.PARAMETERS)
+        most = space.most_parameters
+        widths = widest(space.problem, only_wider=True, count=Count.PARAMETERS, at_most_parameters=most)
         before, after = (space.problem.total_parameters(each) for each in (space.problem.current, widths))
         return Choice(widths, parameters=(before, after))

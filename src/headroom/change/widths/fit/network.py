@@ -50,21 +50,36 @@ class WideLayer:
 
 
 @dataclass(frozen=True)
+class Ceiling:
+    """What a network may grow back to: widths of groups, and parameters of ``Network.layers`` in all."""
+
+    widths: Mapping[str, int]
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Network:
     """A graph, its width groups, and the layers whose times depend on them.
 
     ``fixed`` gives the reason why a group stays as it is: the group's own, or what the graph does not show of it.
+    ``ceiling`` is the network that this one was pruned from, where it is known.
     """
 
     graph: Graph
     groups: WidthGroups
     layers: tuple[WideLayer, ...]
     fixed: Mapping[str, str] = field(default_factory=dict)
+    ceiling: Ceiling | None = None
 
     @property
     def free(self) -> tuple[WidthGroup, ...]:
         """The groups that may move."""
         return tuple(group for group in self.groups.groups if group.name not in self.fixed)
+
+    @property
+    def ceilings(self) -> Mapping[str, int]:
+        """The widths that groups may not exceed."""
+        return {} if self.ceiling is None else self.ceiling.widths
 
     @property
     def widths(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ from headroom.change.widths.fit.stands import Stand, stand_of
 from headroom.change.widths.fit.times import Pair
 from headroom.change.widths.fit.uniform import RoundUp, round_ups
 from headroom.change.widths.staircase.curve import Point
+from headroom.change.widths.staircase.steps import Trend
 from headroom.predict.prediction import Source
 
 #: Sums of times in another order are equal.
@@ -146,6 +147,22 @@ class Plan:
         """Where each of ``layers`` stands on its staircases (Figure 7 of the paper); ``None`` for one without widths of
         its own."""
         return tuple(stand_of(layer.timed, layer.widths, self.space.clock) for layer in self.layers)
+
+    @cached_property
+    def untold(self) -> tuple[LayerChange, ...]:
+        """Layers whose outputs grow to a width of which a prediction says that half of it takes as long.
+
+        Work doubles over such an interval: whether time stays is for a measurement to say.
+        """
+        return tuple(
+            layer
+            for layer, stand in zip(self.layers, self.stands, strict=True)
+            if stand is not None
+            and layer.widths[1][1] > layer.widths[0][1]
+            and layer.points[1].source is not Source.MEASURED
+            and stand.after.interval.trend is Trend.STEADY
+            and 2 * stand.after.interval.first <= layer.widths[1][1]
+        )
 
 
 def plan_of(space: Space, goal: Goal, asked: Asked | None = None) -> Plan:

@@ -93,6 +93,12 @@ class Space:
         )
         return WidthProblem(groups, tuple(layer.table for layer in self.layers))
 
+    @property
+    def most_parameters(self) -> int | None:
+        """The unpruned network's, where it is known; never less than the present ones."""
+        ceiling = self.network.ceiling
+        return None if ceiling is None else max(ceiling.parameters, self.problem.total_parameters(self.problem.current))
+
     def full(self, widths: Mapping[str, int]) -> dict[str, int]:
         """``widths`` with the present one of every group that it leaves out.
 

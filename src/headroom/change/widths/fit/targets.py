@@ -54,6 +54,13 @@ class Target(Protocol):
     def address(self) -> str | None:
         """What a worker finds it by; ``None`` for a module that is in this process alone."""
 
+    def graph(self, batch: int | None) -> Graph:
+        """Its layers at this batch.
+
+        Raises:
+            ModelError: it cannot be read or run.
+        """
+
     def network(self, batch: int | None) -> Network:
         """Its graph at this batch with its width groups, each proved.
 
@@ -83,10 +90,11 @@ class TorchTarget:
     def address(self) -> str | None:
         return self.name if is_callable_address(self.name) else None
 
-    def network(self, batch: int | None) -> Network:
-        from headroom.graph.torch.reader import read_module
+    def graph(self, batch: int | None) -> Graph:
+        return self._graph_of(self.module, batch)
 
-        graph = read_module(self.module, self.inputs, batch=batch, name=self.name)
+    def network(self, batch: int | None) -> Network:
+        graph = self.graph(batch)
         groups = width_groups(self.module, self.inputs)
         return network_of(graph, groups, layer_widths(self.module, groups))
 
@@ -102,15 +110,15 @@ class TorchTarget:
 
     def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
         changed = self.changed(network.groups, widths, tuning)
-        check_foretold(network, widths, self._graph_of(changed, network.graph))
+        check_foretold(network, widths, self._graph_of(changed, network.graph.batch))
         trained = Outcome(changed) if tuning.finetune is None else trained_by(tuning.finetune, changed)
         _make_folder(out)
         return Written(save_widths(out, self.module, trained.module, widths), trained.score)
 
-    def _graph_of(self, module: nn.Module, before: Graph) -> Graph:
+    def _graph_of(self, module: nn.Module, batch: int | None) -> Graph:
         from headroom.graph.torch.reader import read_module
 
-        return read_module(module, self.inputs, batch=before.batch, name=self.name)
+        return read_module(module, self.inputs, batch=batch, name=self.name)
 
 
 @dataclass(frozen=True)
@@ -128,12 +136,15 @@ class OnnxTarget:
     def address(self) -> str | None:
         return str(self.path)
 
-    def network(self, batch: int | None) -> Network:
-        from headroom.change.widths.onnx.grow import onnx_layer_widths
+    def graph(self, batch: int | None) -> Graph:
         from headroom.graph.onnx.client import read_onnx
 
-        graph = read_onnx(self.path, batch=batch)
-        return network_of(graph, *onnx_layer_widths(self.path))
+        return read_onnx(self.path, batch=batch)
+
+    def network(self, batch: int | None) -> Network:
+        from headroom.change.widths.onnx.grow import onnx_layer_widths
+
+        return network_of(self.graph(batch), *onnx_layer_widths(self.path))
 
     def write(self, network: Network, widths: Mapping[str, int], out: Path, tuning: Tuning) -> Written:
         from headroom.change.widths.onnx import grow_onnx

@@ -21,10 +21,13 @@ from headroom.errors import UsageError
 _INSIDE = 1e-5
 #: The gap at which the search ends, as a share.
 _GAP = 1e-9
-#: The longest search, in seconds; whole networks take a second or two.
-_LONGEST_S = 120.0
-#: What scipy says of a program without a solution.
-_INFEASIBLE = 2
+#: The gap where parameters are limited too: two limits at once leave millions of choices that differ by a few weights.
+_ROUGH_GAP = 1e-3
+#: The longest search, in seconds; whole networks take a second or two. What it has found by then is taken if nothing is
+#: better by more than this share.
+_LONGEST_S, _LEFT = 60.0, 1e-2
+#: What scipy says of a program without a solution, and of one that ran out of time.
+_INFEASIBLE, _OUT_OF_TIME = 2, 1
 
 
 def fastest(problem: WidthProblem, *, tolerance: float | None = None, only_wider: bool = False) -> dict[str, int]:
@@ -64,7 +67,12 @@ def _without_idle_moves(problem: WidthProblem, widths: dict[str, int], tolerance
 
 
 def widest(
-    problem: WidthProblem, *, at_most_us: float | None = None, only_wider: bool = False, count: Count = Count.CHANNELS
+    problem: WidthProblem,
+    *,
+    at_most_us: float | None = None,
+    only_wider: bool = False,
+    count: Count = Count.CHANNELS,
+    at_most_parameters: int | None = None,
 ) -> dict[str, int]:
     """The widths of most parameter gain that take no longer than the current ones, or ``at_most_us`` (equation 6).
 
@@ -72,6 +80,7 @@ def widest(
         problem: groups with their candidates, and tables of times.
         only_wider: no group may lose a channel, so that the network can start as the one it was made of.
         count: what is to be most.
+        at_most_parameters: of all layers together, which makes the answer good to a thousandth; ``None`` for no limit.
 
     Raises:
         UsageError: no choice of widths is fast enough, or a table lacks the parameters that are to be counted.
@@ -79,7 +88,11 @@ def widest(
     limit_us = problem.total_us(problem.current) if at_most_us is None else at_most_us
     program = _Program(problem, only_wider)
     gains = program.gains if count is Count.CHANNELS else program.parameters()
-    return program.solve(-gains, [(program.times, -np.inf, limit_us * (1 + _GAP))])
+    # Limits as shares: the solver's tolerances are absolute, and parameters come in millions.
+    limits = [(program.times / limit_us, -np.inf, 1 + _GAP)] if limit_us > 0 else [(program.times, -np.inf, limit_us)]
+    if at_most_parameters is not None:
+        limits.append((program.parameters() / at_most_parameters, -np.inf, 1.0))
+    return program.solve(-gains, limits, _GAP if at_most_parameters is None else _ROUGH_GAP)
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,9 @@ class _Program:
             start += len(layer.times_us)
         return found
 
-    def solve(self, objective: np.ndarray, limits: Sequence[tuple[np.ndarray, float, float]]) -> dict[str, int]:
+    def solve(
+        self, objective: np.ndarray, limits: Sequence[tuple[np.ndarray, float, float]], gap: float = _GAP
+    ) -> dict[str, int]:
         """The widths of least ``objective``."""
         size = self.times.size
         if not size:
@@ -184,13 +199,14 @@ class _Program:
             constraints=constraints,
             integrality=self._whole,
             bounds=Bounds(0, 1),
-            options={"mip_rel_gap": _GAP, "time_limit": _LONGEST_S},
+            options={"mip_rel_gap": gap, "time_limit": _LONGEST_S},
         )
         if found.status == _INFEASIBLE:
             raise UsageError(
                 "no choice of widths meets the limits with times in every table; measure more pairs or allow more"
             )
-        if found.status != 0:
+        nearly = found.status == _OUT_OF_TIME and found.x is not None and found.mip_gap <= _LEFT
+        if found.x is None or (found.status != 0 and not nearly):
             raise UsageError(f"the solver did not finish: {found.message}; give fewer candidates")
         return {
             name: choices[int(np.argmax(found.x[start : start + len(choices)]))]
