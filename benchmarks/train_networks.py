@@ -8,8 +8,9 @@
     python benchmarks/train_networks.py page [FOLDER]
 
 ``choose`` has ``headroom fit`` choose the fitted variants' widths, from measured pairs where a database has them; it
-needs no GPU. ``run`` trains each seed in a process of its own, the processes spread over the GPUs that there are, and
-ends at its limit; called again it goes on where it stopped. ``time`` times the shapes side by side. ``pack`` writes
+needs no GPU. ``run`` trains one seed after the other, the seeds spread over the GPUs that there are, and ends at its
+limit; called again it goes on where it stopped. With ``--beside 3`` three seeds share a GPU, for ResNet56, whose
+launches take longer than its work; VGG16 gains nothing by it. ``time`` times the shapes side by side. ``pack`` writes
 rows, latencies and fp16 weights in files small enough to carry; ``unpack`` puts weights into a fresh folder, so that
 what is made of them can go on there. ``page`` copies a folder's rows to ``benchmarks/results`` and writes
 ``docs/trained.md``. With ``--dry-run`` everything happens on the CPU with made-up images and two epochs.
@@ -55,6 +56,7 @@ def arguments() -> argparse.ArgumentParser:
         verb.add_argument("--networks", default="vgg16,resnet56,lenet,cifarnet,alexnet-cifar")
         verb.add_argument("--only", default="", help="parts of the names of variants, with commas; all by default")
         verb.add_argument("--seeds", default="0,1,2")
+        verb.add_argument("--beside", type=int, default=1, help="seeds that share a GPU at a time")
         verb.add_argument("--limit", type=float, default=450.0, help="seconds after which nothing new begins")
         verb.add_argument("--data", type=Path, default=DATA)
         verb.add_argument("--dry-run", action="store_true")
@@ -76,7 +78,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    """A process per seed: several keep one GPU busier than one does, whose launches take as long as its work."""
+    """As many processes per GPU as were asked for, each with some of the seeds."""
     import torch
 
     gpus = 0 if asked.dry_run else torch.cuda.device_count()
@@ -85,11 +87,22 @@ def _run(asked: argparse.Namespace) -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     _decode(asked)
     seeds = asked.seeds.split(",")
+    count = min(len(seeds), asked.beside * max(1, gpus))
     workers = []
-    for number, seed in enumerate(seeds):
+    for number in range(count):
         device = f"cuda:{number % gpus}" if gpus else "cpu"
         same = ["--networks", asked.networks, "--only", asked.only, "--limit", str(asked.limit), "--data", asked.data]
-        command = [sys.executable, __file__, "worker", asked.work, *same, "--seeds", seed, "--device", device]
+        command = [
+            sys.executable,
+            __file__,
+            "worker",
+            asked.work,
+            *same,
+            "--seeds",
+            ",".join(seeds[number::count]),
+            "--device",
+            device,
+        ]
         workers.append(subprocess.Popen([*map(str, command), *(["--dry-run"] if asked.dry_run else [])]))
     codes = [worker.wait() for worker in workers]
     if any(codes):

@@ -232,3 +232,10 @@ def test_the_command_trains_in_processes_and_packs_what_came_out(tmp_path: Path)
     assert "seeds 0: all done" in done.stdout, done.stderr
     subprocess.run([*script, "pack", work, str(out)], check=True, capture_output=True)
     assert '"key": "lenet/unpruned/0"' in (out / "trained.jsonl").read_text()
+
+
+def test_seeds_of_one_gpu_are_trained_one_after_the_other(tmp_path: Path) -> None:
+    script = [sys.executable, str(Path(train_networks.__file__))]
+    run = ["run", str(tmp_path / "work"), "--networks", "lenet", "--only", "unpruned", "--seeds", "0,1", "--dry-run"]
+    done = subprocess.run([*script, *run], capture_output=True, text=True, check=False)
+    assert "seeds 0,1: all done" in done.stdout, done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headroom.change.training import Recipe
-from trained_networks import NETWORKS, macs_and_parameters
+from trained_networks import ENLARGED, NETWORKS, macs_and_parameters
 from training_study.shapes import Shape
 from training_study.slimming import slimmed
 from training_study.variants import cut, fast_nas, masked, padded, torch_pruned, two_of_four
@@ -43,9 +43,19 @@ class Budget:
 
 _WORTH_COMPILING = 100
 
+
+def recipe_text(recipe: Recipe) -> str:
+    """What a row says of how it was trained."""
+    return f"{recipe.epochs} epochs, rate {recipe.rate}"
+
+
+#: Of a batch of 128 CIFAR-10's usual rate is 0.1; larger batches take as much more.
 BUDGETS = {
-    "vgg16": Budget(100, 0.2, 25, 0.05, hole=8),
-    "resnet56": Budget(120, 0.4, 25, 0.1),
+    "vgg16": Budget(200, 0.4, 40, 0.1, hole=12),
+    "resnet56": Budget(160, 0.4, 25, 0.1),
+    "resnet18": Budget(100, 0.4, 0, 0.1, hole=12),
+    "resnet18-again": Budget(100, 0.4, 0, 0.1, hole=12),
+    **{f"efficientnet-{width}-{side}": Budget(60, 0.2, 0, 0.1, weight_decay=1e-4) for width, side in ENLARGED},
     "cifarnet": Budget(120, 0.02, 40, 0.01, batch=128, weight_decay=1e-3),
     "alexnet-cifar": Budget(120, 0.02, 40, 0.01, batch=128),
     "lenet": Budget(40, 0.02, 20, 0.01, batch=128),

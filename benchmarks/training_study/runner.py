@@ -26,7 +26,7 @@ from headroom.change.training import accuracy_pct, train
 from headroom.files import write_whole
 from trained_networks import NETWORKS, macs_and_parameters
 from training_study.data import ImageSet, image_set
-from training_study.jobs import BUDGETS, Job
+from training_study.jobs import BUDGETS, Job, recipe_text
 from training_study.shapes import Shape
 from training_study.slimming import Slimmed
 from training_study.variants import LeftOut, Parent, keeping_zeros, weights_of
@@ -112,7 +112,7 @@ def run(job: Job, place: Place, images: ImageSet, limit_s: float) -> bool:
             return False
         seconds = progress.seconds
     row = {**_about(job, place), **told, **judged(module, images, NETWORKS[job.network].image), "train_s": seconds}
-    row["recipe"] = None if recipe is None else f"{recipe.epochs} epochs, rate {recipe.rate}"
+    row["recipe"] = None if recipe is None else recipe_text(recipe)
     write_tensors(folder / "trained.pt", module.state_dict())
     _write_row(folder, row)
     (folder / "run.pt").unlink(missing_ok=True)

@@ -48,5 +48,5 @@ def test_widths_that_a_prediction_takes_to_last_equally_long_are_named(fitted) -
     flat = fitted("plain", goal="accuracy", batch=1)
 
     assert flat.untold
-    assert any("--measure" in each and "cannot tell" in each for each in sentences(flat))
+    assert any("--measure" in each and "cannot tell these widths apart" in each for each in sentences(flat))
     assert not any("cannot tell" in each for each in sentences(fitted("even")))

@@ -8,7 +8,7 @@ import torch
 import headroom as hr
 from change_fit import networks
 from headroom.change.widths.groups import load_widths
-from headroom.change.widths.solve import algorithm_2
+from headroom.change.widths.solve import Unfinished, algorithm_2
 
 
 @pytest.mark.parametrize("saves", [0.1, 0.3])
@@ -24,6 +24,17 @@ def test_a_target_out_of_reach_gives_the_fastest_and_says_so(fitted) -> None:
 
     assert plan.choice.notes == ("The target is out of reach between these bounds; this is as fast as it gets.",)
     assert plan.helps
+
+
+def test_where_the_widest_is_not_found_in_time_the_fastest_is_taken_and_said(monkeypatch) -> None:
+    def unfinished(*_: object, **__: object) -> dict[str, int]:
+        raise Unfinished("the solver did not finish")
+
+    monkeypatch.setattr("headroom.change.widths.fit.latency.widest", unfinished)
+    plan = hr.fit("change_fit.networks:plain", "h200", batch=128, source="predicted", goal="latency", saves=0.1)
+
+    assert plan.choice.notes == ("The search for the widest network took too long; this is the fastest instead.",)
+    assert plan.after_us <= 0.9 * plan.before_us
 
 
 @pytest.mark.parametrize("tolerance", [4.0, 16.0, 32.0, 64.0])

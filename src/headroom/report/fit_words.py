@@ -47,10 +47,9 @@ def sentences(plan: Plan) -> list[str]:
     if plan.choice.rival_us is not None:
         found.append(f"The paper's Algorithm 2 comes to {figures.time(plan.choice.rival_us, 10.0)} on the same tables.")
     if plan.untold:
-        few = len(plan.untold) == 1
         found.append(
-            f"The prediction cannot tell the widths of {counted(len(plan.untold), 'layer')} apart: half of "
-            f"{'it' if few else 'them'} would take as long. On this GPU, --measure does."
+            f"For {counted(len(plan.untold), 'layer')} half of the new width is predicted to take as long: a "
+            "prediction cannot tell these widths apart. On a machine with this GPU, --measure does."
         )
     best = plan.best_round_up
     if best is not None and any(each.widths != plan.space.problem.current for each in plan.round_ups):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from headroom.change.widths.fit.network import Ceiling, Network
@@ -16,31 +16,34 @@ from headroom.graph.graph import Graph
 def under(network: Network, unpruned: Graph) -> Network:
     """``network`` with the one it was pruned from as its ceiling, read off the layers of the same names.
 
-    Where several groups add up to one width (a residual stream whose shortcut pads channels), only the sum was that
-    wide: there the count of parameters holds them.
+    Where several groups add up to one width (a residual stream whose shortcut pads channels), a group without a width
+    of its own gets what the others leave of it.
 
     Raises:
         ModelError: none of its layers is found there.
     """
     before = {layer.module or layer.name: layer for layer in unpruned.layers if has_width(layer)}
-    widths: dict[str, int] = {}
-    weights: dict[str, int] = {}
-    for wide in network.layers:
-        if (layer := before.get(wide.name)) is None:
-            continue
-        weights |= {weight.name: math.prod(weight.shape) for weight in layer.weights}
-        for width, was in zip((wide.inputs, wide.outputs), widths_of(layer), strict=True):
-            for group, most in _of_one_group(width, was):
-                widths[group] = min(most, widths.get(group, most))
-    if not weights:
+    common = [(wide, before[wide.name]) for wide in network.layers if wide.name in before]
+    if not common:
         raise ModelError(
             f"{unpruned.name} has no layer with a width and a name of {network.graph.name}'s; give the network that it "
             "was pruned from"
         )
-    return replace(network, ceiling=Ceiling(widths, sum(weights.values())))
+    sides = [side for wide, layer in common for side in zip((wide.inputs, wide.outputs), widths_of(layer), strict=True)]
+    weights = {weight.name: math.prod(weight.shape) for _, layer in common for weight in layer.weights}
+    return replace(network, ceiling=Ceiling(_of_groups(sides, network.widths), sum(weights.values())))
 
 
-def _of_one_group(width: Width, was: int) -> Iterator[tuple[str, int]]:
-    if len(width.parts) == 1:
-        ((group, share),) = width.parts.items()
-        yield group, int((was - width.fixed) / share)
+def _of_groups(sides: Sequence[tuple[Width, int]], present: Mapping[str, int]) -> dict[str, int]:
+    """The most of each group, from widths in terms of groups and what they were."""
+    found: dict[str, int] = {}
+    for width, was in sides:
+        if len(width.parts) == 1:
+            ((group, share),) = width.parts.items()
+            most = max(present[group], int((was - width.fixed) / share))
+            found[group] = min(most, found.get(group, most))
+    for width, was in sides:
+        for group in width.parts.keys() - found.keys():
+            others = sum(share * found.get(name, present[name]) for name, share in width.parts.items() if name != group)
+            found[group] = max(present[group], int((was - width.fixed - others) / width.parts[group]))
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from headroom.change.widths.fit.candidates import Bounds
 from headroom.change.widths.fit.choice import Asked, Choice
 from headroom.change.widths.fit.space import Space
-from headroom.change.widths.solve import WidthProblem, algorithm_2, fastest, widest
+from headroom.change.widths.solve import Unfinished, WidthProblem, algorithm_2, fastest, widest
 from headroom.errors import UsageError
 
 #: Half of a layer's channels are given up at most, a quarter is added.
@@ -91,7 +91,10 @@ def _as_wide_as_allowed(space: Space, limit_us: float) -> Choice:
     quickest = fastest(problem)
     if not _met(problem, quickest, limit_us):
         return Choice(quickest, _missed(problem, quickest, limit_us))
-    return Choice(widest(problem, at_most_us=limit_us, at_most_parameters=space.most_parameters))
+    try:
+        return Choice(widest(problem, at_most_us=limit_us, at_most_parameters=space.most_parameters))
+    except Unfinished:
+        return Choice(quickest, ("The search for the widest network took too long; this is the fastest instead.",))
 
 
 def _within(tolerance: float) -> str:

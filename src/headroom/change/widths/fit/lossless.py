@@ -27,26 +27,27 @@ class Lossless:
 
     def choose(self, space: Space, asked: Asked) -> Choice:
         best = fastest(space.problem, only_wider=True)
-        fewer = _without_small_moves(space, best)
         limit_us = min((each.time_us for each in round_ups(space)), default=float("inf"))
-        return Choice(fewer if space.time_us(fewer) <= limit_us else best)
+        return Choice(_without_small_moves(space, best, max(limit_us, space.time_us(best))))
 
 
-def _without_small_moves(space: Space, widths: dict[str, int]) -> dict[str, int]:
-    """Groups get as narrow as saves next to nothing less, those that save least first.
+def _without_small_moves(space: Space, widths: dict[str, int], limit_us: float) -> dict[str, int]:
+    """Groups get as narrow as saves next to nothing less, those that save least first, while ``limit_us`` is kept.
 
     Each channel costs memory and each move a proof, and where a prediction is flat the narrower width is the safer one.
     """
     worth_us = _WORTH * space.time_us({})
     while True:
+        now_us = space.time_us(widths)
         costs = {
-            (group.name, fewer): space.time_us(back) - space.time_us(widths)
+            (group.name, fewer): cost_us
             for group in space.problem.groups
             for fewer in group.choices
             if group.current <= fewer < widths[group.name]
             and space.problem.has_times(back := {**widths, group.name: fewer})
+            and (cost_us := space.time_us(back) - now_us) <= min(worth_us, limit_us - now_us)
         }
         least = min(costs, key=lambda move: (costs[move], move[1]), default=None)
-        if least is None or costs[least] > worth_us:
+        if least is None:
             return widths
         widths = {**widths, least[0]: least[1]}

@@ -23,9 +23,9 @@ _INSIDE = 1e-5
 _GAP = 1e-9
 #: The gap where parameters are limited too: two limits at once leave millions of choices that differ by a few weights.
 _ROUGH_GAP = 1e-3
-#: The longest search, in seconds; whole networks take a second or two. What it has found by then is taken if nothing is
-#: better by more than this share.
-_LONGEST_S, _LEFT = 60.0, 1e-2
+#: The longest search, in seconds; whole networks take a second or two. Of widest networks, what it has found by then is
+#: taken if none has more by more than this share.
+_LONGEST_S, _LEFT = 60.0, 0.05
 #: What scipy says of a program without a solution, and of one that ran out of time.
 _INFEASIBLE, _OUT_OF_TIME = 2, 1
 
@@ -84,6 +84,7 @@ def widest(
 
     Raises:
         UsageError: no choice of widths is fast enough, or a table lacks the parameters that are to be counted.
+        Unfinished: the search takes too long.
     """
     limit_us = problem.total_us(problem.current) if at_most_us is None else at_most_us
     program = _Program(problem, only_wider)
@@ -92,7 +93,11 @@ def widest(
     limits = [(program.times / limit_us, -np.inf, 1 + _GAP)] if limit_us > 0 else [(program.times, -np.inf, limit_us)]
     if at_most_parameters is not None:
         limits.append((program.parameters() / at_most_parameters, -np.inf, 1.0))
-    return program.solve(-gains, limits, _GAP if at_most_parameters is None else _ROUGH_GAP)
+    return program.solve(-gains, limits, _GAP if at_most_parameters is None else _ROUGH_GAP, _LEFT)
+
+
+class Unfinished(UsageError):  # noqa: N818  # a limit, not a mistake
+    """The search for the best widths ran out of time."""
 
 
 @dataclass(frozen=True)
@@ -181,9 +186,13 @@ class _Program:
         return found
 
     def solve(
-        self, objective: np.ndarray, limits: Sequence[tuple[np.ndarray, float, float]], gap: float = _GAP
+        self,
+        objective: np.ndarray,
+        limits: Sequence[tuple[np.ndarray, float, float]],
+        gap: float = _GAP,
+        left: float = 0.0,
     ) -> dict[str, int]:
-        """The widths of least ``objective``."""
+        """The widths of least ``objective`` within ``gap``; within ``left`` where the time is up."""
         size = self.times.size
         if not size:
             return {}
@@ -205,9 +214,9 @@ class _Program:
             raise UsageError(
                 "no choice of widths meets the limits with times in every table; measure more pairs or allow more"
             )
-        nearly = found.status == _OUT_OF_TIME and found.x is not None and found.mip_gap <= _LEFT
+        nearly = found.status == _OUT_OF_TIME and found.x is not None and found.mip_gap <= left
         if found.x is None or (found.status != 0 and not nearly):
-            raise UsageError(f"the solver did not finish: {found.message}; give fewer candidates")
+            raise Unfinished(f"the solver did not finish: {found.message}; give fewer candidates")
         return {
             name: choices[int(np.argmax(found.x[start : start + len(choices)]))]
             for name, (start, choices) in self._of_group.items()
