@@ -28,6 +28,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from headroom.change.widths.fit.ceilings import under
 from headroom.change.widths.fit.choice import Asked
 from headroom.change.widths.fit.goals import find_goal
 from headroom.change.widths.fit.measuring import measured_plan
@@ -36,6 +37,7 @@ from headroom.change.widths.groups import layer_widths, width_groups
 from headroom.change.widths.groups.group import WidthGroups
 from headroom.change.widths.staircase.measuring import Stopwatch
 from headroom.gpu.sheets import load_gpu
+from headroom.graph.graph import Graph
 from headroom.graph.tensor import DataType
 from headroom.graph.torch.reader import read_module
 from headroom.measure.busy import Guard
@@ -45,6 +47,7 @@ from headroom.store.notebook import open_for_measuring
 from headroom.store.store import Store
 from staircase_sweep import GPU, TimeIsUp, crew_on, deadline_of, until, visible_gpus
 from trained_networks import NETWORKS as KNOWN
+from training_study.jobs import TARGETS
 
 NETWORKS = ("vgg16-hrank", "resnet56-hrank", "resnet56-hrank-024")
 BATCHES, DTYPES = (128, 1), (DataType.BF16, DataType.TF32, DataType.FP32)
@@ -126,13 +129,21 @@ def share(database: Path, gpu: int, gpus: int, deadline: float) -> None:
 
 def measured(fit: Fit, watch: Stopwatch, gpu: int) -> None:
     begin, asked = time.monotonic(), list[str]()
-    network = network_at(fit.network, fit.batch)
-    plan = measured_plan(network, find_goal(fit.goal), Asked(fit.saves), watch, on_layer=asked.append)
+    network, goal = network_at(fit.network, fit.batch), find_goal(fit.goal)
+    if not goal.lossless:
+        network = under(network, unpruned_at(fit.network, fit.batch))
+    plan = measured_plan(network, goal, Asked(fit.saves), watch, on_layer=asked.append)
     print(
         f"GPU {gpu}: {fit.title}: {len(asked)} layers in {time.monotonic() - begin:.0f} s, "
         f"{plan.before_us:.1f} -> {plan.after_us:.1f} us",
         flush=True,
     )
+
+
+def unpruned_at(name: str, batch: int) -> Graph:
+    """What the network was pruned from: what is trained on grows no wider."""
+    known = KNOWN[next(parent for parent, targets in TARGETS.items() if name in targets)]
+    return read_module(known.build().eval(), torch.zeros(1, *known.image), batch=batch, name=name)
 
 
 def network_at(name: str, batch: int) -> Network:
