@@ -2,7 +2,8 @@
 
 The package's database holds the fastest implementation of every chain that a network of its plan has. Against each the
 theory's time of the first layer with the chain's bytes is held; per sort of kernel, ending and data type the median
-ratio of one half of the chains (chosen by a hash of the chain) is the factor.
+ratio of one half of the chains (chosen by a hash of the chain) is the factor. Endings that no chain has take that of
+their kin.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from headroom.graph.chain import Chain
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.predict.calibration import Calibration
-from headroom.predict.fused import ways_of
+from headroom.predict.fused import kin_of, ways_of
 from headroom.predict.model import predict_layers
 
 #: Chains below which a way of fusing has no factor.
@@ -72,9 +73,14 @@ def fit_fused(chains: Sequence[TimedChain], calibration: Calibration) -> dict[st
     for dtype in sorted({chain.dtype for chain in chains}):
         own = [chain for chain in chains if chain.dtype == dtype]
         ratio = np.array([chain.measured_us for chain in own]) / alone_us(own, dtype, calibration)
-        ways = np.array(ways_of([chain.layers for chain in own], GPU, dtype))
-        known = {str(way): ratio[ways == way] for way in np.unique(ways)}
-        factors[f"{FAMILY} {dtype}"] = {way: float(np.median(r)) for way, r in known.items() if len(r) >= FEWEST}
+        ways = ways_of([chain.layers for chain in own], GPU, dtype)
+        known: dict[str, list[float]] = {}
+        for way, one in zip(ways, ratio.tolist(), strict=True):
+            known.setdefault(way, []).append(one)
+            known.setdefault(kin_of(way), []).append(one)
+        factors[f"{FAMILY} {dtype}"] = {
+            way: float(np.median(r)) for way, r in sorted(known.items()) if len(r) >= FEWEST
+        }
     return factors
 
 

@@ -10,7 +10,7 @@ from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
 from headroom.graph.work import Convolution, Elementwise
 from headroom.predict.calibration import load_calibration
-from headroom.predict.fused import fused_factors, ways_of
+from headroom.predict.fused import fused_factors, kin_of, ways_of
 
 H200, V100 = load_gpu("h200"), load_gpu("v100-pcie-32gb")
 IMAGES = tensor("x", 32, 96, 28, 28)
@@ -52,7 +52,14 @@ def test_a_relu_comes_free_and_other_endings_cost_what_was_measured() -> None:
 def test_what_nobody_timed_has_no_factor() -> None:
     chain = [convolution(), activation("clip")]
     assert fused_factors([chain], V100, DataType.FP32) == [1.0]
-    assert fused_factors([[convolution(), activation("unheard of")]], H200, DataType.FP32) == [1.0]
+
+
+def test_an_ending_that_nobody_timed_takes_the_factor_of_its_kin() -> None:
+    known = load_calibration().own_fused["hopper fp32"]
+    assert fused_factors([[convolution(), activation("unheard of")]], H200, DataType.FP32) == [
+        known["pointwise, rarer ending"]
+    ]
+    assert kin_of("depthwise, relu + operand") == "depthwise, common ending"
 
 
 def test_factors_stay_within_what_fusing_can_do() -> None:

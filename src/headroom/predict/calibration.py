@@ -154,10 +154,10 @@ class Calibration:
             return self.transforms, self.plain
         return (own, self.gemm(gpu, dtype, "forward")) if direction_of(sort) == "forward" else None
 
-    def fused_factor(self, gpu: GpuSpec, dtype: DataType, way: str) -> float:
-        """How much longer a chain takes, fused in this ``way``, than its first layer alone; 1 where nobody knows."""
+    def fused_factor(self, gpu: GpuSpec, dtype: DataType, ways: Sequence[str]) -> float:
+        """How much longer a chain takes than its first layer alone, fused in the first of ``ways`` that is known."""
         known = self.own_fused.get(f"{family_with_own(gpu)} {_MEASURED_FOR.get(dtype, dtype)}", {})
-        return known.get(way, 1.0)
+        return next((known[way] for way in ways if way in known), 1.0)
 
     def gathering(self, gpu: GpuSpec, dtype: DataType) -> GemmConstants | None:
         """Constants of forward kernels that work out each load's address as they go; None where none are known."""

@@ -21,11 +21,14 @@ from headroom.predict.kinds.layer_products import forward_sorts, is_direct
 from headroom.predict.kinds.streaming import sort_of
 from headroom.predict.own.choice import calibration_of
 
+#: Endings of libraries' own kernels.
+_COMMON = ("scale", "relu")
+
 
 def fused_factors(chains: Sequence[Sequence[Layer]], gpu: GpuSpec, dtype: DataType) -> list[float]:
     """Of each chain, its time as one kernel in units of its first layer's with the chain's bytes; 1 where not known."""
     calibration = calibration_of(gpu)
-    return [calibration.fused_factor(gpu, dtype, way) for way in ways_of(chains, gpu, dtype)]
+    return [calibration.fused_factor(gpu, dtype, (way, kin_of(way))) for way in ways_of(chains, gpu, dtype)]
 
 
 def ways_of(chains: Sequence[Sequence[Layer]], gpu: GpuSpec, dtype: DataType) -> list[str]:
@@ -36,6 +39,14 @@ def ways_of(chains: Sequence[Sequence[Layer]], gpu: GpuSpec, dtype: DataType) ->
     for i, sort in zip(tiled, forward_sorts([anchors[i] for i in tiled], dtype, unit_of(gpu, dtype)), strict=True):
         sorts[i] = sort
     return [f"{sort}, {_ending(chain)}" for sort, chain in zip(sorts, chains, strict=True)]
+
+
+def kin_of(way: str) -> str:
+    """What stands in for a ``way`` that nobody timed: other chains of the same sort of kernel, of whose endings those
+    that libraries write by hand are one kin and those that are generated another.
+    """
+    sort, ending = way.split(", ")
+    return f"{sort}, {'common' if ending.split(' + ')[0] in _COMMON else 'rarer'} ending"
 
 
 def _is_tiled_forward(layer: Layer) -> bool:
