@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,8 +39,18 @@ def test_everything_that_a_choice_rests_on_was_measured_and_nothing_is_measured_
     assert plan.after_us <= plan.before_us
     assert plan.space.clock.measurements.system.title.startswith("Fake GPU")
 
-    again = hr.fit(address, "h200", batch=128, db=database)
+    rows = _rows(database)
+    again = hr.measure_fit(address, "h200", batch=128, db=database)
+    assert again.widths == plan.widths
     assert again.before_us == pytest.approx(plan.before_us)
+    assert _rows(database) == rows
+
+
+def _rows(database: Path) -> dict[str, int]:
+    """How many rows each table has."""
+    with closing(sqlite3.connect(database)) as records:
+        names = [name for (name,) in records.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: records.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
 
 def test_a_measured_pair_pulls_the_pairs_around_it_along(fitted) -> None:
