@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headroom.advise.parts import Part, cheapest
@@ -30,6 +30,7 @@ def all_ways(parts: list[Part], start: int, length: int) -> Iterator[float]:
             yield from (part.time_us + rest for rest in all_ways(parts, part.stop, length))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chains())
 def test_no_other_way_takes_less_and_each_layer_runs_once(case: tuple[list[Part], int]) -> None:
     parts, length = case
