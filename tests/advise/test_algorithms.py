@@ -142,6 +142,22 @@ def test_channels_last_is_not_advised_where_pooling_loses_more_than_convolutions
     assert not any("channels_last" in title for title in advised)
 
 
+@pytest.mark.parametrize(("kernel_us", "longer"), [(12.0, True), (60.0, False)])
+def test_a_gain_of_fewer_launches_alone_is_not_promised_to_a_cuda_graph(kernel_us: float, longer: bool) -> None:
+    pool, convolution = relu("p", "x"), conv("c", "p", module="stem")
+    pool = replace(pool, work=Pooling("max", 64 * 28 * 28, (3, 3), (2, 2)))
+    now = torch_row(kernel_us + 2.0, "nchw", kernels=(kernel("nchwToNhwcKernel"), kernel(MANGLED)))
+    rows = rows_of(row(9.0), torch_row(10.0, "nhwc", kernels=(kernel("fast"),)), now, anchor=convolution)
+    built = Scene(graph(pool, convolution, relu("r", "c")), host_us=100.0).run("p", ("max_pool", 4.0))
+    built = built.run("c", (READABLE, kernel_us)).inside(
+        "transpose", "c", *[("void nchwToNhwcKernel<float>()", 1.0)] * 2
+    )
+    case = built.run("r", ("relu", 4.0)).case(measurements=rows)
+    (finding,) = algorithms(case).findings
+    assert ("longer than without this change" in finding.limits) is longer
+    assert ("gain shows only in a CUDA graph" in finding.limits) is not longer
+
+
 def test_a_loss_beside_a_host_that_is_behind_saves_nothing() -> None:
     built = Scene(MODEL, host_us=500.0).run("c", (READABLE, 40.0)).run("r", ("relu", 10.0))
     answer = algorithms(built.case(measurements=rows_of(*ROWS)))

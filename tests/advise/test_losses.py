@@ -13,6 +13,7 @@ from headroom.advise.analysis import Finding
 from headroom.advise.bounds import lower_bounds
 from headroom.advise.case import Case
 from headroom.advise.questions.framework import framework
+from headroom.advise.questions.share import share
 from headroom.graph.graph import Graph
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import TensorSpec
@@ -71,6 +72,16 @@ def test_masked_attention_makes_the_time_of_a_captured_model_unsure() -> None:
     assert masked.error_pct > free.error_pct
     assert "Pass no mask" in masked.limits
     assert "Pass no mask" not in free.limits
+
+
+def test_a_host_that_is_waited_for_without_a_sure_remedy_is_sent_to_no_question() -> None:
+    work = Attention(1, 12, 128, 128, 64, 64, 12, masked=True)
+    model = graph(layer("s", work, ["x"], shape=(1, 12, 128, 64)), relu("r", "s"))
+    case = scene(host_us=100.0, model=model).run("s", ("attention", 90.0)).run("r", ("relu", 10.0)).case()
+    assert "launch_gaps" not in kinds(case)
+    assert "No loss is surely worth a change" in framework(case).sentence
+    assert "not known well enough to promise a gain" in share(case).sentence
+    assert share(attention_run(masked=False)).sentence.endswith("Question 4 says what to do.")
 
 
 def test_masked_attention_that_ran_composed_is_composed_in_the_prediction_too() -> None:

@@ -108,7 +108,7 @@ def _sentence(run: Recorded, findings: Sequence[Finding], *, is_all: bool = True
         else f"the GPU sets the pace: it is busy for {figures.time(run.step.gpu_busy_us)} of "
         f"{figures.time(run.latency_us)}"
     )
-    none = "No loss is worth a change." if is_all else "What it loses ends with what other questions advise."
+    none = "No loss is surely worth a change." if is_all else "What it loses ends with what other questions advise."
     worst = f" The largest loss: {_lower(findings[0].title)}." if findings else f" {none}"
     log = LibraryLog.of(run)
     logged = "" if log is None else f" {log.sentence}"

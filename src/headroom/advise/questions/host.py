@@ -5,9 +5,10 @@ from __future__ import annotations
 from headroom import figures
 from headroom.advise.analysis import Finding
 from headroom.advise.case import Case
+from headroom.advise.findings.common import CERTAIN_PCT
 from headroom.advise.measurements import usable
 from headroom.advise.networks import run_error_pct
-from headroom.advise.questions.losses.host import CUDA_GRAPH
+from headroom.advise.questions.losses.host import CUDA_GRAPH, host_bound
 from headroom.advise.recorded import Recorded
 from headroom.advise.timelines import HOST_ERROR
 from headroom.predict.prediction import Source
@@ -43,7 +44,7 @@ def host_sentence(run: Recorded | None, pair: Pair | None) -> str:
         error_pct = 100 * run.timelines.error_us / latency_us
         share = f"the GPU is busy for {figures.time(busy_us)} of {figures.time(latency_us, error_pct)}"
         if run.timelines.is_host_bound and not run.is_graph:
-            return f"Your run waits for the host: {share}. Question 4 says what to do."
+            return f"Your run waits for the host: {share}. {_remedy(run)}"
         return f"Your run does not wait for the host: {share}."
     if pair is None:
         return ""
@@ -55,6 +56,13 @@ def host_sentence(run: Recorded | None, pair: Pair | None) -> str:
     if waits_for_the_host(eager, replayed):
         return f"Run by PyTorch launch by launch, the model waits for the host: measured {times}."
     return f"The host keeps up: measured {times}."
+
+
+def _remedy(run: Recorded) -> str:
+    """Where the remedy stands; what a replay takes may be too unsure for a finding."""
+    if any(finding.error_pct < CERTAIN_PCT for finding in host_bound(run)):
+        return "Question 4 says what to do."
+    return "A CUDA graph would end that, but what your run takes replayed is not known well enough to promise a gain."
 
 
 def host_finding(case: Case, eager: NetworkTiming, replayed: NetworkTiming) -> Finding:
