@@ -52,15 +52,15 @@ __device__ __forceinline__ u32 byte_fields(u32 word, int byte) {
     return (u32)(top >> (8 - EXPONENT_BITS)) & (0x80000000u | (0x7f000000u >> (8 - EXPONENT_BITS)));
 }
 
-// Figure 8: the difference of the biases is added to every exponent. ZERO: code 0 means 0, which costs a compare and a
-// selection; without it this is the paper's unit. Four instructions a value, or five.
-template <int EXPONENT_BITS, bool ZERO>
+// Figure 8: the difference of the biases is added to every exponent. HAS_ZERO: code 0 means 0, which costs a compare and
+// a selection; without it this is the paper's unit. Four instructions a value, or five.
+template <int EXPONENT_BITS, bool HAS_ZERO>
 struct Deft8 : Splits {
     enum { VALUES = 4 };
     static __device__ __forceinline__ float value(u32 word, int byte) {
         const u32 difference = (128u - (1u << (EXPONENT_BITS - 1))) << 23;
         const u32 fields = byte_fields<EXPONENT_BITS>(word, byte);
-        const bool is_zero = ZERO && (fields & 0x7fffffffu) == 0;
+        const bool is_zero = HAS_ZERO && (fields & 0x7fffffffu) == 0;
         return __uint_as_float(is_zero ? fields : fields + difference);
     }
 };
