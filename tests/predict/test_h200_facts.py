@@ -41,8 +41,9 @@ def test_the_staircase_is_right_to_a_fifth_on_average() -> None:
     assert sum(off) / len(off) < 0.2
 
 
+# For VGG16 not the first measurement's 157: the stopwatch has found faster plans since.
 @pytest.mark.parametrize(
-    ("model", "batch", "measured_us"), [("resnet50", 1, 287), ("resnet50", 32, 1025), ("vgg16", 1, 157)]
+    ("model", "batch", "measured_us"), [("resnet50", 1, 287), ("resnet50", 32, 1025), ("vgg16", 1, 134)]
 )
 def test_the_sum_of_a_networks_convolutions_lies_within_twenty_percent(
     shared_models: Path, model: str, batch: int, measured_us: float
