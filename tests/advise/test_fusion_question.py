@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from advise.cases import case_of
 from builders import add, batch_norm, conv, graph, layer, matmul, relu, tensor
 from headroom.advise.attention import attention_ways
 from headroom.advise.findings.fusion import fusion_patterns
+from headroom.advise.pytorch_lines import MAX_AUTOTUNE
 from headroom.advise.questions.fusion import fusion
 from headroom.advise.recipes import recipe_for
 from headroom.graph.chain import Chain
@@ -24,6 +27,12 @@ CHAIN = graph(CONV, NORM, RELU)
 
 def gelu(name: str, read: str, shape: tuple[int, ...]) -> Layer:
     return layer(name, Elementwise("gelu", 1, activation=True), [read], shape=shape)
+
+
+def _linear() -> Layer:
+    """A product with a weight and a bias."""
+    product = matmul("m", "x", 64, 64, 64)
+    return replace(product, weights=(*product.weights, tensor("m.bias", 64)))
 
 
 def attention(name: str = "a") -> Layer:
@@ -67,7 +76,7 @@ def test_the_calls_of_a_recipe_exist_in_pytorch() -> None:
         ([CONV, NORM, add("s", "n", "y"), relu("r", "s")], "cudnn_convolution_add_relu", "cuDNN's heuristic"),
         ([CONV, gelu("g", "c", (1, 64, 56, 56))], "torch.compile", "No call of PyTorch"),
         ([matmul("m", "x", 64, 64, 64), add("s", "m", "y", shape=(64, 64))], "torch.addmm", "picks the algorithm"),
-        ([matmul("m", "x", 64, 64, 64), gelu("g", "m", (64, 64))], "_addmm_activation", "private"),
+        ([_linear(), gelu("g", "m", (64, 64))], "_addmm_activation", "private"),
         ([RELU, add("s", "r", "y")], "torch.compile", ""),
     ],
 )
@@ -77,8 +86,28 @@ def test_every_kind_of_chain_has_lines_and_says_what_they_leave(layers: list[Lay
     assert limit in recipe.limits
 
 
+def test_no_call_is_told_that_would_leave_a_bias_or_a_residual_out() -> None:
+    residual, product = add("s", "m", "y", shape=(64, 64)), matmul("m", "x", 64, 64, 64)
+    activation = gelu("g", "m", (64, 64))
+    for chain in ([_linear(), residual], [_linear(), residual, activation], [product, residual, activation]):
+        assert recipe_for(chain).code == recipe_for([product, activation]).code == MAX_AUTOTUNE
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (2, 5, 8)])
+def test_the_calls_of_a_product_give_what_its_layers_give(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    linear, x = torch.nn.Linear(8, 6), torch.randn(shape)
+    told = {"torch": torch, "linear": linear, "x": x}
+    relu_after = recipe_for([_linear(), relu("r", "m")]).code.split("one product:\n")[1]
+    exec(relu_after, told)
+    torch.testing.assert_close(told["y"], linear(x).relu())
+    linear.bias, told["residual"] = None, torch.randn(*shape[:-1], 6)
+    exec(recipe_for([matmul("m", "x", 64, 64, 64), add("s", "m", "y", shape=(64, 64))]).code, told)
+    torch.testing.assert_close(told["y"], linear(x) + told["residual"])
+
+
 def test_what_the_compiler_was_measured_at_is_what_the_compiler_gets() -> None:
-    product = [matmul("m", "x", 64, 64, 64), gelu("g", "m", (64, 64))]
+    product = [_linear(), gelu("g", "m", (64, 64))]
     assert recipe_for(product, ["inductor default"]).limits == ""
 
 

@@ -30,8 +30,11 @@ _RELU = "y = torch.cudnn_convolution_relu(x, weight, bias, stride, padding, dila
 _ADD_RELU = "y = torch.cudnn_convolution_add_relu(x, weight, residual, 1.0, bias, stride, padding, dilation, groups)"
 _LINEAR = "y = torch.nn.functional.linear(x, weight, bias)"
 _ADDMM = "y = torch.addmm(residual.flatten(0, -2), x.flatten(0, -2), linear.weight.t()).view_as(residual)"
-_ADDMM_GELU = "y = torch._addmm_activation(linear.bias, x.flatten(0, -2), linear.weight.t(), use_gelu=True)"
-_ADDMM_RELU = "y = torch._addmm_activation(linear.bias, x.flatten(0, -2), linear.weight.t())"
+_ADDMM_GELU = (
+    "y = torch._addmm_activation(linear.bias, x.flatten(0, -2), linear.weight.t(), use_gelu=True)\n"
+    "y = y.unflatten(0, x.shape[:-1])"
+)
+_ADDMM_RELU = _ADDMM_GELU.replace(", use_gelu=True", "")
 
 
 def recipe_for(layers: Sequence[Layer], implementations: Sequence[str] = ()) -> Recipe:
@@ -70,12 +73,12 @@ def _convolution(layers: Sequence[Layer]) -> Recipe:
 
 def _matmul(layers: Sequence[Layer]) -> Recipe:
     followers = [layer.step for layer in layers[1:]]
-    weighted = bool(layers[0].weights)
-    if weighted and followers == ["add"]:
-        if layers[1].weights:
-            return Recipe("a linear layer adds its bias in cuBLAS's epilogue", _LINEAR)
+    added = _added(layers)
+    if followers == ["add"] and added == ["bias"]:
+        return Recipe("a linear layer adds its bias in cuBLAS's epilogue", _LINEAR)
+    if followers == ["add"] and added == ["residual"]:
         return Recipe("addmm adds the residual in cuBLAS's epilogue", _ADDMM, "cuBLAS's heuristic picks the algorithm.")
-    if weighted and followers[-1] in ("gelu", "relu") and set(followers[:-1]) <= {"add"}:
+    if followers[-1] in ("gelu", "relu") and set(followers[:-1]) <= {"add"} and added == ["bias"]:
         call = _ADDMM_GELU if followers[-1] == "gelu" else _ADDMM_RELU
         tanh = " and computes GELU by its tanh formula" if followers[-1] == "gelu" else ""
         return Recipe(
@@ -89,3 +92,14 @@ def _matmul(layers: Sequence[Layer]) -> Recipe:
         code=MAX_AUTOTUNE,
         limits="Only Triton's templates take the rest in, and only where one beats cuBLAS with a second kernel.",
     )
+
+
+def _added(layers: Sequence[Layer]) -> list[str]:
+    """What a chain adds to its product with a weight, in order: cuBLAS's epilogues add one bias or one residual.
+
+    Empty for a product of two activations.
+    """
+    weights = len(layers[0].weights)
+    own = ["bias"] if weights > 1 else []
+    adds = (layer for layer in layers[1:] if layer.step == "add")
+    return [*own, *("bias" if layer.weights else "residual" for layer in adds)] if weights else []
