@@ -6,17 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from headroom.change.synapses.planning.timing import LEAST_ERROR_PCT, asked_of, untimed
 from headroom.change.synapses.planning.workers import worker_on
-from headroom.errors import GpuError
 from headroom.graph.layer import Layer
 from headroom.graph.tensor import DataType
-from headroom.graph.work import Convolution
 from headroom.measure.client import Worker
 from headroom.measure.jobs import Json
 
 _JOB = "headroom.change.fission.timing_job:layer"
-#: What a measured layer is off by between processes, at least: the bar that nine of ten repeats stay inside.
-_LEAST_ERROR_PCT = 3.0
 
 
 @dataclass(frozen=True)
@@ -53,22 +50,14 @@ class Stopwatch:
         Raises:
             GpuError: the worker died, or no time of the dense layer counts.
         """
-        asked = {
-            "kind": "conv" if isinstance(layer.work, Convolution) else "linear",
-            "options": options,
-            "forms": list(forms),
-            "shape": list(layer.inputs[0].shape),
-            "dtype": self.dtype.value,
-            "cold": self.cold,
-            "gpu": self.index,
-        }
+        asked = asked_of(layer, options, self.dtype, self.index) | {"forms": list(forms), "cold": self.cold}
         told = self.worker.run_job(_JOB, asked)
         dense_us, *packed_us = told["median_us"]
         if not dense_us:
-            raise GpuError(f"the dense layer {layer.name} has no time that counts: {told['reasons'][0]}")
+            raise untimed(layer, told)
         spread = max(100 * (iqr or 0.0) / us for us, iqr in zip(told["median_us"], told["iqr_us"], strict=True) if us)
         packed = {form: us for form, us in zip(forms, packed_us, strict=True) if us is not None}
-        return Times(dense_us, max(_LEAST_ERROR_PCT, spread), packed)
+        return Times(dense_us, max(LEAST_ERROR_PCT, spread), packed)
 
 
 @contextmanager

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from headroom.change.fission.kernels.gemm_variants import TILE, Side, Where, sides_named, simulation, tile_k_of
+from headroom.change.fission.kernels.gemm_variants import TILE, Variant, Where, sides_named
 from headroom.change.fission.kernels.sources import compile_entries
 from headroom.measure.kernels.registry import Capability
 
 FILE = "convolution.cu"
 SUM_PARTS, SUM_THREADS = "sum_parts", 256
-_FP32 = Side()
 
 
 @dataclass(frozen=True, slots=True)
-class ConvolutionVariant:
+class ConvolutionVariant(Variant):
     """An instance of ``convolution.cu``.
 
     Attributes:
@@ -24,19 +23,8 @@ class ConvolutionVariant:
         load_words: of 32 bits that an image is read in: 4 where a pixel's channels fill them, else 1.
     """
 
-    left: Side = _FP32
-    right: Side = _FP32
     tile_n: int = TILE
     load_words: int = 4
-
-    @property
-    def simulated(self) -> bool:
-        """Whether it simulates the unit that no GPU has: its outputs are meaningless."""
-        return bool(self.macros)
-
-    @property
-    def macros(self) -> tuple[tuple[str, str], ...]:
-        return simulation(self.left, self.right)
 
     @property
     def entry(self) -> str:
@@ -45,11 +33,6 @@ class ConvolutionVariant:
     @property
     def threads(self) -> int:
         return TILE * self.tile_n // 64
-
-    @property
-    def tile_k(self) -> int:
-        """Steps of K between two barriers."""
-        return tile_k_of(self.left, self.right)
 
     @property
     def shared_bytes(self) -> int:

@@ -59,14 +59,9 @@ def sides_named(*sides: Side) -> str:
     return ", ".join(f"{side.struct}, {side.where.value}" for side in sides)
 
 
-def tile_k_of(left: Side, right: Side) -> int:
-    """Steps of K between two barriers."""
-    return 16 if min(left.bits, right.bits) == 8 else 8
-
-
 @dataclass(frozen=True, slots=True)
-class GemmVariant:
-    """A product of two operands."""
+class Variant:
+    """Two operands that are multiplied, whatever the left one is made of."""
 
     left: Side = Side()
     right: Side = Side()
@@ -81,13 +76,18 @@ class GemmVariant:
         return simulation(self.left, self.right)
 
     @property
-    def entry(self) -> str:
-        return f"packed_gemm<{sides_named(self.left, self.right)}>"
-
-    @property
     def tile_k(self) -> int:
         """Steps of K between two barriers."""
-        return tile_k_of(self.left, self.right)
+        return 16 if min(self.left.bits, self.right.bits) == 8 else 8
+
+
+@dataclass(frozen=True, slots=True)
+class GemmVariant(Variant):
+    """A product of two operands."""
+
+    @property
+    def entry(self) -> str:
+        return f"packed_gemm<{sides_named(self.left, self.right)}>"
 
     @property
     def shared_bytes(self) -> int:

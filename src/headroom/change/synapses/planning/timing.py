@@ -21,7 +21,7 @@ from headroom.predict.prediction import Source
 _JOB = "headroom.change.synapses.planning.timing_job"
 
 #: What a measured layer is off by between processes, at least: the bar that nine of ten repeats stay inside.
-_LEAST_ERROR_PCT = 3.0
+LEAST_ERROR_PCT = 3.0
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,29 @@ class Stopwatch:
         Raises:
             GpuError: the worker died, or no time of the dense layer counts.
         """
-        asked = {
-            "kind": "conv" if isinstance(layer.work, Convolution) else "linear",
-            "options": options,
-            "sizes": [(size.grain.value, size.retained, size.gathers) for size in sizes],
-            "shape": list(layer.inputs[0].shape),
-            "dtype": self.dtype.value,
-            "gpu": self.index,
-        }
+        wanted = [(size.grain.value, size.retained, size.gathers) for size in sizes]
+        asked = asked_of(layer, options, self.dtype, self.index) | {"sizes": wanted}
         told = self.worker.run_job(f"{_JOB}:layers", asked)
         found = [_time(*each) for each in zip(told["median_us"], told["iqr_us"], strict=True)]
         if not found[0].time_us < float("inf"):
-            raise GpuError(f"the dense layer {layer.name} has no time that counts: {told['reasons'][0]}")
+            raise untimed(layer, told)
         return found
+
+
+def asked_of(layer: Layer, options: Json, dtype: DataType, index: int) -> dict[str, Any]:
+    """What a job that times a layer has to know of the dense one. ``options`` are what PyTorch's layer is made with."""
+    return {
+        "kind": "conv" if isinstance(layer.work, Convolution) else "linear",
+        "options": options,
+        "shape": list(layer.inputs[0].shape),
+        "dtype": dtype.value,
+        "gpu": index,
+    }
+
+
+def untimed(layer: Layer, told: Json) -> GpuError:
+    """The dense layer, first of those that were timed, has no time."""
+    return GpuError(f"the dense layer {layer.name} has no time that counts: {told['reasons'][0]}")
 
 
 def time_networks(
@@ -87,4 +97,4 @@ def _time(median_us: Any, iqr_us: Any) -> Time:
     """Never faster than anything, where it does not count."""
     if median_us is None:
         return Time(float("inf"), 0.0, Source.UNKNOWN)
-    return Time(median_us, max(_LEAST_ERROR_PCT, 100 * (iqr_us or 0.0) / median_us), Source.MEASURED)
+    return Time(median_us, max(LEAST_ERROR_PCT, 100 * (iqr_us or 0.0) / median_us), Source.MEASURED)
