@@ -9,8 +9,9 @@ Writes ``docs/near-compute.md``. Bounds are those of :mod:`headroom.predict.pack
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Any
 
 from fission_convolutions import BATCHES, NETWORKS, Place, bound, instance, places
@@ -168,25 +169,24 @@ def figure_13_lines(gpu: Any) -> Iterator[str]:
     yield "## With half of the synapse vectors (Figure 13)\n"
     yield "Speedup over the dense network without fission, both by their bounds.\n"
     ways = ("no fission", "Deft-16Q", "Deft-16H (simulated unit)", "Deft-8H (simulated unit)")
-    found = []
-    for network in networks():
-        for batch in BATCHES:
-            base = total_us(network, gpu, batch, BASE)
-            cells = [f"{base / total_us(network, gpu, batch, how, DENSITY):.2f}" for how in ways]
-            found.append((network.name, batch, *cells))
+    found = speedups(gpu, ways, DENSITY)
     yield from table(("network", "batch", "slim alone", *(f"slim, {how}" for how in ways[1:])), found)
 
 
 def figure_18_lines(gpu: Any) -> Iterator[str]:
     yield "## Near the compute or off the chip (Figure 18)\n"
     yield "Speedup over no fission that the bounds allow.\n"
-    found = []
-    for network in networks():
-        for batch in BATCHES:
-            base = total_us(network, gpu, batch, BASE)
-            cells = [f"{base / total_us(network, gpu, batch, how):.2f}" for how in FIGURE_18]
-            found.append((network.name, batch, *cells))
-    yield from table(("network", "batch", *FIGURE_18), found)
+    yield from table(("network", "batch", *FIGURE_18), speedups(gpu, FIGURE_18))
+
+
+def speedups(gpu: Any, ways: Sequence[str], density: float = 1.0) -> list[tuple[object, ...]]:
+    """Each network and batch, and how much faster than without fission each way can be, by their bounds."""
+    found: list[tuple[object, ...]] = []
+    for network, batch in product(networks(), BATCHES):
+        base = total_us(network, gpu, batch, BASE)
+        cells = [f"{base / total_us(network, gpu, batch, how, density):.2f}" for how in ways]
+        found.append((network.name, batch, *cells))
+    return found
 
 
 def measured_lines(times: Mapping[tuple[str, int, str], float]) -> Iterator[str]:

@@ -13,11 +13,7 @@ GPUs.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,10 +38,9 @@ from headroom.graph.tensor import DataType
 from headroom.graph.torch.reader import read_module
 from headroom.measure.busy import Guard
 from headroom.measure.driver import driver_of
-from headroom.measure.fake_script import VARIABLE
 from headroom.store.notebook import open_for_measuring
 from headroom.store.store import Store
-from staircase_sweep import GPU, TimeIsUp, crew_on, deadline_of, until, visible_gpus
+from staircase_sweep import GPU, TimeIsUp, crew_on, fake_machine, on_every_gpu, until, visible_gpus
 from trained_networks import NETWORKS as KNOWN
 from training_study.jobs import TARGETS
 
@@ -88,9 +83,8 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true")
     asked = parser.parse_args()
     if asked.dry_run:
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ.setdefault(VARIABLE, "fake:" + json.dumps({"plans": 2, "turns": folder}))
-            fill(Path(folder) / "dry.sqlite", len(FITS), asked.budget)
+        with fake_machine() as database:
+            fill(database, len(FITS), asked.budget)
         return
     if asked.database is None:
         parser.error("name the database that the rows go to")
@@ -102,12 +96,7 @@ def fill(database: Path, shares: int, budget_s: float | None) -> None:
     with Store.open(database):
         pass  # created once, before many want to
     begin = time.monotonic()
-    deadline = deadline_of(budget_s)
-    others = [
-        subprocess.Popen([sys.executable, __file__, database, str(gpu), str(shares), str(deadline)])
-        for gpu in range(min(shares, visible_gpus()))
-    ]
-    codes = [each.wait() for each in others]
+    codes = on_every_gpu([__file__, database], shares, budget_s)
     print(f"fits: {time.monotonic() - begin:.0f} s, GPUs ended with {codes}", flush=True)
 
 

@@ -13,9 +13,11 @@ from headroom.change.widths.staircase.study import Subject, variants_graph
 from headroom.change.widths.staircase.table import width_table
 from headroom.errors import UsageError
 from headroom.gpu.sheets import load_gpu
+from headroom.gpu.spec import GpuSpec
 from headroom.graph.tensor import DataType
 from headroom.report.html.charts import DataTable, LineChart
 from headroom.report.html.lines import line_chart
+from headroom.report.html.page import render_page
 from headroom.report.html.staircase import Section
 from headroom.store.several import Stores
 
@@ -60,6 +62,14 @@ def section(key: str, title: str, stands: str, curves: Sequence[Drawn]) -> Secti
     table = tuple((each.name, str(each.dtype), str(len(each.predicted.steps)), best(each)) for each in curves)
     charts = (_chart("Latency", "latency us", curves, "latency_us"), _chart("Throughput", "TFLOP/s", curves, "tflops"))
     return Section(key, title, stands, charts, DataTable(heads, table))
+
+
+def charts_page(model: str, gpu: GpuSpec, sections: Sequence[Section]) -> str:
+    """A page of staircases that are predicted, and measured where there are rows."""
+    chips = ["predicted", "measured where there are rows"]
+    return render_page(
+        "staircase.html.j2", model=model, gpu=gpu.name, chips=chips, sections=sections, together=None, notes=[]
+    )
 
 
 def best(each: Drawn) -> str:

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from headroom.change.widths.staircase.exhaustive import Narrowing, Sweep, in_order
 from headroom.change.widths.staircase.measuring import fixed_widths
@@ -58,12 +59,7 @@ def fill(which: str, database: Path, budget_s: float | None) -> int:
     with Store.open(database):
         pass  # created once, before many want to
     begin, before = time.monotonic(), left_of(which, database)
-    deadline = deadline_of(budget_s)
-    shards = [
-        subprocess.Popen([sys.executable, __file__, which, database, str(gpu), str(gpus), str(deadline)])
-        for gpu in range(gpus)
-    ]
-    codes = [each.wait() for each in shards]
+    codes = on_every_gpu([__file__, which, database], gpus, budget_s)
     left = left_of(which, database)
     spent_s = time.monotonic() - begin
     print(f"{which}: {before - left} widths measured in {spent_s:.0f} s on {gpus} GPUs, {left} left", flush=True)
@@ -74,9 +70,26 @@ def fill(which: str, database: Path, budget_s: float | None) -> int:
 
 def rehearse(which: str, budget_s: float | None) -> None:
     """Fill a database that is thrown away, on fake GPUs."""
+    with fake_machine() as database:
+        fill(which, database, budget_s)
+
+
+@contextmanager
+def fake_machine(**script: Any) -> Iterator[Path]:
+    """A database that is thrown away, for fake GPUs to fill, which have ``script`` beside what every rehearsal has."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault(VARIABLE, "fake:" + json.dumps({"plans": 2, "turns": folder}))
-        fill(which, Path(folder) / "dry.sqlite", budget_s)
+        os.environ.setdefault(VARIABLE, "fake:" + json.dumps({"plans": 2, "turns": folder, **script}))
+        yield Path(folder) / "dry.sqlite"
+
+
+def on_every_gpu(command: Sequence[str | Path], shares: int, budget_s: float | None) -> list[int]:
+    """How the shares of a script ended: each gets its GPU, how many shares there are, and when to end."""
+    deadline = deadline_of(budget_s)
+    started = [
+        subprocess.Popen([sys.executable, *command, str(gpu), str(shares), str(deadline)])
+        for gpu in range(min(shares, visible_gpus()))
+    ]
+    return [each.wait() for each in started]
 
 
 def visible_gpus() -> int:

@@ -13,9 +13,6 @@ that for a few layers on fake GPUs and prints the page.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +20,11 @@ from typing import Any
 from headroom.change.widths.staircase.reading import Reading
 from headroom.change.widths.staircase.search import regret_pct, search
 from headroom.gpu.sheets import load_gpu
-from headroom.measure.fake_script import VARIABLE
-from headroom.report.html.page import render_page
 from headroom.store.default import open_for_reading
 from record import ROOT, write_result
-from staircase_drawing import Drawn, draw, section
+from staircase_drawing import Drawn, charts_page, draw, section
 from staircase_layers import CASES, Case
-from staircase_sweep import fill
+from staircase_sweep import FAKE_GPUS, fake_machine, fill
 
 #: What a search may cost, and how far off its choices may be, in percent.
 SHARE, REGRET_PCT = 0.25, 1.0
@@ -65,11 +60,8 @@ def main() -> None:
 
 
 def dry_run(budget_s: float | None) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        # The fake passes for the GPU whose staircases these are, in a database that is thrown away.
-        gpus = ["NVIDIA H200"] * 2
-        os.environ.setdefault(VARIABLE, "fake:" + json.dumps({"plans": 2, "gpus": gpus, "turns": folder}))
-        database = Path(folder) / "dry.sqlite"
+    # The fake passes for the GPU whose staircases these are.
+    with fake_machine(gpus=["NVIDIA H200"] * FAKE_GPUS) as database:
         fill(f"{Path(__file__).stem}:FEW", database, budget_s)
         print(page([judge(*each) for each in drawn_from(database, FEW_CASES)]))
 
@@ -173,18 +165,11 @@ def line(row: dict[str, Any]) -> str:
 
 
 def interactive(drawn: Sequence[tuple[Case, Drawn]]) -> str:
-    return render_page(
-        "staircase.html.j2",
-        model="Staircases of 30 layers",
-        gpu=load_gpu(GPU).name,
-        chips=["predicted", "measured where there are rows"],
-        sections=[
-            section(f"s{number}", f"{case.name}, {case.dtype}", case.conv, [each])
-            for number, (case, each) in enumerate(drawn)
-        ],
-        together=None,
-        notes=[],
-    )
+    sections = [
+        section(f"s{number}", f"{case.name}, {case.dtype}", case.conv, [each])
+        for number, (case, each) in enumerate(drawn)
+    ]
+    return charts_page("Staircases of 30 layers", load_gpu(GPU), sections)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,10 @@ from headroom.change.widths.staircase.steps import Trend
 from headroom.change.widths.staircase.study import Subject, subjects_of_conv
 from headroom.gpu.sheets import load_gpu
 from headroom.graph.tensor import DataType
-from headroom.report.html.page import render_page
 from headroom.store.default import open_for_reading
 from headroom.store.several import Stores
 from record import ROOT, write_result
-from staircase_drawing import Drawn, draw, section
+from staircase_drawing import Drawn, charts_page, draw, section
 from staircase_sweep import fill, rehearse
 
 H200, PAPERS = "h200", "titan-v"
@@ -211,20 +210,11 @@ def curve_json(curve: Curve, each: Drawn) -> dict[str, Any]:
 
 
 def interactive(drawn: Sequence[Shown]) -> str:
-    return render_page(
-        "staircase.html.j2",
-        model="The tail-effect paper's figures",
-        gpu=load_gpu(H200).name,
-        chips=["predicted", "measured where there are rows"],
-        sections=[
-            section(
-                f"f{number}", f"Figures {figure.numbers}: {figure.title}", figure.shows, [each for _, each in curves]
-            )
-            for number, (figure, curves) in enumerate(drawn)
-        ],
-        together=None,
-        notes=[],
-    )
+    sections = [
+        section(f"f{number}", f"Figures {figure.numbers}: {figure.title}", figure.shows, [each for _, each in curves])
+        for number, (figure, curves) in enumerate(drawn)
+    ]
+    return charts_page("The tail-effect paper's figures", load_gpu(H200), sections)
 
 
 if __name__ == "__main__":
